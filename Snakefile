@@ -1,0 +1,22 @@
+"""Robust unlearnable examples: from a dataset to protected images, victims, tables and figures."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/targets.smk"
+include: "rules/dataset.smk"
+include: "rules/source_model.smk"
+include: "rules/noise.smk"
+include: "rules/perturbed.smk"
+include: "rules/victim.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"

@@ -1,0 +1,99 @@
+# The study that the configuration describes, and the helpers that rules declare their inputs and params with.
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from unlearnable.errors import UserError
+from unlearnable.fingerprint import code_fingerprint
+from unlearnable.registry import available, module_name
+from unlearnable.study import (
+    DATASET,
+    NOISE,
+    PERTURBED,
+    SOURCE,
+    VICTIM,
+    Noise,
+    Perturbed,
+    Study,
+    Victim,
+    path,
+    perturbed_of,
+)
+
+try:
+    STUDY = Study(config, workflow.configfiles, ROOT)
+except UserError as error:
+    raise WorkflowError(f"The configuration has faults:\n{error}") from None
+
+RUN = STUDY.settings.run
+RUNTIME = {
+    "device": STUDY.settings.runtime.device,
+    "checkpoint_seconds": STUDY.settings.runtime.checkpoint_seconds,
+}
+
+
+def any_of(names):
+    """A wildcard constraint: one of the names, nothing else."""
+    return "|".join(map(re.escape, sorted(names)))
+
+
+wildcard_constraints:
+    dataset=any_of(STUDY.settings.datasets),
+    method=any_of(STUDY.settings.methods),
+    network=any_of(available("networks")),
+    experiment=any_of(STUDY.settings.experiments),
+    rho_u=r"\d+",
+    rho_a=r"\d+",
+    seed=r"\d+",
+    protected=r"\d+",
+    radius=r"\d+",
+    shard=r"\d+",
+    shards=r"\d+",
+
+
+def cell(kind, wildcards):
+    """The cell of a kind (Noise, Perturbed, Victim) that the wildcards name."""
+    values = {name: wildcards[name] for name in kind.__dataclass_fields__}
+    numbers = ("rho_u", "rho_a", "seed", "protected", "radius")
+    return kind(**{n: int(v) if n in numbers else v for n, v in values.items()})
+
+
+def code(script, *modules):
+    """The fingerprint of a script and of the modules that it loads by name."""
+    return code_fingerprint(ROOT / "scripts" / script, *modules)
+
+
+def method_module(method):
+    """The library module that computes a method."""
+    return module_name("noises", STUDY.algorithm(method))
+
+
+def network_module(network):
+    """The library module that builds a network."""
+    return module_name("networks", network)
+
+
+def wants(experiment, product):
+    """Whether an experiment asks for a table or figure."""
+    return product in STUDY.settings.experiments[experiment].products
+
+
+def products(product, template):
+    """The files of a table or figure, for every experiment that runs and asks for it."""
+    return [template.format(experiment=name) for name in RUN if wants(name, product)]
+
+
+def shard_files(suffix):
+    """An input function: the files of all shards of a noise, in order."""
+
+    def files_of(w):
+        shards = STUDY.shards(w.dataset, w.method)
+        folder = path(NOISE, cell(Noise, w))
+        return [f"{folder}/shards/{shard}-of-{shards}.{suffix}" for shard in range(shards)]
+
+    return files_of

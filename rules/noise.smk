@@ -1,0 +1,47 @@
+rule noise:
+    input:
+        dataset=f"{DATASET}/manifest.json",
+        train=ancient(f"{DATASET}/train"),
+        model=lambda w: f"{path(SOURCE, STUDY.source_of(cell(Noise, w)))}/model.safetensors",
+    output:
+        noise=f"{NOISE}/shards/{{shard}}-of-{{shards}}.npy",
+        metrics=f"{NOISE}/shards/{{shard}}-of-{{shards}}.json",
+    log:
+        "logs/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/{shard}-of-{shards}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        **RUNTIME,
+    params:
+        cfg=lambda w: STUDY.noise_config(cell(Noise, w)),
+        code=lambda w: code(
+            "noise.py", method_module(w.method), network_module(STUDY.noise_config(cell(Noise, w))["network"])
+        ),
+    message:
+        "Noise: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}, shard {wildcards.shard} of {wildcards.shards}"
+    script:
+        "../scripts/noise.py"
+
+
+rule merge_noise:
+    input:
+        dataset=f"{DATASET}/manifest.json",
+        shards=shard_files("npy"),
+        metrics=shard_files("json"),
+    output:
+        noise=f"{NOISE}/noise.npy",
+        manifest=f"{NOISE}/manifest.json",
+        metrics=f"{NOISE}/metrics.json",
+    log:
+        "logs/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/merge.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        cfg=lambda w: STUDY.noise_config(cell(Noise, w)),
+        code=code("merge_noise.py"),
+    message:
+        "Noise: join {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        "../scripts/merge_noise.py"

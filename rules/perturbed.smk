@@ -1,0 +1,21 @@
+rule perturbed_dataset:
+    input:
+        dataset=f"{DATASET}/manifest.json",
+        train=ancient(f"{DATASET}/train"),
+        noise=lambda w: [] if w.method == "clean" else f"{path(NOISE, cell(Noise, w))}/manifest.json",
+    output:
+        manifest=f"{PERTURBED}/manifest.json",
+        metrics=f"{PERTURBED}/metrics.json",
+        parquet=directory(f"{PERTURBED}/parquet"),
+        shards=directory(f"{PERTURBED}/shards"),
+    log:
+        "logs/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        cfg=lambda w: STUDY.perturbed_config(cell(Perturbed, w)),
+        code=code("perturbed.py"),
+    message:
+        "Perturbed dataset: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, {wildcards.protected} % protected, seed {wildcards.seed}"
+    script:
+        "../scripts/perturbed.py"

@@ -1,0 +1,27 @@
+rule source_model:
+    input:
+        dataset=f"{DATASET}/manifest.json",
+        train=ancient(f"{DATASET}/train"),
+    output:
+        model=f"{SOURCE}/model.safetensors",
+        history=f"{SOURCE}/history.parquet",
+        metrics=f"{SOURCE}/metrics.json",
+    log:
+        "logs/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        **RUNTIME,
+    params:
+        cfg=lambda w: STUDY.source_config(cell(Noise, w)),
+        code=lambda w: code(
+            "source_model.py",
+            method_module(w.method),
+            network_module(STUDY.source_config(cell(Noise, w))["training"]["network"]),
+        ),
+    message:
+        "Source model: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        "../scripts/source_model.py"

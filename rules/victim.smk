@@ -1,0 +1,25 @@
+rule victim:
+    input:
+        perturbed=lambda w: f"{path(PERTURBED, perturbed_of(cell(Victim, w)))}/manifest.json",
+        train=lambda w: ancient(f"{path(PERTURBED, perturbed_of(cell(Victim, w)))}/shards"),
+        dataset=f"{DATASET}/manifest.json",
+        test=ancient(f"{DATASET}/test"),
+    output:
+        model=f"{VICTIM}/model.safetensors",
+        history=f"{VICTIM}/history.parquet",
+        metrics=f"{VICTIM}/metrics.json",
+    log:
+        "logs/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/r{radius}/s{seed}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        **RUNTIME,
+    params:
+        cfg=lambda w: STUDY.victim_config(cell(Victim, w)),
+        code=lambda w: code("victim.py", network_module(w.network)),
+    message:
+        "Victim: {wildcards.network} at radius {wildcards.radius} on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seed}"
+    script:
+        "../scripts/victim.py"

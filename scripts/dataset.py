@@ -1,0 +1,23 @@
+"""Rule dataset: any source of images becomes shards and a manifest."""
+
+from pathlib import Path
+
+from unlearnable.data.dataset import prepare
+from unlearnable.job import job
+
+
+def main(snakemake):
+    with job(snakemake):
+        out = snakemake.output
+        prepare(
+            snakemake.params.cfg,
+            root=Path(snakemake.scriptdir).parent,
+            train=Path(out.train),
+            test=Path(out.test),
+            manifest=Path(out.manifest),
+            downloads=Path(out.manifest).parent / "download",
+        )
+
+
+if __name__ == "__main__":
+    main(snakemake)

@@ -1,0 +1,14 @@
+"""Rule merge_noise: join the shards; every image exactly once, nothing beyond the radius."""
+
+from unlearnable.job import folder, job
+from unlearnable.merge import merge
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        merge(snakemake.params.cfg, folder(inp.dataset), inp.shards, inp.metrics, out.noise, out.manifest, out.metrics)
+
+
+if __name__ == "__main__":
+    main(snakemake)

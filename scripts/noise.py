@@ -1,0 +1,18 @@
+"""Rule noise: one shard of the noise, from the frozen source model."""
+
+from unlearnable.compute import compute
+from unlearnable.data.dataset import load
+from unlearnable.job import folder, job
+from unlearnable.noise_pass import make_shard
+
+
+def main(snakemake):
+    data, model, out = snakemake.input.dataset, snakemake.input.model, snakemake.output
+    shard, shards = int(snakemake.wildcards.shard), int(snakemake.wildcards.shards)
+    with job(snakemake), compute(snakemake, data, model) as (loop, device):
+        train = load(folder(data), "train")
+        make_shard(snakemake.params.cfg, train, model, shard, shards, loop, device, out.noise, out.metrics)
+
+
+if __name__ == "__main__":
+    main(snakemake)

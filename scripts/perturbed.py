@@ -1,0 +1,24 @@
+"""Rule perturbed: the published dataset, as Parquet and as NumPy shards."""
+
+from pathlib import Path
+
+from unlearnable.data.published import publish
+from unlearnable.job import folder, job
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        publish(
+            snakemake.params.cfg,
+            source=folder(inp.dataset),
+            noise=folder(inp.noise[0]) if inp.noise else None,
+            parquet=Path(out.parquet),
+            arrays=Path(out.shards),
+            manifest=Path(out.manifest),
+            metrics=Path(out.metrics),
+        )
+
+
+if __name__ == "__main__":
+    main(snakemake)

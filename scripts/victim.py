@@ -1,0 +1,18 @@
+"""Rule victim: train a network on the published images and test it on clean ones."""
+
+from unlearnable.compute import compute
+from unlearnable.data import dataset, published
+from unlearnable.job import folder, job
+from unlearnable.victims import train_victim
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake), compute(snakemake, inp.perturbed, inp.dataset) as (loop, device):
+        train = published.load(folder(inp.perturbed))
+        test = dataset.load(folder(inp.dataset), "test")
+        train_victim(snakemake.params.cfg, train, test, loop, device, out.model, out.history, out.metrics)
+
+
+if __name__ == "__main__":
+    main(snakemake)

@@ -1,0 +1,83 @@
+"""What a stage depends on, as plain values: its canonical settings and a hash of its code."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = "unlearnable"
+
+
+def canonical(value: Any) -> Any:
+    """``value`` as plain JSON types with sorted keys, so that equal settings have equal ``repr``.
+
+    Raises:
+        TypeError: the value holds something JSON cannot express.
+    """
+    return json.loads(json.dumps(value, sort_keys=True, allow_nan=False))
+
+
+def digest(*parts: Any) -> str:
+    """The SHA-256 of JSON-expressible ``parts``, in hexadecimal."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def code_fingerprint(script: str | Path, *modules: str) -> str:
+    """A hash of a script, of ``modules`` it loads by name, and of every project module any of them imports.
+
+    Comments, docstrings and formatting do not count: the hash is of the parsed program. It is found
+    without running anything, so it costs no import of torch.
+    """
+    sources = {"": _meaning(Path(script))}
+    waiting = sorted({*_imports(Path(script)), *modules})
+    while waiting:
+        module = waiting.pop()
+        if module not in sources:
+            path = _path_of(module)
+            sources[module] = _meaning(path)
+            waiting.extend(_imports(path))
+    return digest(sources)
+
+
+@cache
+def _path_of(module: str) -> Path:
+    spec = importlib.util.find_spec(PACKAGE)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    base = Path(spec.submodule_search_locations[0]).joinpath(*module.split(".")[1:])
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@cache
+def _meaning(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(body, list):
+            first = body[0] if body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """Project modules that the file names in an import, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(m for m in found if m.split(".")[0] == PACKAGE and _path_of(m).is_file())

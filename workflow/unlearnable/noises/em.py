@@ -1,0 +1,34 @@
+"""Error-minimizing noise, EM (Huang et al. 2021), in the frame of the raw image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unlearnable.attacks import FrozenNetwork
+from unlearnable.descent import Problem, minimise
+from unlearnable.settings.methods.em import Em as Settings
+from unlearnable.transforms import draw
+
+__all__ = ["Settings", "noise", "training_inputs"]
+
+
+def noise(
+    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
+) -> Tensor:
+    """Descend on the loss of the untransformed image: no adversary, no expectation.
+
+    Returns:
+        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
+    """
+    s = problem.settings
+    d = minimise(images, lambda x: network.gradient(x, labels), problem.rho_u, s.k_u, s.alpha_u, generator)
+    return d.round()
+
+
+def training_inputs(
+    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
+) -> Tensor:
+    """What the source model learns from at one step: protected images, augmented as a victim would."""
+    protected = (images + noise(network, images, labels, problem, generator)).clamp(0, 255)
+    return draw(problem.augmentation, len(images), generator)(protected)

@@ -1,0 +1,41 @@
+"""Targeted adversarial poisons, TAP (Fowl et al., NeurIPS 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unlearnable.attacks import FrozenNetwork, uniform, within_pixels
+from unlearnable.descent import Problem
+from unlearnable.settings.methods.tap import Tap as Settings
+from unlearnable.transforms import draw
+
+__all__ = ["Settings", "noise"]
+
+
+def noise(
+    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
+) -> Tensor:
+    """Descend on the loss towards the next class, (y + 1) mod C; keep the best of the restarts for each image.
+
+    Every step draws a fresh transform and clips to valid pixels.
+
+    Returns:
+        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
+    """
+    s, rho_u = problem.settings, problem.rho_u
+    targets = (labels + 1) % problem.classes
+    best = torch.zeros_like(images)
+    lowest = torch.full(labels.shape, torch.inf, device=images.device)
+    for _ in range(s.restarts):
+        d = within_pixels(uniform(images, rho_u, generator), images)
+        for _ in range(s.steps):
+            t = draw(problem.augmentation, len(images), generator)
+            g = t.pull_back(network.gradient(t(images + d), targets))
+            d = within_pixels((d - s.alpha * rho_u * g.sign()).clamp(-rho_u, rho_u), images)
+        d = d.round()
+        losses = network.losses(images + d, targets)
+        better = losses < lowest
+        best = torch.where(better[:, None, None, None], d, best)
+        lowest = torch.where(better, losses, lowest)
+    return best

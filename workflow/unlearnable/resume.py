@@ -1,0 +1,120 @@
+"""Long loops that report progress, checkpoint themselves, stop in time, and go on where they stopped."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unlearnable import files
+from unlearnable.errors import Stopped
+
+log = logging.getLogger(__name__)
+
+State = dict[str, Any]
+
+
+@dataclass
+class Loop:
+    """The outside of one long loop.
+
+    Attributes:
+        checkpoint: the side file that holds the loop's state; None for no checkpoints.
+        fingerprint: of everything the state depends on; another loop's checkpoint is ignored.
+        every: seconds between two checkpoints.
+        deadline: ``time.monotonic()`` at which to save and leave, or None.
+    """
+
+    checkpoint: Path | None = None
+    fingerprint: str = ""
+    every: float = 60.0
+    deadline: float | None = None
+    stop_requested: bool = False
+    _saved: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
+    _first: int | None = None
+    _before: float = 0.0
+
+    def restore(self) -> State | None:
+        """The state that an earlier run of this very loop saved, if any."""
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return None
+        try:
+            content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            mine = content["fingerprint"] == self.fingerprint
+        except Exception as error:  # any damage has the same cure: start again
+            log.warning("%s: unreadable checkpoint (%s); starting from the beginning", self.checkpoint, error)
+            return None
+        if not mine:
+            log.warning("%s: checkpoint of other settings, code or inputs; ignored", self.checkpoint)
+            return None
+        self._before = content["seconds"]
+        log.info("resuming from %s", self.checkpoint)
+        state: State = content["state"]
+        return state
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in the loop, earlier runs of it included."""
+        return self._before + time.monotonic() - self._started
+
+    def after(self, step: int, steps: int, state: Callable[[], State], report: Callable[[], str]) -> None:
+        """To be called after each of ``steps`` steps: report, checkpoint or stop when it is time to.
+
+        Args:
+            step: how many steps are done.
+            steps: how many there are.
+            state: returns what is needed to go on after this step; called only to save it.
+            report: returns what to say of the progress; called only to say it.
+
+        Raises:
+            Stopped: the state is saved and the loop must be left; the same command goes on from here.
+        """
+        now = time.monotonic()
+        if self._first is None:
+            self._first = step - 1
+        if now - self._said >= 10 or step == steps:
+            rest = (now - self._started) / (step - self._first) * (steps - step)
+            log.info("step %d/%d, %s, %.0f s left", step, steps, report(), rest)
+            self._said = now
+        if step == steps:
+            return
+        out_of_time = self.deadline is not None and now >= self.deadline
+        if out_of_time or self.stop_requested or now - self._saved >= self.every:
+            self._save(state())
+        if out_of_time or self.stop_requested:
+            why = "the job's time is up" if out_of_time else "asked to stop"
+            raise Stopped(f"{why}: state saved after step {step} of {steps}; the same command goes on from there")
+
+    def _save(self, state: State) -> None:
+        if self.checkpoint is not None:
+            with files.atomic(self.checkpoint) as file:
+                torch.save({"fingerprint": self.fingerprint, "seconds": self.seconds, "state": state}, file)
+        self._saved = time.monotonic()
+
+    def done(self) -> None:
+        """Remove the checkpoint: the result is in place."""
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def stopping_on_sigterm(loop: Loop) -> Iterator[None]:
+    """Let SIGTERM ask ``loop`` to save its state and stop."""
+
+    def request(*_: object) -> None:
+        loop.stop_requested = True
+
+    before = signal.signal(signal.SIGTERM, request)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,59 @@
+"""The base of all settings: strict types, no unknown keys, no silent conversions."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic_core import PydanticCustomError
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="lower-case words joined by '-'")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """What to offer in place of an unknown ``word``: the closest known one, or all of them."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+class Settings(BaseModel):
+    """Immutable settings that reject unknown keys and do not convert types.
+
+    Whole numbers are accepted where a float is asked for (``lr: 1``); nothing else is converted.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        """Name the nearest valid key, which pydantic's own message does not."""
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    hint = nearest(str(key), list(cls.model_fields))
+                    raise PydanticCustomError("unknown_key", "unknown key; {hint}", {"key": str(key), "hint": hint})
+        return data
+
+
+def overrides(name: str, *models: type[Settings], leave_out: tuple[str, ...] = (), **more: Any) -> type[Settings]:
+    """A model called ``name`` with the fields of ``models``, all optional and unset by default.
+
+    Args:
+        name: the new model's name.
+        models: where the fields come from; of two equal names the last one counts.
+        leave_out: names of fields that may not be overridden.
+        more: further fields, in the form ``pydantic.create_model`` takes.
+    """
+    fields: dict[str, Any] = {}
+    for model in models:
+        for key, field in model.model_fields.items():
+            if key not in leave_out:
+                kind: Any = field.annotation
+                for constraint in field.metadata:
+                    kind = Annotated[kind, constraint]
+                fields[key] = (kind, Field(None, description=field.description))
+    made: type[Settings] = create_model(name, __base__=Settings, **fields, **more)
+    return made

@@ -1,0 +1,14 @@
+"""The descent that all error-minimizing noises share."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from unlearnable.settings.base import Settings
+
+
+class NoiseDescent(Settings):
+    """Sign descent of the noise d in the rho_u box, from a uniform random start."""
+
+    k_u: int = Field(10, ge=1, description="descent steps on the noise")
+    alpha_u: float = Field(0.2, gt=0, description="descent step, as a share of rho_u")

@@ -1,0 +1,16 @@
+"""Settings of error-minimizing noise."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from unlearnable.settings.methods.descent import NoiseDescent
+
+
+class Em(NoiseDescent):
+    """Error-minimizing noise (Huang et al. 2021): no adversary, no expectation over transforms."""
+
+    algorithm: Literal["em"]
+    frame: Literal["raw"] = Field("raw", description="raw: the noise is computed on the image as published")

@@ -1,0 +1,32 @@
+"""Settings of robust and stable error-minimizing noise."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from unlearnable.settings.methods.descent import NoiseDescent
+
+
+class RobustDescent(NoiseDescent):
+    """The descent of a noise whose source model is adversarially trained."""
+
+    k_a: int = Field(10, ge=1, description="ascent steps of the adversary")
+    alpha_a: float = Field(0.2, gt=0, description="ascent step, as a share of rho_a")
+    j: int = Field(5, ge=1, description="transforms drawn for the expectation")
+
+
+class Rem(RobustDescent):
+    """Robust error-minimizing noise (Fu et al. 2022): min-min-max."""
+
+    algorithm: Literal["rem"]
+
+
+class Sem(RobustDescent):
+    """Stable error-minimizing noise (AAAI 2024): the noise sees one uniform draw where REM's sees k_a ascent steps.
+
+    The source model is still trained against the full adversary.
+    """
+
+    algorithm: Literal["sem"]

@@ -1,0 +1,31 @@
+"""Settings of targeted adversarial poisons."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from unlearnable.settings.base import Settings
+
+TAP_PRESETS: dict[str, dict[str, Any]] = {
+    "original": {"steps": 250, "alpha": 0.05, "restarts": 8},  # Fowl et al.: 250 steps of 0.4/255 at rho_u 8
+    "fu2022": {"steps": 250, "alpha": 0.008, "restarts": 1},  # Fu et al.'s comparison: 250 steps of 0.064/255
+}
+
+
+class Tap(Settings):
+    """Targeted adversarial poisons (Fowl et al. 2021) on a network trained normally on clean data."""
+
+    algorithm: Literal["tap"]
+    preset: Literal["original", "fu2022"] = Field("original", description="fills the three keys below when unset")
+    steps: int = Field(ge=1, description="descent steps of each restart")
+    alpha: float = Field(gt=0, description="descent step, as a share of rho_u")
+    restarts: int = Field(ge=1, description="random starts; the lowest loss is kept, image by image")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_preset(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return TAP_PRESETS.get(data.get("preset", "original"), {}) | data
+        return data

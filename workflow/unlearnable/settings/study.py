@@ -1,0 +1,148 @@
+"""The whole configuration: one sub-tree per stage, and experiments that name the cells they need."""
+
+# mypy: disable-error-code="valid-type"
+# (the *Changes models are made at import time, which is beyond a static type)
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from unlearnable.settings.base import Settings, Slug, overrides
+from unlearnable.settings.dataset import Dataset
+from unlearnable.settings.methods.clean import Clean
+from unlearnable.settings.methods.em import Em
+from unlearnable.settings.methods.rem import Rem, Sem
+from unlearnable.settings.methods.tap import Tap
+from unlearnable.settings.noise import NoisePass
+from unlearnable.settings.perturbed import Perturbed
+from unlearnable.settings.render import Render
+from unlearnable.settings.training import SourceModel, Victim
+
+ADVERSARIAL = ("rem", "sem")  # the algorithms whose noise has a rho_a
+CLEAN_SOURCE = ("tap",)  # the algorithms whose source model is trained on clean data
+
+EmChanges = overrides("EmChanges", Em, leave_out=("algorithm",))
+TapChanges = overrides("TapChanges", Tap, leave_out=("algorithm", "preset"))
+RemChanges = overrides("RemChanges", Rem, leave_out=("algorithm",))
+SourceChanges = overrides("SourceChanges", SourceModel)
+NoiseChanges = overrides("NoiseChanges", Tap, Rem, NoisePass, leave_out=("algorithm", "preset"))
+VictimChanges = overrides("VictimChanges", Victim)
+SourceForDataset = overrides("SourceForDataset", SourceModel, by_method=(dict[Slug, SourceChanges], {}))
+NoiseForDataset = overrides("NoiseForDataset", NoisePass, by_method=(dict[Slug, NoiseChanges], {}))
+
+
+class CleanEntry(Clean):
+    """The clean reference."""
+
+
+class EmEntry(Em):
+    """EM, with changes by dataset."""
+
+    by_dataset: dict[Slug, EmChanges] = {}
+
+
+class TapEntry(Tap):
+    """TAP, with changes by dataset."""
+
+    by_dataset: dict[Slug, TapChanges] = {}
+
+
+class RemEntry(Rem):
+    """REM, with changes by dataset."""
+
+    by_dataset: dict[Slug, RemChanges] = {}
+
+
+class SemEntry(Sem):
+    """SEM, with changes by dataset."""
+
+    by_dataset: dict[Slug, RemChanges] = {}
+
+
+MethodEntry = Annotated[CleanEntry | EmEntry | TapEntry | RemEntry | SemEntry, Field(discriminator="algorithm")]
+
+
+class SourceStage(Settings):
+    """Source models. The more specific wins: default, by_method, by_dataset, by_dataset's by_method."""
+
+    default: SourceModel = SourceModel()
+    by_method: dict[Slug, SourceChanges] = {}
+    by_dataset: dict[Slug, SourceForDataset] = {}
+
+
+class NoiseStage(Settings):
+    """The noise pass; by_method may also change the method's own keys, for this pass alone."""
+
+    default: NoisePass = NoisePass()
+    by_method: dict[Slug, NoiseChanges] = {}
+    by_dataset: dict[Slug, NoiseForDataset] = {}
+
+
+class VictimStage(Settings):
+    """Victims."""
+
+    default: Victim = Victim()
+    by_dataset: dict[Slug, VictimChanges] = {}
+
+
+class NoiseAxis(Settings):
+    """One method at some radii, in units of 1/255."""
+
+    method: Slug
+    rho_u: list[Annotated[int, Field(ge=1, le=255)]] | None = Field(
+        None, min_length=1, description="radii of the noise; none for clean"
+    )
+    rho_a: list[Annotated[int, Field(ge=0, le=255)]] | None = Field(
+        None, min_length=1, description="radii of the source model's adversary; for REM and SEM"
+    )
+
+
+class VictimAxis(Settings):
+    """Networks and radii of the victims."""
+
+    networks: list[Slug] = Field(["resnet18"], min_length=1)
+    radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
+        [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
+    )
+
+
+Product = Literal["radius-table", "cost-table", "accuracy-figure", "training-curves", "noise-sheet"]
+
+
+class Experiment(Settings):
+    """The cells of a table or figure: the product of its axes."""
+
+    datasets: list[Slug] = Field(min_length=1)
+    noises: list[NoiseAxis] = Field(min_length=1)
+    protected: list[Annotated[int, Field(ge=0, le=100)]] = Field(
+        [100], min_length=1, description="per cent of the training images that carry noise"
+    )
+    victims: VictimAxis = VictimAxis()
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
+    products: list[Product] = Field(min_length=1, description="tables and figures to make of these cells")
+
+
+class Runtime(Settings):
+    """How jobs run. Nothing here changes a result, so nothing here makes a stage run again."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU when there is one, else the CPU with a warning; cuda: a GPU or an error"
+    )
+    checkpoint_seconds: int = Field(60, ge=1, description="seconds between two checkpoints of a long loop")
+
+
+class StudySettings(Settings):
+    """The root of config/config.yaml and of what is laid over it."""
+
+    run: list[Slug] = Field(min_length=1, description="the experiments to run")
+    runtime: Runtime = Runtime()
+    datasets: dict[Slug, Annotated[Dataset, Field()]]
+    methods: dict[Slug, MethodEntry]
+    source_model: SourceStage = SourceStage()
+    noise: NoiseStage = NoiseStage()
+    perturbed: Perturbed = Perturbed()
+    victim: VictimStage = VictimStage()
+    experiments: dict[Slug, Experiment]
+    render: Render = Render()

@@ -1,0 +1,317 @@
+"""From settings to the cells of a study: which files there are, and what each of them depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from unlearnable import configuration, registry
+from unlearnable.errors import UserError
+from unlearnable.fingerprint import canonical
+from unlearnable.settings.base import nearest
+from unlearnable.settings.noise import NoisePass
+from unlearnable.settings.study import ADVERSARIAL, CLEAN_SOURCE, Experiment, NoiseAxis
+
+DATASET = "results/dataset/{dataset}"
+SOURCE = "results/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
+NOISE = "results/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
+PERTURBED = "results/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}"
+VICTIM = "results/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/r{radius}/s{seed}"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One noise: a method at two radii (1/255) on a dataset, from one seed."""
+
+    dataset: str
+    method: str
+    rho_u: int
+    rho_a: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Perturbed(Noise):
+    """A published dataset: ``protected`` per cent of its images carry the noise."""
+
+    protected: int
+
+
+@dataclass(frozen=True)
+class Victim(Perturbed):
+    """A network trained on a published dataset at a radius (1/255; 0 is standard training)."""
+
+    network: str
+    radius: int
+
+
+def path(template: str, cell: Any) -> str:
+    """The folder of a cell."""
+    return template.format(**asdict(cell))
+
+
+def perturbed_of(cell: Victim) -> Perturbed:
+    """The dataset that a victim trains on. Clean data are the same for every seed, so they are written once."""
+    seed = 0 if cell.method == "clean" else cell.seed
+    return Perturbed(cell.dataset, cell.method, cell.rho_u, cell.rho_a, seed, cell.protected)
+
+
+def noise_of(cell: Perturbed) -> Noise:
+    """The noise in a published dataset."""
+    return Noise(cell.dataset, cell.method, cell.rho_u, cell.rho_a, cell.seed)
+
+
+def unique(items: list[Any]) -> list[Any]:
+    """The items without repetition, in order of first appearance."""
+    return list(dict.fromkeys(items))
+
+
+class Study:
+    """A checked configuration, and the cells and stage settings that follow from it.
+
+    Args:
+        config: the merged configuration.
+        files: the YAML files it came from, for error messages.
+        root: the folder that relative dataset roots start at.
+
+    Raises:
+        UserError: the configuration has faults; one line for each.
+    """
+
+    def __init__(self, config: dict[str, Any], files: Sequence[str | Path] = (), root: str | Path = ".") -> None:
+        self.files = files
+        self.root = Path(root)
+        self.settings = configuration.check(config, files)
+        faults = [configuration.fault(key, message, files) for key, message in self._dangling_names()]
+        if faults:
+            raise UserError("\n".join(faults))
+
+    # ---- names that must exist
+
+    def _dangling_names(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        s = self.settings
+
+        def missing(name: str, known: Any, what: str) -> str | None:
+            return None if name in known else f"{what} {name!r} is not defined; {nearest(name, list(known))}"
+
+        checks: list[tuple[tuple[str | int, ...], str | None]] = []
+        for index, name in enumerate(s.run):
+            checks.append((("run", index), missing(name, s.experiments, "experiment")))
+        for name, method in s.methods.items():
+            for dataset in getattr(method, "by_dataset", {}):
+                checks.append((("methods", name, "by_dataset", dataset), missing(dataset, s.datasets, "dataset")))
+        networks = registry.available("networks")
+        for stage in ("source_model", "noise", "victim"):
+            tree = getattr(s, stage)
+            parts = [((stage, "default"), tree.default)]
+            for name, change in getattr(tree, "by_method", {}).items():
+                parts.append(((stage, "by_method", name), change))
+            for dataset, change in tree.by_dataset.items():
+                parts.append(((stage, "by_dataset", dataset), change))
+                checks.append((parts[-1][0], missing(dataset, s.datasets, "dataset")))
+                for name, inner in getattr(change, "by_method", {}).items():
+                    parts.append(((stage, "by_dataset", dataset, "by_method", name), inner))
+            for key, part in parts:
+                if "by_method" in key:
+                    checks.append((key, missing(str(key[-1]), s.methods, "method")))
+                if getattr(part, "network", None) is not None:
+                    checks.append(((*key, "network"), missing(part.network, networks, "network")))
+        for name, experiment in s.experiments.items():
+            at: tuple[str | int, ...] = ("experiments", name)
+            for index, dataset in enumerate(experiment.datasets):
+                checks.append(((*at, "datasets", index), missing(dataset, s.datasets, "dataset")))
+            for index, network in enumerate(experiment.victims.networks):
+                checks.append(((*at, "victims", "networks", index), missing(network, networks, "network")))
+            for index, axis in enumerate(experiment.noises):
+                place = (*at, "noises", index)
+                unknown = missing(axis.method, s.methods, "noise")
+                checks.append(((*place, "method"), unknown))
+                if unknown is None:
+                    checks.extend(self._radii(place, axis))
+        yield from ((key, message) for key, message in checks if message is not None)
+        if not any(message for _, message in checks):
+            yield from self._unfit_overrides()
+
+    def _radii(self, place: tuple[str | int, ...], axis: NoiseAxis) -> Iterator[tuple[tuple[str | int, ...], str | None]]:
+        """Exactly the radii that the method has."""
+        algorithm = self.settings.methods[axis.method].algorithm
+        wanted = {"rho_u": algorithm != "clean", "rho_a": algorithm in ADVERSARIAL}
+        for radius, needed in wanted.items():
+            given = getattr(axis, radius) is not None
+            if needed and not given:
+                yield (*place, radius), f"{axis.method} needs a list of radii in units of 1/255, such as [8]"
+            elif given and not needed:
+                yield (*place, radius), f"{axis.method} has no such radius; remove this key"
+
+    def _unfit_overrides(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Keys of the noise pass that the method at hand does not have, found by building every setting."""
+        for cell in unique(self.noises(*self.settings.experiments)):
+            if cell.method != "clean":
+                algorithm, keys = self._noise_changes(cell.dataset, cell.method)
+                fields = set(type(self.settings.methods[cell.method]).model_fields) - {"algorithm", "by_dataset"}
+                for key, change in keys:
+                    for name in change:
+                        if name not in fields | set(NoisePass.model_fields):
+                            hint = nearest(name, sorted(fields))
+                            yield (*key, name), f"the method {cell.method!r} ({algorithm}) has no such key; {hint}"
+
+    # ---- cells
+
+    def victims(self, *experiments: str) -> list[Victim]:
+        """The victims of the experiments, without repetition, in the order of their axes."""
+        return unique([cell for name in experiments for cell in self._victims(self.settings.experiments[name])])
+
+    def _victims(self, experiment: Experiment) -> Iterator[Victim]:
+        for dataset in experiment.datasets:
+            for network in experiment.victims.networks:
+                for axis in experiment.noises:
+                    for rho_u in axis.rho_u or [0]:
+                        for rho_a in axis.rho_a or [0]:
+                            for protected in experiment.protected:
+                                for radius in experiment.victims.radii:
+                                    for seed in experiment.seeds:
+                                        cell = Victim(
+                                            dataset, axis.method, rho_u, rho_a, seed, protected, network, radius
+                                        )
+                                        yield self._normal(cell)
+
+    def _normal(self, cell: Victim) -> Victim:
+        """With nothing protected, every method is the clean reference."""
+        if cell.protected == 0 or self.settings.methods[cell.method].algorithm == "clean":
+            return Victim(cell.dataset, "clean", 0, 0, cell.seed, 0, cell.network, cell.radius)
+        return cell
+
+    def perturbed(self, *experiments: str) -> list[Perturbed]:
+        """The published datasets of the experiments."""
+        return unique([perturbed_of(cell) for cell in self.victims(*experiments)])
+
+    def noises(self, *experiments: str) -> list[Noise]:
+        """The noises of the experiments; clean data have none."""
+        return unique([noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"])
+
+    def source_of(self, cell: Noise) -> Noise:
+        """The source model of a noise: for TAP the clean training, which no radius enters."""
+        if self.settings.methods[cell.method].algorithm in CLEAN_SOURCE:
+            return Noise(cell.dataset, "clean", 0, 0, cell.seed)
+        return cell
+
+    def sources(self, *experiments: str) -> list[Noise]:
+        """The source models of the experiments."""
+        return unique([self.source_of(cell) for cell in self.noises(*experiments)])
+
+    # ---- settings of each stage, as canonical dicts
+
+    def algorithm(self, method: str) -> str:
+        """The algorithm of a method."""
+        return self.settings.methods[method].algorithm
+
+    def dataset_config(self, dataset: str) -> dict[str, Any]:
+        """Settings of the dataset stage; augmentation is not among them, it belongs to the trainings."""
+        config = self.settings.datasets[dataset].model_dump(exclude={"augmentation"})
+        return canonical(config)  # type: ignore[no-any-return]
+
+    def _augmentation(self, dataset: str) -> dict[str, Any]:
+        return self.settings.datasets[dataset].augmentation.model_dump()
+
+    def _method(self, dataset: str, method: str) -> dict[str, Any]:
+        entry = self.settings.methods[method]
+        changes = getattr(entry, "by_dataset", {}).get(dataset)
+        return entry.model_dump(exclude={"by_dataset"}) | _set_keys(changes)
+
+    def source_config(self, cell: Noise) -> dict[str, Any]:
+        """Settings of a source model's training."""
+        tree = self.settings.source_model
+        for_dataset = tree.by_dataset.get(cell.dataset)
+        training = tree.default.model_dump()
+        training |= _set_keys(tree.by_method.get(cell.method)) | _set_keys(for_dataset)
+        training |= _set_keys((getattr(for_dataset, "by_method", None) or {}).get(cell.method))
+        return canonical(  # type: ignore[no-any-return]
+            {
+                "training": training,
+                "method": self._method(cell.dataset, cell.method),
+                "augmentation": self._augmentation(cell.dataset),
+                "rho_u": cell.rho_u,
+                "rho_a": cell.rho_a,
+                "seed": cell.seed,
+            }
+        )
+
+    def _noise_changes(self, dataset: str, method: str) -> tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]]]:
+        tree = self.settings.noise
+        for_dataset = tree.by_dataset.get(dataset)
+        inner = (getattr(for_dataset, "by_method", None) or {}).get(method)
+        changes = [
+            (("noise", "by_method", method), _set_keys(tree.by_method.get(method))),
+            (("noise", "by_dataset", dataset), _set_keys(for_dataset)),
+            (("noise", "by_dataset", dataset, "by_method", method), _set_keys(inner)),
+        ]
+        return self.algorithm(method), changes
+
+    def _noise_settings(self, dataset: str, method: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The pass's own settings and the method's, with the pass's changes to both."""
+        merged: dict[str, Any] = {}
+        for _, change in self._noise_changes(dataset, method)[1]:
+            merged |= change
+        own = set(NoisePass.model_fields)
+        of_pass = self.settings.noise.default.model_dump() | {k: v for k, v in merged.items() if k in own}
+        of_method = self._method(dataset, method) | {k: v for k, v in merged.items() if k not in own}
+        return of_pass, of_method
+
+    def shards(self, dataset: str, method: str) -> int:
+        """The number of jobs that share a noise."""
+        return int(self._noise_settings(dataset, method)[0]["shards"])
+
+    def noise_config(self, cell: Noise) -> dict[str, Any]:
+        """Settings of the noise pass. The shard count is not among them: it does not change the noise."""
+        of_pass, of_method = self._noise_settings(cell.dataset, cell.method)
+        return canonical(  # type: ignore[no-any-return]
+            {
+                "pass": {k: v for k, v in of_pass.items() if k != "shards"},
+                "method": of_method,
+                "network": self.source_config(self.source_of(cell))["training"]["network"],
+                "augmentation": self._augmentation(cell.dataset),
+                "rho_u": cell.rho_u,
+                "rho_a": cell.rho_a,
+                "seed": cell.seed,
+            }
+        )
+
+    def perturbed_config(self, cell: Perturbed) -> dict[str, Any]:
+        """Settings of a published dataset, with those of its noise and source model for the manifest."""
+        config: dict[str, Any] = self.settings.perturbed.model_dump()
+        config |= {"method": cell.method, "rho_u": cell.rho_u, "protected": cell.protected, "seed": cell.seed}
+        config |= {"dataset": self.dataset_config(cell.dataset), "noise": None, "source_model": None}
+        if cell.method != "clean":
+            noise = noise_of(cell)
+            config |= {"noise": self.noise_config(noise), "source_model": self.source_config(self.source_of(noise))}
+        return canonical(config)  # type: ignore[no-any-return]
+
+    def victim_config(self, cell: Victim) -> dict[str, Any]:
+        """Settings of a victim's training."""
+        tree = self.settings.victim
+        training = tree.default.model_dump() | _set_keys(tree.by_dataset.get(cell.dataset)) | {"network": cell.network}
+        return canonical(  # type: ignore[no-any-return]
+            {
+                "training": training,
+                "augmentation": self._augmentation(cell.dataset),
+                "radius": cell.radius,
+                "seed": cell.seed,
+            }
+        )
+
+    def product_config(self, experiment: str, product: str, cells: Sequence[Any]) -> dict[str, Any]:
+        """Settings of a table or figure: its cells, in the order of its inputs, and its style."""
+        style = getattr(self.settings.render, product.replace("-", "_"))
+        return canonical(  # type: ignore[no-any-return]
+            {"experiment": experiment, "cells": [asdict(cell) for cell in cells], "style": style.model_dump()}
+        )
+
+
+def _set_keys(settings: BaseModel | None) -> dict[str, Any]:
+    return settings.model_dump(exclude_unset=True, exclude={"by_method"}) if settings is not None else {}
+
+

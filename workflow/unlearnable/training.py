@@ -1,0 +1,139 @@
+"""The one training loop, for source models and victims alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unlearnable.attacks import FrozenNetwork, frozen
+from unlearnable.device import autocast, choose_precision
+from unlearnable.errors import UserError
+from unlearnable.randomness import generator
+from unlearnable.resume import Loop
+from unlearnable.settings.training import Training
+
+Inputs = Callable[[FrozenNetwork, Tensor, Tensor, torch.Generator], Tensor]
+Row = dict[str, float]
+
+
+def fit(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    training: Training,
+    inputs: Inputs,
+    loop: Loop,
+    *,
+    seed: int,
+    stage: str,
+    row_every: int,
+    measure: Callable[[], Row] = dict,
+) -> tuple[list[Row], int]:
+    """Train ``network`` by SGD on what ``inputs`` makes of each batch.
+
+    Args:
+        network: trained in place; on the device of ``images``.
+        images: ``(N, C, H, W)`` uint8.
+        labels: ``(N,)`` int64.
+        training: steps, batch size and optimiser.
+        inputs: maps the frozen network, a float batch in [0, 255], its labels and the step's generator to
+            the pixels that the network learns from at this step.
+        loop: progress, checkpoints and time.
+        seed: the cell's seed; with ``stage`` and the step it determines every draw.
+        stage: name of the stage.
+        row_every: steps between two rows of the history; the last step always has one.
+        measure: further columns of a row, such as an accuracy; called with the network as it stands.
+
+    Returns:
+        The history, one row for every ``row_every`` steps, and the number of forward+backward passes.
+
+    Raises:
+        UserError: too few images for one batch, or the loss is no longer finite.
+    """
+    if len(images) < training.batch_size:
+        raise UserError(
+            f"{stage}: batch_size is {training.batch_size}, but there are only {len(images)} training images; "
+            "lower batch_size"
+        )
+    device = images.device
+    precision = choose_precision(training.precision, device)
+    optimizer = torch.optim.SGD(
+        network.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+    )
+    drops = [math.ceil(share * training.steps) for share in training.lr_drops]
+    history: list[Row] = []
+    passes = first = 0
+    sums = torch.zeros(2, device=device)  # of the loss and of the accuracy since the last row
+    since = 0
+
+    state = loop.restore()
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        history, passes, first, since = state["history"], state["passes"], state["step"], state["since"]
+        sums = state["sums"].to(device)
+
+    batches = len(images) // training.batch_size
+    order, epoch = torch.empty(0), -1
+    for step in range(first, training.steps):
+        if step // batches != epoch:
+            epoch = step // batches
+            order = torch.randperm(len(images), generator=generator(seed, stage, "order", epoch)).to(device)
+        at = step % batches * training.batch_size
+        chosen = order[at : at + training.batch_size]
+        x, y = images[chosen].float(), labels[chosen]
+
+        with frozen(network, precision) as fixed:
+            pixels = inputs(fixed, x, y, generator(seed, stage, step, device=device))
+            passes += fixed.passes + 1
+        for group in optimizer.param_groups:
+            group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
+        network.train()
+        with autocast(device, precision):
+            logits = network(pixels)
+        loss = F.cross_entropy(logits.float(), y)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        sums += torch.stack([loss.detach(), (logits.argmax(1) == y).float().mean()])
+        since += 1
+
+        done = step + 1
+        if done % row_every == 0 or done == training.steps:
+            mean_loss, mean_accuracy = (sums / since).tolist()
+            _require_finite(mean_loss, stage, done, loop)
+            row = {"step": done, "loss": mean_loss, "batch_accuracy": mean_accuracy, "passes": passes}
+            history.append(row | measure())
+            sums, since = torch.zeros_like(sums), 0
+
+        def snapshot(step: int = done, since: int = since) -> dict[str, Any]:
+            _require_finite(float(sums[0]), stage, step, loop)
+            return {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "history": history,
+                "passes": passes,
+                "step": step,
+                "since": since,
+                "sums": sums,
+            }
+
+        def report() -> str:
+            return ", ".join(f"{k} {v:.4g}" for k, v in history[-1].items() if k != "step") if history else "warming up"
+
+        loop.after(done, training.steps, snapshot, report)
+    return history, passes
+
+
+def _require_finite(loss: float, stage: str, step: int, loop: Loop) -> None:
+    if not math.isfinite(loss):
+        kept = loop.checkpoint if loop.checkpoint is not None and loop.checkpoint.exists() else None
+        raise UserError(
+            f"{stage}: the loss is {loss} at step {step} (or up to the last report before it); lower lr. "
+            + (f"The last good state is kept in {kept}" if kept else "No checkpoint had been written yet")
+        )
