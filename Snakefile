@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: workflow.source_path("config/config.yaml")
+configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -20,3 +20,11 @@ include: "rules/perturbed.smk"
 include: "rules/victim.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+
+
+rule all:
+    input:
+        rules.perturbed.input,
+        rules.tables.input,
+        rules.figures.input,
+    localrule: True

@@ -1,11 +1,11 @@
 rule dataset:
-    localrule: True
     output:
         manifest=f"{DATASET}/manifest.json",
         train=directory(f"{DATASET}/train"),
         test=directory(f"{DATASET}/test"),
     log:
         "logs/dataset/{dataset}.log",
+    localrule: True
     conda:
         "../envs/pipeline.yaml"
     params:

@@ -12,8 +12,8 @@ rule noise:
         "../envs/pipeline.yaml"
     threads: 1
     resources:
-        gpu=1,
         **RUNTIME,
+        gpu=1,
     params:
         cfg=lambda w: STUDY.noise_config(cell(Noise, w)),
         code=lambda w: code(

@@ -12,8 +12,8 @@ rule source_model:
         "../envs/pipeline.yaml"
     threads: 1
     resources:
-        gpu=1,
         **RUNTIME,
+        gpu=1,
     params:
         cfg=lambda w: STUDY.source_config(cell(Noise, w)),
         code=lambda w: code(

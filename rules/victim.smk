@@ -14,8 +14,8 @@ rule victim:
         "../envs/pipeline.yaml"
     threads: 1
     resources:
-        gpu=1,
         **RUNTIME,
+        gpu=1,
     params:
         cfg=lambda w: STUDY.victim_config(cell(Victim, w)),
         code=lambda w: code("victim.py", network_module(w.network)),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from unlearnable.errors import UserError
 from unlearnable.settings.study import StudySettings
 
-Path_ = tuple[str | int, ...]
+Key = tuple[str | int, ...]
 
 
 def check(config: dict[str, Any], files: Sequence[str | Path] = ()) -> StudySettings:
@@ -32,7 +32,7 @@ def check(config: dict[str, Any], files: Sequence[str | Path] = ()) -> StudySett
         raise UserError("\n".join(faults)) from None
 
 
-def fault(key: Path_, message: str, files: Sequence[str | Path]) -> str:
+def fault(key: Key, message: str, files: Sequence[str | Path]) -> str:
     """One line about ``key``: file, line, dotted key, message."""
     return f"{_place(key, files)}{'.'.join(map(str, key))}: {message}"
 
@@ -52,7 +52,9 @@ def _describe(error: Any, config: dict[str, Any], files: Sequence[str | Path]) -
     else:
         message = message.removeprefix("Value error, ") + f", not {error['input']!r}"
         if kind.endswith("_type") and isinstance(error["input"], str) and _is_number(error["input"]):
-            message += f" (YAML reads {error['input']} as text; write it with a point and without quotes, such as 1.0e-3)"
+            message += (
+                f" (YAML reads {error['input']} as text; write it with a point and without quotes, such as 1.0e-3)"
+            )
     return fault(key, message, files)
 
 
@@ -64,7 +66,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _strip_tags(location: Path_, config: Any) -> Path_:
+def _strip_tags(location: Key, config: Any) -> Key:
     """Drop the parts of pydantic's location that are names of union members, not keys."""
     key: list[str | int] = []
     for index, part in enumerate(location):
@@ -77,7 +79,7 @@ def _strip_tags(location: Path_, config: Any) -> Path_:
     return tuple(key)
 
 
-def _place(key: Path_, files: Sequence[str | Path]) -> str:
+def _place(key: Key, files: Sequence[str | Path]) -> str:
     """``file:line: `` of the deepest part of ``key`` that some file holds, later files first."""
     best, where = 0, ""
     for file in files:

@@ -16,7 +16,7 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor, precision: torc
     """The share of ``images`` (``(N, C, H, W)`` uint8) that the network, in eval mode, classifies as ``labels``."""
     correct = torch.zeros((), dtype=torch.int64, device=images.device)
     with frozen(network, precision), torch.no_grad():
-        for x, y in zip(images.split(BATCH), labels.split(BATCH), strict=True):
+        for x, y in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
             with autocast(x.device, precision):
                 correct += (network(x.float()).argmax(1) == y).sum()
     return int(correct) / len(labels)
@@ -34,7 +34,7 @@ def robust_accuracy(
     """The accuracy under PGD of ``steps`` steps of radius/5 (1/255) from one random start, and its passes."""
     correct = torch.zeros((), dtype=torch.int64, device=images.device)
     with frozen(network, precision) as fixed:
-        for index, (x, y) in enumerate(zip(images.split(BATCH), labels.split(BATCH), strict=True)):
+        for index, (x, y) in enumerate(zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True)):
             draws = generator(seed, "robust accuracy", index, device=x.device)
             attacked = x.float() + ascend(fixed, x.float(), y, radius, steps, 0.2, draws)
             with torch.no_grad(), autocast(x.device, precision):

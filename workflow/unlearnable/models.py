@@ -30,7 +30,7 @@ def create(name: str, channels: int, classes: int, image_size: int, seed: int, d
     except RuntimeError as error:
         problem = str(error).splitlines()[0]
         raise UserError(f"network {name} cannot take {channels}x{image_size}x{image_size} images: {problem}") from error
-    return network.to(device, memory_format=torch.channels_last)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def save(network: nn.Module, path: str | Path) -> None:

@@ -19,6 +19,7 @@ from unlearnable.randomness import generator
 from unlearnable.resume import Loop
 from unlearnable.settings.noise import NoisePass
 
+
 def make_shard(
     config: dict[str, Any],
     train: Split,

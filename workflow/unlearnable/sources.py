@@ -10,10 +10,10 @@ import torch
 
 from unlearnable import files, registry
 from unlearnable.data.images import Split
+from unlearnable.descent import Problem
 from unlearnable.device import describe, peak_memory
 from unlearnable.history import write_history
 from unlearnable.models import create, save
-from unlearnable.descent import Problem
 from unlearnable.problem import problem_of
 from unlearnable.resume import Loop
 from unlearnable.settings.training import SourceModel
@@ -44,9 +44,7 @@ def train_source_model(
     problem = problem_of(config, len(train.classes))
     method = registry.load("noises", config["method"]["algorithm"])
     images, labels = train.on(device)
-    network = create(
-        training.network, images.shape[1], len(train.classes), images.shape[2], config["seed"], device
-    )
+    network = create(training.network, images.shape[1], len(train.classes), images.shape[2], config["seed"], device)
     rows, passes = fit(
         network,
         images,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from unlearnable import configuration, registry
+from unlearnable.configuration import Key
 from unlearnable.errors import UserError
 from unlearnable.fingerprint import canonical
 from unlearnable.settings.base import nearest
@@ -92,13 +93,13 @@ class Study:
 
     # ---- names that must exist
 
-    def _dangling_names(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def _dangling_names(self) -> Iterator[tuple[Key, str]]:
         s = self.settings
 
         def missing(name: str, known: Any, what: str) -> str | None:
             return None if name in known else f"{what} {name!r} is not defined; {nearest(name, list(known))}"
 
-        checks: list[tuple[tuple[str | int, ...], str | None]] = []
+        checks: list[tuple[Key, str | None]] = []
         for index, name in enumerate(s.run):
             checks.append((("run", index), missing(name, s.experiments, "experiment")))
         for name, method in s.methods.items():
@@ -107,7 +108,7 @@ class Study:
         networks = registry.available("networks")
         for stage in ("source_model", "noise", "victim"):
             tree = getattr(s, stage)
-            parts = [((stage, "default"), tree.default)]
+            parts: list[tuple[Key, Any]] = [((stage, "default"), tree.default)]
             for name, change in getattr(tree, "by_method", {}).items():
                 parts.append(((stage, "by_method", name), change))
             for dataset, change in tree.by_dataset.items():
@@ -121,7 +122,7 @@ class Study:
                 if getattr(part, "network", None) is not None:
                     checks.append(((*key, "network"), missing(part.network, networks, "network")))
         for name, experiment in s.experiments.items():
-            at: tuple[str | int, ...] = ("experiments", name)
+            at: Key = ("experiments", name)
             for index, dataset in enumerate(experiment.datasets):
                 checks.append(((*at, "datasets", index), missing(dataset, s.datasets, "dataset")))
             for index, network in enumerate(experiment.victims.networks):
@@ -136,7 +137,7 @@ class Study:
         if not any(message for _, message in checks):
             yield from self._unfit_overrides()
 
-    def _radii(self, place: tuple[str | int, ...], axis: NoiseAxis) -> Iterator[tuple[tuple[str | int, ...], str | None]]:
+    def _radii(self, place: Key, axis: NoiseAxis) -> Iterator[tuple[Key, str | None]]:
         """Exactly the radii that the method has."""
         algorithm = self.settings.methods[axis.method].algorithm
         wanted = {"rho_u": algorithm != "clean", "rho_a": algorithm in ADVERSARIAL}
@@ -147,7 +148,7 @@ class Study:
             elif given and not needed:
                 yield (*place, radius), f"{axis.method} has no such radius; remove this key"
 
-    def _unfit_overrides(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def _unfit_overrides(self) -> Iterator[tuple[Key, str]]:
         """Keys of the noise pass that the method at hand does not have, found by building every setting."""
         for cell in unique(self.noises(*self.settings.experiments)):
             if cell.method != "clean":
@@ -303,15 +304,37 @@ class Study:
             }
         )
 
-    def product_config(self, experiment: str, product: str, cells: Sequence[Any]) -> dict[str, Any]:
-        """Settings of a table or figure: its cells, in the order of its inputs, and its style."""
+    def sheet(self, experiment: str) -> list[Perturbed]:
+        """What a noise sheet shows: each noise on the first dataset, at the first seed and the largest share."""
+        axes = self.settings.experiments[experiment]
+        wanted = (axes.datasets[0], axes.seeds[0], max(axes.protected))
+        cells = self.perturbed(experiment)
+        return [c for c in cells if c.method != "clean" and (c.dataset, c.seed, c.protected) == wanted]
+
+    def product_config(self, experiment: str, product: str, cells: Any) -> dict[str, Any]:
+        """Settings of a table or figure: its cells, in the order of its inputs, and its style.
+
+        Args:
+            experiment: whose product it is.
+            product: which one.
+            cells: a list of cells, or such lists by stage.
+        """
         style = getattr(self.settings.render, product.replace("-", "_"))
-        return canonical(  # type: ignore[no-any-return]
-            {"experiment": experiment, "cells": [asdict(cell) for cell in cells], "style": style.model_dump()}
-        )
+        if isinstance(cells, dict):
+            plain: Any = {stage: [asdict(cell) for cell in of_stage] for stage, of_stage in cells.items()}
+        else:
+            plain = [asdict(cell) for cell in cells]
+        return canonical({"experiment": experiment, "cells": plain, "style": style.model_dump()})  # type: ignore[no-any-return]
+
+    def stages(self, experiment: str) -> dict[str, list[Any]]:
+        """The cells of every stage that computes something, by the stage's name."""
+        return {
+            "source model": self.sources(experiment),
+            "noise": self.noises(experiment),
+            "perturbed dataset": self.perturbed(experiment),
+            "victim": self.victims(experiment),
+        }
 
 
 def _set_keys(settings: BaseModel | None) -> dict[str, Any]:
     return settings.model_dump(exclude_unset=True, exclude={"by_method"}) if settings is not None else {}
-
-

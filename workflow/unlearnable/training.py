@@ -66,21 +66,33 @@ def fit(
         network.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
     )
     drops = [math.ceil(share * training.steps) for share in training.lr_drops]
-    history: list[Row] = []
-    passes = first = 0
-    sums = torch.zeros(2, device=device)  # of the loss and of the accuracy since the last row
-    since = 0
+    # What has happened so far; with the network and the optimiser it is all that a checkpoint needs.
+    # "sums" are of the loss and of the accuracy over the "since" steps since the last row of the history.
+    progress: dict[str, Any] = {
+        "step": 0,
+        "passes": 0,
+        "history": [],
+        "sums": torch.zeros(2, device=device),
+        "since": 0,
+    }
+    saved = loop.restore()
+    if saved is not None:
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        progress = saved["progress"] | {"sums": saved["progress"]["sums"].to(device)}
+    history: list[Row] = progress["history"]
 
-    state = loop.restore()
-    if state is not None:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        history, passes, first, since = state["history"], state["passes"], state["step"], state["since"]
-        sums = state["sums"].to(device)
+    def snapshot() -> dict[str, Any]:
+        _require_finite(float(progress["sums"][0]), stage, progress["step"], loop)
+        return {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "progress": progress}
+
+    def report() -> str:
+        latest = history[-1] if history else {}
+        return ", ".join(f"{name} {value:.4g}" for name, value in latest.items() if name != "step") or "warming up"
 
     batches = len(images) // training.batch_size
     order, epoch = torch.empty(0), -1
-    for step in range(first, training.steps):
+    for step in range(progress["step"], training.steps):
         if step // batches != epoch:
             epoch = step // batches
             order = torch.randperm(len(images), generator=generator(seed, stage, "order", epoch)).to(device)
@@ -90,7 +102,7 @@ def fit(
 
         with frozen(network, precision) as fixed:
             pixels = inputs(fixed, x, y, generator(seed, stage, step, device=device))
-            passes += fixed.passes + 1
+            progress["passes"] += fixed.passes + 1
         for group in optimizer.param_groups:
             group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
@@ -100,34 +112,18 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        sums += torch.stack([loss.detach(), (logits.argmax(1) == y).float().mean()])
-        since += 1
+        progress["sums"] += torch.stack([loss.detach(), (logits.argmax(1) == y).float().mean()])
+        progress["since"] += 1
+        progress["step"] = step + 1
 
-        done = step + 1
-        if done % row_every == 0 or done == training.steps:
-            mean_loss, mean_accuracy = (sums / since).tolist()
-            _require_finite(mean_loss, stage, done, loop)
-            row = {"step": done, "loss": mean_loss, "batch_accuracy": mean_accuracy, "passes": passes}
-            history.append(row | measure())
-            sums, since = torch.zeros_like(sums), 0
-
-        def snapshot(step: int = done, since: int = since) -> dict[str, Any]:
-            _require_finite(float(sums[0]), stage, step, loop)
-            return {
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "history": history,
-                "passes": passes,
-                "step": step,
-                "since": since,
-                "sums": sums,
-            }
-
-        def report() -> str:
-            return ", ".join(f"{k} {v:.4g}" for k, v in history[-1].items() if k != "step") if history else "warming up"
-
-        loop.after(done, training.steps, snapshot, report)
-    return history, passes
+        if progress["step"] % row_every == 0 or progress["step"] == training.steps:
+            mean_loss, mean_accuracy = (progress["sums"] / progress["since"]).tolist()
+            _require_finite(mean_loss, stage, progress["step"], loop)
+            row = {"step": progress["step"], "loss": mean_loss, "batch_accuracy": mean_accuracy}
+            history.append(row | {"passes": progress["passes"]} | measure())
+            progress |= {"sums": torch.zeros(2, device=device), "since": 0}
+        loop.after(progress["step"], training.steps, snapshot, report)
+    return history, progress["passes"]
 
 
 def _require_finite(loss: float, stage: str, step: int, loop: Loop) -> None:

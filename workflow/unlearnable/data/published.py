@@ -115,7 +115,8 @@ def read_noise(folder: Path, source: Path) -> Array:
     made = files.read_json(folder / "manifest.json")
     if made["dataset"] != dataset.identity(source):
         raise UserError(
-            f"{folder}: this noise was made for another dataset than {source} (hash mismatch); run the noise stage again"
+            f"{folder}: this noise was made for another dataset than {source} (hash mismatch); "
+            "run the noise stage again"
         )
     files.check_hashes(folder, {"noise.npy": made["sha256"]})
     return files.read_array(folder / "noise.npy")

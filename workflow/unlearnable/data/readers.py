@@ -7,7 +7,6 @@ import hashlib
 import io
 import math
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +38,10 @@ def read(dataset: Dataset, root: Path, downloads: Path) -> tuple[Split, Split, d
     Raises:
         UserError: a file is missing, damaged, or not what the description says.
     """
-    reader: Callable[..., tuple[dict[str, tuple[Array, Array]], dict[str, Any]]]
-    reader = _read_parquet if isinstance(dataset, ParquetDataset) else _read_mnist
-    arrays, provenance = reader(dataset, root, downloads)
+    if isinstance(dataset, ParquetDataset):
+        arrays, provenance = _read_parquet(dataset, root)
+    else:
+        arrays, provenance = _read_mnist(dataset, root, downloads)
     splits = {}
     for name, (images, labels) in arrays.items():
         splits[name] = Split(images, labels.astype(np.int64), dataset.classes)
@@ -99,9 +99,7 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None, mode: str) -> 
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _read_parquet(
-    dataset: ParquetDataset, root: Path, _: Path
-) -> tuple[dict[str, tuple[Array, Array]], dict[str, Any]]:
+def _read_parquet(dataset: ParquetDataset, root: Path) -> tuple[dict[str, tuple[Array, Array]], dict[str, Any]]:
     folder = root / dataset.root
     names = ["train.parquet", "test.parquet"]
     hashes = _checked(folder, names, dataset.sha256)
