@@ -25,8 +25,10 @@ from unlearnable.study import (
     perturbed_of,
 )
 
+DEFAULTS = f"{workflow.basedir}/config/config.yaml"
+LAID_OVER = [name for name in workflow.configfiles if str(name) != DEFAULTS]
 try:
-    STUDY = Study(config, workflow.configfiles, ROOT)
+    STUDY = Study(config, [DEFAULTS, *LAID_OVER], ROOT)
 except UserError as error:
     raise WorkflowError(f"The configuration has faults:\n{error}") from None
 

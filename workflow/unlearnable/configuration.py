@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from unlearnable.errors import UserError
+from unlearnable.settings.base import nearest
 from unlearnable.settings.study import StudySettings
 
 Key = tuple[str | int, ...]
@@ -48,7 +49,8 @@ def _describe(error: Any, config: dict[str, Any], files: Sequence[str | Path]) -
         key, message = (*key, error["ctx"]["discriminator"].strip("'")), "this key is required"
     elif kind == "union_tag_invalid":
         key = (*key, error["ctx"]["discriminator"].strip("'"))
-        message = f"{error['ctx']['tag']!r} does not exist; known: {error['ctx']['expected_tags']}"
+        known = [tag.strip("' ") for tag in error["ctx"]["expected_tags"].split(",")]
+        message = f"{error['ctx']['tag']!r} does not exist; {nearest(error['ctx']['tag'], known)}"
     else:
         message = message.removeprefix("Value error, ") + f", not {error['input']!r}"
         if kind.endswith("_type") and isinstance(error["input"], str) and _is_number(error["input"]):
@@ -80,7 +82,7 @@ def _strip_tags(location: Key, config: Any) -> Key:
 
 
 def _place(key: Key, files: Sequence[str | Path]) -> str:
-    """``file:line: `` of the deepest part of ``key`` that some file holds, later files first."""
+    """``file:line: `` of the deepest part of ``key`` that some file holds; of equals the last file, which counts."""
     best, where = 0, ""
     for file in files:
         node = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)

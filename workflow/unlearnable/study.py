@@ -89,7 +89,7 @@ class Study:
         self.settings = configuration.check(config, files)
         faults = [configuration.fault(key, message, files) for key, message in self._dangling_names()]
         if faults:
-            raise UserError("\n".join(faults))
+            raise UserError("\n".join(unique(faults)))
 
     # ---- names that must exist
 
@@ -102,6 +102,8 @@ class Study:
         checks: list[tuple[Key, str | None]] = []
         for index, name in enumerate(s.run):
             checks.append((("run", index), missing(name, s.experiments, "experiment")))
+        if getattr(s.methods.get("clean"), "algorithm", None) != "clean":
+            checks.append((("methods",), "must define the reference, clean: {algorithm: clean}"))
         for name, method in s.methods.items():
             for dataset in getattr(method, "by_dataset", {}):
                 checks.append((("methods", name, "by_dataset", dataset), missing(dataset, s.datasets, "dataset")))

@@ -12,6 +12,7 @@ TAP_PRESETS: dict[str, dict[str, Any]] = {
     "original": {"steps": 250, "alpha": 0.05, "restarts": 8},  # Fowl et al.: 250 steps of 0.4/255 at rho_u 8
     "fu2022": {"steps": 250, "alpha": 0.008, "restarts": 1},  # Fu et al.'s comparison: 250 steps of 0.064/255
 }
+_ORIGINAL = TAP_PRESETS["original"]
 
 
 class Tap(Settings):
@@ -19,9 +20,11 @@ class Tap(Settings):
 
     algorithm: Literal["tap"]
     preset: Literal["original", "fu2022"] = Field("original", description="fills the three keys below when unset")
-    steps: int = Field(ge=1, description="descent steps of each restart")
-    alpha: float = Field(gt=0, description="descent step, as a share of rho_u")
-    restarts: int = Field(ge=1, description="random starts; the lowest loss is kept, image by image")
+    steps: int = Field(_ORIGINAL["steps"], ge=1, description="descent steps of each restart")
+    alpha: float = Field(_ORIGINAL["alpha"], gt=0, description="descent step, as a share of rho_u")
+    restarts: int = Field(
+        _ORIGINAL["restarts"], ge=1, description="random starts; the lowest loss is kept, image by image"
+    )
 
     @model_validator(mode="before")
     @classmethod

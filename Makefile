@@ -1,0 +1,35 @@
+# `make run` and `make test` need only Python 3.11 or later and make.
+
+PYTHON ?= python3
+CORES ?= all
+# One per GPU in this machine; without any, jobs run on the CPU and only cores limit them.
+GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
+BIN = .venv/bin
+
+.PHONY: run test lint report clean
+
+run: .venv/installed
+	$(BIN)/snakemake all --cores $(CORES) $(LIMIT)
+
+report: .venv/installed
+	$(BIN)/snakemake --report results/report.zip
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, not " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --no-index -e .
+	touch $@
+
+clean:
+	rm -rf .venv

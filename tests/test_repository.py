@@ -1,0 +1,148 @@
+"""What the repository promises about itself: its README's commands, its lock, its environment and its schema."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PIN = re.compile(r"^([a-zA-Z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tracked files whose studies are the shipped ones with tiny budgets, and with an environment."""
+    target = tmp_path_factory.mktemp("clone")
+    names = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")
+    for name in filter(None, names):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_file():
+            shutil.copyfile(ROOT / name, target / name)
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    shrink(config)
+    (target / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (target / "config/studies/fashion.yaml").write_text(yaml.safe_dump({"run": ["radius"]}))
+    (target / ".venv").mkdir()
+    (target / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    (target / ".venv/installed").touch()
+    return target
+
+
+def shrink(config: dict[str, Any]) -> None:
+    """The same study, seconds long."""
+    tiny = {"k_u": 1, "j": 1}
+    for method, keys in (("rem", tiny | {"k_a": 1}), ("sem", tiny | {"k_a": 1}), ("tap", {"steps": 1, "restarts": 1})):
+        config["methods"][method].setdefault("by_dataset", {})["fashion-mini"] = keys
+    config["source_model"]["by_dataset"]["fashion-mini"] = {"network": "small-cnn", "steps": 4}
+    config["noise"]["by_dataset"]["fashion-mini"] = {}
+    config["victim"]["by_dataset"]["fashion-mini"] = {
+        "steps": 4, "k_a": 1, "evaluate_every": 2, "robust_steps": 1, "robust_images": 100,
+    }  # fmt: skip
+    config["experiments"]["radius"]["seeds"] = [0]
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command, shell=True, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_readme_has_the_commands_that_matter() -> None:
+    assert {"make run", "make test", "snakemake all --cores 8 --resources gpu=4"} <= set(readme_commands())
+
+
+def test_readme_commands_work_verbatim(clone: Path) -> None:
+    for command in readme_commands():
+        if command == "make test":
+            command += " --dry-run"  # this is make test
+        result = run(command, clone)
+        assert result.returncode == 0, f"{command}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
+    for name in ("tables/radius/radius", "tables/radius/cost"):
+        for kind in ("csv", "md", "tex"):
+            assert (clone / f"results/{name}.{kind}").stat().st_size > 0
+    for name in ("accuracy", "training-curves", "noise-sheet"):
+        for kind in ("pdf", "svg", "png"):
+            assert (clone / f"results/figures/radius/{name}.{kind}").stat().st_size > 0
+    assert (clone / "results/report.zip").stat().st_size > 0
+
+
+def test_readme_python_works_verbatim(clone: Path) -> None:
+    run("make run", clone)
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, "-c", snippet + "print(len(train), train.attrs['classes'][0])"],
+        cwd=clone, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.stdout == "6000 T-shirt/top\n", result.stderr
+
+
+def test_the_second_make_installs_nothing(clone: Path) -> None:
+    assert "pip install" not in run("make run --dry-run", clone).stdout
+
+
+def test_the_order_that_the_readme_warns_of_still_fails(clone: Path) -> None:
+    assert run("snakemake --cores 8 --resources gpu=4 all --dry-run", clone).returncode != 0
+
+
+def lock() -> dict[str, str]:
+    return dict(PIN.findall((ROOT / "requirements.lock").read_text()))
+
+
+def test_the_lock_pins_every_dependency_with_hashes_and_without_urls() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    assert not re.search(r"^--(index|extra-index|find-links)", text, re.MULTILINE)
+    for requirement in re.split(r"\n(?=[a-z])", text.partition("annotated-types")[2]):
+        assert "--hash=sha256:" in requirement
+
+
+def test_the_lock_covers_what_the_project_declares() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + project["optional-dependencies"]["test"]
+    names = {re.split(r"[><=]", requirement)[0] for requirement in declared}
+    assert names <= set(lock())
+
+
+def test_the_conda_environment_pins_the_versions_of_the_lock() -> None:
+    environment = yaml.safe_load((ROOT / "envs/pipeline.yaml").read_text())
+    (pip,) = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
+    pinned = dict(requirement.split("==") for requirement in pip)
+    assert {"torch", "torchvision", "numpy", "pandas", "pyarrow", "matplotlib"} <= set(pinned)
+    assert pinned == {name: lock()[name] for name in pinned}
+
+
+def test_the_schema_for_editors_is_the_one_that_checks() -> None:
+    spec = importlib.util.spec_from_file_location("make_schema", ROOT / "workflow/schemas/make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.content() == (ROOT / "workflow/schemas/config.schema.json").read_text(), (
+        "run: python workflow/schemas/make.py"
+    )
+
+
+def test_every_key_is_explained() -> None:
+    from unlearnable.settings.study import StudySettings
+
+    text = (ROOT / "config/README.md").read_text()
+    schema = StudySettings.model_json_schema()
+    keys = {key for part in [schema, *schema["$defs"].values()] for key in part.get("properties", {})}
+    assert [key for key in sorted(keys) if f"`{key}`" not in text and f"{key}:" not in text] == []

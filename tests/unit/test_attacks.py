@@ -1,0 +1,107 @@
+"""Gradients through a frozen network, and projected gradient ascent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from unlearnable.attacks import ascend, frozen, uniform, within_pixels
+from unlearnable.models import create
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    return create("small-cnn", 1, 3, 8, 0, torch.device("cpu"))
+
+
+def batch(rows: int = 6) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    pixels = torch.randint(0, 256, (rows, 1, 8, 8), generator=generator).float()
+    return pixels, torch.arange(rows) % 3
+
+
+@given(radius=st.integers(0, 40), steps=st.integers(0, 4), alpha=st.floats(0.05, 3), seed=st.integers(0, 100))
+def test_the_perturbation_stays_in_its_box_and_pixels_stay_valid(
+    network: nn.Module, radius: int, steps: int, alpha: float, seed: int
+) -> None:
+    x, y = batch()
+    with frozen(network, torch.float32) as fixed:
+        e = ascend(fixed, x, y, radius, steps, alpha, torch.Generator().manual_seed(seed))
+    assert e.abs().max() <= radius
+    assert (x + e).min() >= 0
+    assert (x + e).max() <= 255
+    assert fixed.passes == steps
+
+
+def test_without_steps_the_random_start_remains(network: nn.Module) -> None:
+    x, y = batch()
+    with frozen(network, torch.float32) as fixed:
+        e = ascend(fixed, x, y, 4, 0, 0.2, torch.Generator().manual_seed(5))
+    assert torch.equal(e, within_pixels(uniform(x, 4, torch.Generator().manual_seed(5)), x))
+    assert e.abs().max() > 2
+
+
+def test_the_random_start_fills_its_box() -> None:
+    e = uniform(torch.zeros(100, 1, 10, 10), 4, torch.Generator().manual_seed(0))
+    assert -4 <= float(e.min()) < -3.99
+    assert 3.99 < float(e.max()) <= 4
+    assert abs(float(e.mean())) < 0.1
+    assert abs(float(e.var()) - 16 / 3) < 0.2
+
+
+def test_the_loss_rises(network: nn.Module) -> None:
+    x, y = batch(12)
+    with frozen(network, torch.float32) as fixed:
+        before = fixed.losses(x, y)
+        weak, strong = (
+            fixed.losses(x + ascend(fixed, x, y, radius, 10, 0.2, torch.Generator().manual_seed(0)), y)
+            for radius in (4, 16)
+        )
+    assert (weak > before).all()
+    assert strong.mean() > weak.mean()
+
+
+def test_the_gradient_of_an_image_does_not_depend_on_its_batch(network: nn.Module) -> None:
+    x, y = batch()
+    with frozen(network, torch.float32) as fixed:
+        together = fixed.gradient(x, y)
+        alone = torch.cat([fixed.gradient(x[i : i + 1], y[i : i + 1]) for i in range(len(x))])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-7)
+    pixels = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(F.cross_entropy(network.eval()(pixels), y, reduction="sum"), pixels)
+    torch.testing.assert_close(together, expected)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_frozen_restores_mode_and_parameter_gradients(network: nn.Module, training: bool, fails: bool) -> None:
+    first = next(network.parameters())
+    first.requires_grad_(False)  # not learned before, not learned after
+    wanted = [p.requires_grad for p in network.parameters()]
+    network.train(training)
+    try:
+        with frozen(network, torch.float32):
+            assert not network.training
+            assert not any(p.requires_grad for p in network.parameters())
+            if fails:
+                raise RuntimeError
+    except RuntimeError:
+        pass
+    assert [p.requires_grad for p in network.parameters()] == wanted
+    assert all(module.training == training for module in network.modules())
+
+
+def test_an_attack_leaves_weights_statistics_and_gradients_alone(network: nn.Module) -> None:
+    network.train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    x, y = batch()
+    with frozen(network, torch.float32) as fixed:
+        ascend(fixed, x, y, 8, 3, 0.2, torch.Generator().manual_seed(0))
+    after = network.state_dict()
+    assert any("running_mean" in key for key in after)
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert all(p.grad is None for p in network.parameters())
+    assert not x.requires_grad
