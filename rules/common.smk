@@ -99,3 +99,8 @@ def shard_files(suffix):
         return [f"{folder}/shards/{shard}-of-{shards}.{suffix}" for shard in range(shards)]
 
     return files_of
+
+
+def sheet_source(experiment):
+    """The folder of the clean images in an experiment's noise sheet."""
+    return DATASET.format(dataset=STUDY.settings.experiments[experiment].datasets[0])

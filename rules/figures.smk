@@ -50,8 +50,8 @@ rule training_curves:
 
 rule noise_sheet:
     input:
-        dataset=lambda w: f"{path(DATASET, STUDY.sheet(w.experiment)[0])}/manifest.json",
-        train=lambda w: ancient(f"{path(DATASET, STUDY.sheet(w.experiment)[0])}/train"),
+        dataset=lambda w: f"{sheet_source(w.experiment)}/manifest.json",
+        train=lambda w: ancient(f"{sheet_source(w.experiment)}/train"),
         perturbed=lambda w: [f"{path(PERTURBED, c)}/manifest.json" for c in STUDY.sheet(w.experiment)],
     output:
         pdf="results/figures/{experiment}/noise-sheet.pdf",

@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
+
 from unlearnable.data.dataset import prepare
 from unlearnable.data.images import Array, Split
 

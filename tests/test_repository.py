@@ -129,13 +129,13 @@ def test_the_conda_environment_pins_the_versions_of_the_lock() -> None:
 
 
 def test_the_schema_for_editors_is_the_one_that_checks() -> None:
-    spec = importlib.util.spec_from_file_location("make_schema", ROOT / "workflow/schemas/make.py")
+    spec = importlib.util.spec_from_file_location("make_schema", ROOT / "workflow/schemas/make_schema.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.content() == (ROOT / "workflow/schemas/config.schema.json").read_text(), (
-        "run: python workflow/schemas/make.py"
+        "run: python workflow/schemas/make_schema.py"
     )
 
 

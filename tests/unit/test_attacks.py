@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+
 from unlearnable.attacks import ascend, frozen, uniform, within_pixels
 from unlearnable.models import create
 

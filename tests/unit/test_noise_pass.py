@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unlearnable import files, models
 from unlearnable.batches import shard_rows
 from unlearnable.data import dataset

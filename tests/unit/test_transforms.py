@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+
 from unlearnable.settings.dataset import Augmentation
 from unlearnable.transforms import Transform, draw
 

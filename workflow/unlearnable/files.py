@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -66,31 +66,24 @@ def sha256(path: str | Path) -> str:
 
 def write_array(path: str | Path, array: np.ndarray[Any, Any]) -> None:
     """Write one array as ``.npy`` (never a pickle)."""
-    with atomic(path) as file:
-        np.save(file, array, allow_pickle=False)
+    array = np.ascontiguousarray(array)
+    with atomic(path) as file:  # not np.save, which hides why a write failed
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        if array.size:
+            file.write(memoryview(array).cast("B"))
 
 
-def read_array(path: str | Path, mmap: bool = False) -> np.ndarray[Any, Any]:
+def read_array(path: str | Path) -> np.ndarray[Any, Any]:
     """Read one ``.npy`` array (never a pickle).
 
     Raises:
         UserError: the file is damaged or not an ``.npy`` array.
     """
     try:
-        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
+        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise UserError(f"{path}: not a complete .npy array ({error}); delete it and run again") from error
     return array
-
-
-def write_folder(folder: str | Path, writers: dict[str, Callable[[BinaryIO], None]]) -> dict[str, str]:
-    """Write several files into ``folder`` and return their SHA-256 by name, in the order given."""
-    hashes = {}
-    for name, write in writers.items():
-        with atomic(Path(folder, name)) as file:
-            write(file)
-        hashes[name] = sha256(Path(folder, name))
-    return hashes
 
 
 def check_hashes(folder: str | Path, hashes: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import nn
@@ -44,9 +45,9 @@ def restore(network: nn.Module, path: str | Path) -> None:
     """Load the weights that ``save`` wrote.
 
     Raises:
-        UserError: the file holds the weights of another network.
+        UserError: the file is damaged or holds the weights of another network.
     """
     try:
         network.load_state_dict(load_file(path))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{path}: not the weights of this network ({str(error).splitlines()[0]})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -50,7 +52,7 @@ class Loop:
         try:
             content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             mine = content["fingerprint"] == self.fingerprint
-        except Exception as error:  # any damage has the same cure: start again
+        except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, UnpicklingError) as error:
             log.warning("%s: unreadable checkpoint (%s); starting from the beginning", self.checkpoint, error)
             return None
         if not mine:
@@ -96,8 +98,10 @@ class Loop:
 
     def _save(self, state: State) -> None:
         if self.checkpoint is not None:
+            content = io.BytesIO()  # torch.save straight to the file would hide why a write failed
+            torch.save({"fingerprint": self.fingerprint, "seconds": self.seconds, "state": state}, content)
             with files.atomic(self.checkpoint) as file:
-                torch.save({"fingerprint": self.fingerprint, "seconds": self.seconds, "state": state}, file)
+                file.write(content.getbuffer())
         self._saved = time.monotonic()
 
     def done(self) -> None:

@@ -83,7 +83,8 @@ def fit(
     history: list[Row] = progress["history"]
 
     def snapshot() -> dict[str, Any]:
-        _require_finite(float(progress["sums"][0]), stage, progress["step"], loop)
+        weights = sum(parameter.detach().abs().sum() for parameter in network.parameters())
+        _require_finite(float(progress["sums"][0] + weights), stage, progress["step"], loop)
         return {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "progress": progress}
 
     def report() -> str:
@@ -130,6 +131,6 @@ def _require_finite(loss: float, stage: str, step: int, loop: Loop) -> None:
     if not math.isfinite(loss):
         kept = loop.checkpoint if loop.checkpoint is not None and loop.checkpoint.exists() else None
         raise UserError(
-            f"{stage}: the loss is {loss} at step {step} (or up to the last report before it); lower lr. "
+            f"{stage}: the loss or the weights are not finite ({loss}) at step {step}; lower lr. "
             + (f"The last good state is kept in {kept}" if kept else "No checkpoint had been written yet")
         )

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
 from unlearnable import files
 from unlearnable.data.readers import MNIST_FILES, idx_bytes, parse_idx
 

@@ -62,7 +62,7 @@ def check(split: Split, where: str, image_size: int, channels: int) -> None:
 def stratified_order(labels: Array, generator: np.random.Generator) -> Array:
     """A random order of the rows of which every prefix is as class-balanced as the whole.
 
-    So prefixes are nested, and a prefix of n rows holds of each class its share of n, to within one image.
+    So prefixes are nested, and of classes of equal size a prefix holds the same number, to within one image.
     """
     position = np.empty(len(labels))
     for label in np.unique(labels):

@@ -1,6 +1,6 @@
 """Write config.schema.json, which editors use, from the settings classes that the pipeline uses.
 
-python workflow/schemas/make.py
+python workflow/schemas/make_schema.py
 """
 
 import json

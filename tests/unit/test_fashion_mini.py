@@ -1,0 +1,57 @@
+"""The images that come with the repository."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from unlearnable.data import readers
+from unlearnable.data.images import Split
+from unlearnable.settings.dataset import Dataset
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def description() -> dict[str, Any]:
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    found: dict[str, Any] = config["datasets"]["fashion-mini"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def splits(description: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Split, Split]:
+    dataset: Dataset = TypeAdapter(Dataset).validate_python(description)
+    train, test, _ = readers.read(dataset, ROOT, tmp_path_factory.mktemp("downloads"))
+    return train, test
+
+
+def test_the_files_are_those_of_the_configuration(description: dict[str, Any]) -> None:
+    folder = ROOT / description["root"]
+    assert sorted(description["sha256"]) == sorted(path.name for path in folder.glob("*.parquet"))
+    for name, expected in description["sha256"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected
+
+
+def test_the_files_are_small(description: dict[str, Any]) -> None:
+    folder = ROOT / description["root"]
+    assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < 6_000_000
+
+
+def test_there_are_600_training_and_400_test_images_of_each_of_ten_classes(splits: tuple[Split, Split]) -> None:
+    for split, each in zip(splits, (600, 400), strict=True):
+        assert len(split.classes) == 10
+        assert np.bincount(split.labels).tolist() == [each] * 10
+        assert split.images.shape == (10 * each, 28, 28, 1)
+
+
+def test_no_test_image_is_a_training_image(splits: tuple[Split, Split]) -> None:
+    train, test = ({image.tobytes() for image in split.images} for split in splits)
+    assert len(train & test) <= 1  # Fashion-MNIST itself repeats a few
+    assert len(train) > 5990

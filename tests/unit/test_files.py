@@ -1,0 +1,171 @@
+"""Files that are whole or absent, on a disk that is full as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unlearnable import files
+from unlearnable.errors import UserError
+
+
+def test_a_file_appears_under_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    with files.atomic(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert os.listdir(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_when_the_writer_fails_nothing_changes(
+    tmp_path: Path, error: type[BaseException], before: bytes | None
+) -> None:
+    path = tmp_path / "file"
+    if before is not None:
+        path.write_bytes(before)
+
+    def write() -> None:
+        with files.atomic(path) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert (path.read_bytes() if path.exists() else None) == before
+    assert os.listdir(tmp_path) == ([] if before is None else ["file"])
+
+
+def test_a_new_file_replaces_the_old_one(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"b": 1, "a": [1.5, None]})
+    files.write_json(tmp_path / "a.json", {"b": 2, "a": [1.5, None]})
+    assert files.read_json(tmp_path / "a.json") == {"a": [1.5, None], "b": 2}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_numbers_that_json_does_not_have_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b'{"a": 1}{'])
+def test_what_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.json: not a JSON file"):
+        files.read_json(tmp_path / "a.json")
+
+
+def test_arrays_survive_their_file_and_damage_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    array = np.arange(24, dtype=np.int8).reshape(2, 3, 4)
+    files.write_array(path, array)
+    assert np.array_equal(files.read_array(path), array)
+    content = path.read_bytes()
+    for damaged in (b"", content[:5], content[:70], content[:-1], b"x" + content[1:], b"garbage" * 50):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"a\.npy: not a complete \.npy array"):
+            files.read_array(path)
+
+
+def test_pickles_are_neither_written_nor_read(tmp_path: Path) -> None:
+    objects = np.array([{}, []], dtype=object)
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        files.write_array(tmp_path / "a.npy", objects)
+    np.save(tmp_path / "b.npy", objects, allow_pickle=True)
+    with pytest.raises(UserError, match=r"b\.npy: not a complete"):
+        files.read_array(tmp_path / "b.npy")
+
+
+def test_hashes_are_compared(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    files.check_hashes(tmp_path, {"abc": known})
+    with pytest.raises(UserError, match=rf"abc: checksum mismatch: expected sha256 {'0' * 64}, found {known}"):
+        files.check_hashes(tmp_path, {"abc": "0" * 64})
+    with pytest.raises(UserError, match="abd: the file is missing"):
+        files.check_hashes(tmp_path, {"abd": known})
+
+
+# ---- a disk that is really full: 64 KiB in memory, mounted where only the child process sees it
+
+WRITERS = {
+    "bytes": "files.write_json(path, 'x' * 200_000)",
+    "json": "files.write_json(path, list(range(50_000)))",
+    "array": "files.write_array(path, np.zeros(200_000, np.int8))",
+    "checkpoint": "Loop(path)._save({'weights': torch.zeros(50_000)})",
+    "weights": "models.save(torch.nn.Linear(200, 250), path)",
+    "history": "write_history(path, [{'step': n, 'loss': n**0.5} for n in range(50_000)])",
+    "parquet": "published.write_parquet(path.parent, split, split.labels > 0, 1000)",
+}
+CHILD = """
+import json, os, sys
+from pathlib import Path
+import numpy as np, torch
+from unlearnable import files, models
+from unlearnable.data import published
+from unlearnable.data.images import Split
+from unlearnable.errors import UserError
+from unlearnable.history import write_history
+from unlearnable.resume import Loop
+
+images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 1), np.uint8)
+split = Split(images, np.arange(100) % 2, ["a", "b"])
+writers = json.loads(sys.argv[2])
+found = {}
+for name, statement in writers.items():
+    path = Path(sys.argv[1], "train-00000-of-00001.parquet")
+    path.write_bytes(b"old" * 1000)
+    try:
+        exec(statement)
+        error = None
+    except BaseException as raised:
+        error = raised
+    kind = f"{type(error).__name__}: {error}"
+    found[name] = [isinstance(error, UserError), kind, path.read_bytes() == b"old" * 1000, os.listdir(path.parent)]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def on_a_full_disk(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each writer did there: a UserError or not, the error, whether the old file is intact, the files."""
+    folder = tmp_path_factory.mktemp("full")
+    try:
+        subprocess.run(
+            ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", str(folder)],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a full disk needs a mount of its own, and this machine does not let users make one (unshare -rm)")
+    mount_and_run = 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"'
+    child = [sys.executable, "-c", CHILD, str(folder), json.dumps(WRITERS)]
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount_and_run, str(folder), *child], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_on_a_full_disk_the_message_says_so_and_the_old_file_is_intact(
+    writer: str, on_a_full_disk: dict[str, Any]
+) -> None:
+    is_user_error, error, intact, listing = on_a_full_disk[writer]
+    assert intact, error
+    assert listing == ["train-00000-of-00001.parquet"], error
+    assert is_user_error, error
+    assert "the disk is full" in error

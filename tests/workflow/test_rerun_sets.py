@@ -1,0 +1,213 @@
+"""What runs again after a change, and what does not: planned on the finished study."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .pipeline import PRODUCTS, Config, Output, Project, checkout, reversed_keys, rules_of
+
+VICTIM_PRODUCTS = {"radius_table", "cost_table", "accuracy_figure", "training_curves"}
+NOISE_STAGES = {"source_model", "noise", "merge_noise", "perturbed_dataset", "victim"}
+DOWNSTREAM = NOISE_STAGES | set(PRODUCTS)
+EVERYTHING = DOWNSTREAM | {"dataset"}
+ANY = ""
+
+
+def expected(outputs: dict[Output, bool], rules: set[str], cells: str) -> set[Output]:
+    """The products among ``rules``, and of the other rules the outputs whose path matches ``cells``."""
+    return {(rule, path) for rule, path in outputs if rule in rules and (rule in PRODUCTS or re.search(cells, path))}
+
+
+def victims(**changes: Any) -> Config:
+    return {"victim": {"by_dataset": {"tiny": changes}}}
+
+
+def tiny(**changes: Any) -> Config:
+    return {"experiments": {"tiny": changes}}
+
+
+SETTINGS: dict[str, tuple[Config, set[str], str]] = {
+    "nothing": ({}, set(), ANY),
+    "victims' learning rate": (victims(lr=0.05), {"victim"} | VICTIM_PRODUCTS, ANY),
+    "a float written as a whole number": ({"source_model": {"default": {"lr_factor": 0.10}}}, set(), ANY),
+    "REM's J": ({"methods": {"rem": {"by_dataset": {"tiny": {"j": 2}}}}}, DOWNSTREAM, "/rem/"),
+    "REM's J in the noise pass": (
+        {"noise": {"by_dataset": {"tiny": {"by_method": {"rem": {"j": 2}}}}}},
+        DOWNSTREAM - {"source_model"},
+        "/rem/",
+    ),
+    "TAP's steps": (
+        {"methods": {"tap": {"by_dataset": {"tiny": {"steps": 3}}}}},
+        DOWNSTREAM - {"source_model"},
+        "/tap/",
+    ),
+    "source models' steps for EM": (
+        {"source_model": {"by_dataset": {"tiny": {"by_method": {"em": {"steps": 7}}}}}},
+        DOWNSTREAM,
+        "/em/",
+    ),
+    "the clean source model, which is TAP's": (
+        {"source_model": {"by_dataset": {"tiny": {"by_method": {"clean": {"steps": 7}}}}}},
+        DOWNSTREAM,
+        "/source_model/tiny/clean/|/tap/",
+    ),
+    "one more seed": (tiny(seeds=[0, 1]), NOISE_STAGES | VICTIM_PRODUCTS, r"/s1\b"),
+    "one more victim's radius": (tiny(victims={"radii": [0, 4, 8]}), {"victim"} | VICTIM_PRODUCTS, "/r8/"),
+    "one more share of protected images": (
+        tiny(protected=[50, 100]),
+        {"perturbed_dataset", "victim"} | set(PRODUCTS),
+        "/p100/",
+    ),
+    "one more noise": (
+        tiny(
+            noises=[
+                {"method": "clean"},
+                {"method": "em", "rho_u": [16, 8]},
+                {"method": "tap", "rho_u": [16]},
+                {"method": "rem", "rho_u": [16], "rho_a": [4]},
+                {"method": "sem", "rho_u": [16], "rho_a": [4]},
+            ]
+        ),
+        DOWNSTREAM,
+        "/em/u8-a0/",
+    ),
+    "one noise less": (tiny(noises=[{"method": "clean"}, {"method": "em", "rho_u": [16]}]), set(PRODUCTS), ANY),
+    "augmentation": (
+        {"datasets": {"tiny": {"augmentation": {"crop_padding": 2}}}},
+        DOWNSTREAM,
+        "/(em|tap|rem|sem)/|/source_model/|/victim/",
+    ),
+    "size of the published files": (
+        {"perturbed": {"rows_per_parquet": 30}},
+        {"perturbed_dataset", "victim"} | set(PRODUCTS),
+        ANY,
+    ),
+    "decimals of the radius table": ({"render": {"radius_table": {"decimals": 3}}}, {"radius_table"}, ANY),
+    "style of the noise sheet": ({"render": {"noise_sheet": {"images": 2}}}, {"noise_sheet"}, ANY),
+    "the device": ({"runtime": {"device": "cpu"}}, set(), ANY),
+    "time between checkpoints": ({"runtime": {"checkpoint_seconds": 5}}, set(), ANY),
+    "settings of another dataset": ({"victim": {"by_dataset": {"fashion-mini": {"lr": 0.05}}}}, set(), ANY),
+}
+
+
+@pytest.mark.parametrize("change", SETTINGS)
+def test_a_changed_setting_makes_exactly_these_run(finished: Project, tmp_path: Path, change: str) -> None:
+    settings, rules, cells = SETTINGS[change]
+    outputs = finished.having(settings, tmp_path).outputs()
+    planned = {output for output, again in outputs.items() if again}
+    assert rules_of(planned) == rules_of(expected(outputs, rules, cells))
+    assert set(rules_of(planned)) == rules
+
+
+def test_the_summary_agrees_with_the_dry_run(finished: Project, tmp_path: Path) -> None:
+    changed = finished.having(tiny(seeds=[0, 1]), tmp_path)
+    noises = {"source_model": 4, "noise": 5, "merge_noise": 4, "perturbed_dataset": 4}
+    assert changed.job_counts() == noises | {"victim": 10} | dict.fromkeys(VICTIM_PRODUCTS, 1)
+    assert set(rules_of(changed.planned())) == set(changed.job_counts())
+
+
+CODE: dict[str, tuple[set[str], str]] = {
+    "scripts/victim.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
+    "scripts/radius_table.py": ({"radius_table"}, ANY),
+    "workflow/unlearnable/noises/em.py": (DOWNSTREAM, "/em/"),
+    "workflow/unlearnable/noises/sem.py": (DOWNSTREAM, "/sem/"),
+    "workflow/unlearnable/noises/rem.py": (DOWNSTREAM, "/(rem|sem)/"),
+    "workflow/unlearnable/noises/tap.py": (DOWNSTREAM - {"source_model"}, "/tap/"),
+    "workflow/unlearnable/networks/resnet18.py": (set(), ANY),
+    "workflow/unlearnable/sources.py": (DOWNSTREAM, "/source_model/|/(em|tap|rem|sem)/"),
+    "workflow/unlearnable/merge.py": (DOWNSTREAM - {"source_model", "noise"}, "/(em|tap|rem|sem)/"),
+    "workflow/unlearnable/data/published.py": ({"perturbed_dataset", "victim", *PRODUCTS}, ANY),
+    "workflow/unlearnable/victims.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
+    "workflow/unlearnable/tables.py": ({"radius_table", "cost_table"}, ANY),
+    "workflow/unlearnable/figures.py": ({"accuracy_figure", "training_curves", "noise_sheet"}, ANY),
+    "workflow/unlearnable/job.py": (EVERYTHING, ANY),
+}
+
+
+@pytest.mark.parametrize("file", CODE)
+def test_changed_code_makes_exactly_the_stages_that_use_it_run(finished: Project, tmp_path: Path, file: str) -> None:
+    rules, cells = CODE[file]
+    copy = checkout(tmp_path / "repo", finished.repo)
+    path = copy / file
+    path.write_text(path.read_text() + "\nCHANGED = True\n")
+    outputs = replace(finished, repo=copy).outputs()
+    planned = {output for output, again in outputs.items() if again}
+    assert rules_of(planned) == rules_of(expected(outputs, rules, cells))
+
+
+def touched(repo: Path) -> None:
+    """New dates on every file."""
+    for path in repo.rglob("*"):
+        os.utime(path)
+
+
+def commented(repo: Path) -> None:
+    """A comment in every program."""
+    for path in [*repo.rglob("*.py"), *repo.rglob("*.smk")]:
+        path.write_text(f"# A new comment.\n{path.read_text()}\n# The end.\n")
+
+
+def reformatted(repo: Path) -> None:
+    """Every program as Python itself would write it: other quotes, line breaks and blank lines."""
+    for path in [*(repo / "scripts").glob("*.py"), *(repo / "workflow/unlearnable").rglob("*.py")]:
+        path.write_text(ast.unparse(ast.parse(path.read_text())) + "\n")
+
+
+def redocumented(repo: Path) -> None:
+    """Another first docstring in every program."""
+    for path in [*(repo / "scripts").glob("*.py"), *(repo / "workflow/unlearnable").rglob("*.py")]:
+        path.write_text(path.read_text().replace('"""', '"""Once more. ', 1))
+
+
+def reordered(repo: Path) -> None:
+    """The default configuration with its keys in the opposite order."""
+    path = repo / "config/config.yaml"
+    path.write_text(yaml.safe_dump(reversed_keys(yaml.safe_load(path.read_text())), sort_keys=False))
+
+
+def with_one_more_module(repo: Path) -> None:
+    """A network that nothing uses."""
+    (repo / "workflow/unlearnable/networks/another.py").write_text("WIDTH = 1\n")
+
+
+EDITS = [touched, commented, reformatted, redocumented, reordered, with_one_more_module]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_without_meaning_makes_nothing_run(
+    finished: Project, tmp_path: Path, edit: Callable[[Path], None]
+) -> None:
+    copy = checkout(tmp_path / "repo", finished.repo)
+    edit(copy)
+    assert replace(finished, repo=copy).planned() == set()
+
+
+def test_a_fresh_checkout_with_the_old_results_has_nothing_to_do(finished: Project, tmp_path: Path) -> None:
+    copy = checkout(tmp_path / "repo", finished.repo)
+    shutil.copytree(finished.work, copy, symlinks=True, dirs_exist_ok=True)
+    moved = replace(finished, repo=copy, work=copy)
+    assert moved.job_counts() == {}
+    assert "Nothing to be done" in moved.run("-n")
+
+
+def test_touched_results_make_nothing_run(finished: Project, tmp_path: Path) -> None:
+    copy = finished.copied(tmp_path)
+    for path in sorted((copy.work / "results").rglob("*")):
+        os.utime(path)
+    assert copy.planned() == set()
+
+
+def test_reordered_keys_make_nothing_run(finished: Project, tmp_path: Path) -> None:
+    study = tmp_path / "reordered.yaml"
+    study.write_text(yaml.safe_dump(reversed_keys(finished.config), sort_keys=False))
+    assert replace(finished, study=study).planned() == set()

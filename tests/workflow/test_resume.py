@@ -1,0 +1,135 @@
+"""What was killed goes on where its last checkpoint stood and ends in the very same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from .pipeline import Config, Project, dataset, script_process, wait_for
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds its processes in /proc")
+
+SOURCE = "results/source_model/tiny/em/u16-a0/s0"
+NOISE = "results/noise/tiny/em/u16-a0/s0"
+LOGS = {
+    "source_model": "logs/source_model/tiny/em/u16-a0/s0.log",
+    "noise": "logs/noise/tiny/em/u16-a0/s0/0-of-1.log",
+}
+CHECKPOINTS = {
+    "source_model": f"{SOURCE}/model.checkpoint.pt",
+    "noise": f"{NOISE}/shards/0-of-1.checkpoint.pt",
+}
+RESULTS = ("results/source_model", "results/noise", "results/perturbed")
+
+
+def slow_study(images: Path) -> Config:
+    """One noise of which the source model and the noise pass take some seconds each."""
+    em = {"by_method": {"em": {"steps": 500}}}
+    return {
+        "run": ["slow"],
+        "runtime": {"device": "cpu", "checkpoint_seconds": 1},
+        "datasets": {"tiny": dataset(images)},
+        "methods": {"em": {"by_dataset": {"tiny": {"k_u": 2}}}},
+        "source_model": {"by_dataset": {"tiny": {"network": "small-cnn", "batch_size": 16, "history_every": 50, **em}}},
+        "noise": {"by_dataset": {"tiny": {"batch_size": 2, "by_method": {"em": {"k_u": 60}}}}},
+        "perturbed": {"rows_per_parquet": 40, "rows_per_shard": 50},
+        "experiments": {
+            "slow": {
+                "datasets": ["tiny"],
+                "noises": [{"method": "em", "rho_u": [16]}],
+                "victims": {"networks": ["small-cnn"], "radii": [0]},
+                "products": ["radius-table"],
+            }
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(repo: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The slow study up to its published dataset, never interrupted."""
+    project = Project.new(repo, tmp_path_factory.mktemp("undisturbed"), slow_study(images))
+    project.run("perturbed")
+    return project
+
+
+def before(stage: str, undisturbed: Project, folder: Path) -> Project:
+    """The study as it stands when ``stage`` is next."""
+    if stage == "source_model":
+        return Project.new(undisturbed.repo, folder, undisturbed.config)
+    project = undisturbed.copied(folder)
+    for results in ("noise", "perturbed"):
+        shutil.rmtree(project.work / "results" / results)
+    return project
+
+
+def interrupted(project: Project, stage: str, number: signal.Signals, everything: bool = False) -> str:
+    """Run the study, and send a signal to ``stage``'s script, or to Snakemake and all its jobs, after a checkpoint."""
+    process = project.start("perturbed")
+    wait_for(project.work / CHECKPOINTS[stage], process)
+    script = script_process(process.pid, f"{stage}.py")
+    assert script is not None
+    if everything:
+        os.killpg(process.pid, number)
+    else:
+        os.kill(script, number)
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode != 0, printed
+    assert (project.work / CHECKPOINTS[stage]).exists()
+    return printed
+
+
+def assert_same_results(project: Project, undisturbed: Project) -> None:
+    expected = undisturbed.bytes_below(*RESULTS)
+    found = project.bytes_below(*RESULTS)
+    assert {f"{SOURCE}/model.safetensors", f"{NOISE}/noise.npy"} < set(expected)
+    timed = {path for path in expected if path.startswith(f"{NOISE}/shards/") and path.endswith(".json")}
+    assert set(found) == set(expected)
+    assert [path for path in sorted(set(expected) - timed) if found[path] != expected[path]] == []
+
+
+@pytest.mark.parametrize("stage", LOGS)
+def test_a_killed_job_goes_on_and_ends_in_the_same_bytes(undisturbed: Project, tmp_path: Path, stage: str) -> None:
+    project = before(stage, undisturbed, tmp_path / "study")
+    interrupted(project, stage, signal.SIGKILL)
+    project.run("perturbed")
+    assert f"resuming from {CHECKPOINTS[stage]}" in project.read(LOGS[stage])
+    assert_same_results(project, undisturbed)
+
+
+@pytest.mark.parametrize("stage", LOGS)
+def test_a_killed_run_goes_on_after_its_lock_is_removed(undisturbed: Project, tmp_path: Path, stage: str) -> None:
+    project = before(stage, undisturbed, tmp_path / "study")
+    interrupted(project, stage, signal.SIGKILL, everything=True)
+    refused = project.run("perturbed", ok=False)
+    assert "Directory cannot be locked" in refused
+    assert "--unlock" in refused
+    project.run("--unlock")
+    project.run("perturbed")
+    assert f"resuming from {CHECKPOINTS[stage]}" in project.read(LOGS[stage])
+    assert_same_results(project, undisturbed)
+
+
+def test_a_job_that_is_asked_to_stop_saves_its_state(undisturbed: Project, tmp_path: Path) -> None:
+    project = before("source_model", undisturbed, tmp_path / "study")
+    interrupted(project, "source_model", signal.SIGTERM)
+    log = project.read(LOGS["source_model"])
+    assert "STOPPED rule source_model: asked to stop: state saved after step" in log
+    assert "the same command goes on from there" in log
+
+    (tmp_path / "other").mkdir()
+    other = project.copied(tmp_path / "other").having(
+        {"source_model": {"by_dataset": {"tiny": {"by_method": {"em": {"steps": 5}}}}}}, tmp_path / "other"
+    )
+    other.run("sources")
+    log = other.read(LOGS["source_model"])
+    assert f"{CHECKPOINTS['source_model']}: checkpoint of other settings, code or inputs; ignored" in log
+    assert "resuming" not in log
+
+    project.run("perturbed")
+    assert f"resuming from {CHECKPOINTS['source_model']}" in project.read(LOGS["source_model"])
+    assert_same_results(project, undisturbed)
