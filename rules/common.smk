@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from unlearnable.errors import UserError
 from unlearnable.fingerprint import code_fingerprint
 from unlearnable.registry import available, module_name
+from unlearnable.running import join_and_clear_dead_lock
 from unlearnable.study import (
     DATASET,
     NOISE,
@@ -31,6 +32,9 @@ try:
     STUDY = Study(config, [DEFAULTS, *LAID_OVER], ROOT)
 except UserError as error:
     raise WorkflowError(f"The configuration has faults:\n{error}") from None
+
+if workflow.is_main_process:
+    AT_WORK = join_and_clear_dead_lock()  # open, and so locked, for as long as Snakemake lives
 
 RUN = STUDY.settings.run
 RUNTIME = {

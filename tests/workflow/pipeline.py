@@ -107,7 +107,7 @@ def tiny_study(root: Path) -> Config:
                     {"method": "sem", "rho_u": [16], "rho_a": [4]},
                 ],
                 "protected": [50],
-                "victims": {"networks": ["small-cnn"], "radii": [0, 4]},
+                "victims": {"networks": ["small-cnn"], "radii": [4]},
                 "seeds": [0],
                 "products": ["radius-table", "cost-table", "accuracy-figure", "training-curves", "noise-sheet"],
             }

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from .pipeline import CLASSES, SIZE, Config, Project, dataset, random_images, unshared, write_split
+from .pipeline import CLASSES, SIZE, Config, Project, dataset, laid_over, random_images, unshared, write_split
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
@@ -25,81 +25,97 @@ def assert_one_line(printed: str, *parts: str) -> None:
 # ---- the configuration
 
 
-def noises(*axes: Config) -> Config:
-    return {"experiments": {"tiny": {"noises": list(axes)}}}
-
-
 def training(stage: str, **changes: Any) -> Config:
     return {stage: {"by_dataset": {"tiny": changes}}}
 
 
+def tiny_experiment(**changes: Any) -> Config:
+    return {"experiments": {"tiny": changes}}
+
+
+VALUES: Config = {  # what is wrong by itself
+    **training("victim", stepps=5, lr="1e-3"),
+    **training("source_model", steps=-5),
+    "victims": {"default": {"momentum": 0.5}},
+    "methods": {"em": {"algorithm": "emn"}},
+    **tiny_experiment(noises=[{"method": "em", "rho_u": [0, 256]}]),
+}
+NAMES: Config = {  # what is wrong together with the rest
+    "run": ["tini"],
+    **training("source_model", network="small-cn"),
+    **tiny_experiment(
+        datasets=["tyni"],
+        victims={"networks": ["resnet8"]},
+        noises=[{"method": "remm", "rho_u": [8], "rho_a": [4]}, {"method": "em"}, {"method": "em", "rho_a": [4]}],
+    ),
+}
+OVERRIDES: Config = {"noise": {"by_dataset": {"tiny": {"by_method": {"em": {"k_a": 3}}}}}}
+
+# By fault: the configuration that holds it, the text of its line, what the message must say.
 FAULTS: dict[str, tuple[Config, str, tuple[str, ...]]] = {
-    "misspelt key": (training("victim", stepps=5), "stepps:", ("victim.by_dataset.tiny.stepps", "'steps'?")),
-    "misspelt stage": ({"victims": {"default": {"lr": 0.1}}}, "victims:\n  default", ("victims:", "'victim'?")),
-    "number that YAML reads as text": (
-        training("victim", lr="1e-3"),
-        "lr:",
-        ("victim.by_dataset.tiny.lr:", "1e-3", "such as 1.0e-3"),
-    ),
-    "rho_u of zero": (
-        noises({"method": "em", "rho_u": [0]}),
-        "- 0",
-        ("experiments.tiny.noises.0.rho_u.0", "greater than or equal to 1", "not 0"),
-    ),
-    "rho_u beyond 8 bits": (
-        noises({"method": "em", "rho_u": [256]}),
-        "- 256",
-        ("experiments.tiny.noises.0.rho_u.0", "less than or equal to 255", "not 256"),
-    ),
-    "rho_u missing": (noises({"method": "em"}), "- method: em", ("experiments.tiny.noises.0.rho_u", "list of radii")),
-    "negative steps": (
-        training("source_model", steps=-5),
-        "steps: -5",
-        ("source_model.by_dataset.tiny.steps", "greater than or equal to 1", "not -5"),
-    ),
-    "unknown algorithm": (
-        {"methods": {"em": {"algorithm": "emn"}}},
-        "algorithm: emn",
-        ("methods.em.algorithm", "'emn' does not exist", "'clean', 'em', 'tap', 'rem', 'sem'"),
-    ),
+    "misspelt key": (VALUES, "stepps: 5", ("victim.by_dataset.tiny.stepps: unknown key", "did you mean 'steps'?")),
+    "misspelt stage": (VALUES, "victims:\n  default", ("victims: unknown key", "did you mean 'victim'?")),
+    "number that YAML reads as text": (VALUES, "lr: 1e-3", ("victim.by_dataset.tiny.lr:", "'1e-3'", "such as 1.0e-3")),
+    "negative steps": (VALUES, "steps: -5", ("source_model.by_dataset.tiny.steps:", "or equal to 1", "not -5")),
+    "unknown algorithm": (VALUES, "algorithm: emn", ("methods.em.algorithm: 'emn' does not exist", "'em'?")),
+    "rho_u of zero": (VALUES, "- 0", ("experiments.tiny.noises.0.rho_u.0:", "greater than or equal to 1", "not 0")),
+    "rho_u beyond 8 bits": (VALUES, "- 256", ("experiments.tiny.noises.0.rho_u.1:", "or equal to 255", "not 256")),
+    "undefined experiment": (NAMES, "- tini", ("run.0: experiment 'tini' is not defined", "'tiny'?")),
     "unknown network": (
-        training("source_model", network="small-cn"),
+        NAMES,
         "network: small-cn",
-        ("source_model.by_dataset.tiny.network", "'small-cn' is not defined", "'small-cnn'?"),
+        ("source_model.by_dataset.tiny.network: network 'small-cn' is not defined", "'small-cnn'?"),
     ),
     "unknown victim's network": (
-        {"experiments": {"tiny": {"victims": {"networks": ["resnet8"]}}}},
+        NAMES,
         "- resnet8",
-        ("experiments.tiny.victims.networks.0", "'resnet8' is not defined", "'resnet18'?"),
+        ("experiments.tiny.victims.networks.0: network 'resnet8' is not defined", "'resnet18'?"),
     ),
-    "unknown dataset": (
-        {"experiments": {"tiny": {"datasets": ["tyni"]}}},
-        "- tyni",
-        ("experiments.tiny.datasets.0", "'tyni' is not defined", "'tiny'?"),
-    ),
+    "unknown dataset": (NAMES, "- tyni", ("experiments.tiny.datasets.0: dataset 'tyni' is not defined", "'tiny'?")),
     "undefined noise": (
-        noises({"method": "clean"}, {"method": "remm", "rho_u": [8], "rho_a": [4]}),
+        NAMES,
         "method: remm",
-        ("experiments.tiny.noises.1.method", "noise 'remm' is not defined", "'rem'?"),
+        ("experiments.tiny.noises.0.method: noise 'remm' is not defined", "'rem'?"),
     ),
-    "undefined experiment": ({"run": ["tini"]}, "- tini", ("run.0", "experiment 'tini' is not defined", "'tiny'?")),
-    "a key the method does not have": (
-        {"noise": {"by_dataset": {"tiny": {"by_method": {"em": {"k_a": 3}}}}}},
+    "missing radius": (NAMES, "method: em", ("experiments.tiny.noises.1.rho_u: em needs a list of radii", "[8]")),
+    "radius that the method does not have": (
+        NAMES,
+        "rho_a:\n      - 4\n    victims",
+        ("experiments.tiny.noises.2.rho_a: em has no such radius", "remove this key"),
+    ),
+    "key that the method does not have": (
+        OVERRIDES,
         "k_a: 3",
-        ("noise.by_dataset.tiny.by_method.em.k_a", "'em'", "no such key", "'k_u'?"),
+        ("noise.by_dataset.tiny.by_method.em.k_a: ", "'em'", "no such key", "'k_u'?"),
     ),
 }
 
 
+@pytest.fixture(scope="module")
+def refusals(
+    repo: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Config], tuple[Project, str]]:
+    """The study with some faults in its configuration, and what a run says to it."""
+    seen: dict[int, tuple[Project, str]] = {}
+
+    def refusal(faults: Config) -> tuple[Project, str]:
+        if id(faults) not in seen:
+            folder = tmp_path_factory.mktemp("faults")
+            project = Project.new(repo, folder, tiny).having(faults, folder)
+            seen[id(faults)] = project, project.run("all", ok=False)
+        return seen[id(faults)]
+
+    return refusal
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_the_configuration_is_named_with_file_and_line(
-    repo: Path, tiny: Config, tmp_path: Path, fault: str
+    refusals: Callable[[Config], tuple[Project, str]], fault: str
 ) -> None:
-    change, text, parts = FAULTS[fault]
-    project = Project.new(repo, tmp_path, tiny).having(change, tmp_path)
+    faults, text, parts = FAULTS[fault]
+    project, printed = refusals(faults)
     written = project.study.read_text()
     line = written[: written.index(text)].count("\n") + 1
-    printed = project.run("all", ok=False)
     assert_one_line(printed, f"{project.study}:{line}: ", *parts)
     assert "Traceback" not in printed
     assert not (project.work / "results").exists()
@@ -249,18 +265,39 @@ def test_a_noise_of_another_dataset_is_refused(finished: Project, tmp_path: Path
     assert not (project.work / perturbed / "manifest.json").exists()
 
 
-@pytest.mark.skipif(unshared("--mount", "--map-root-user") is None, reason="mounting a small disk is not permitted")
+def run_on_small_disk(project: Project, size: str, target: str) -> str:
+    """Run a target that must fail, with ``results`` on a disk of ``size``; lists the files there at the end."""
+    (project.work / "results").mkdir()
+    steps = 'mount -t tmpfs -o size=$0 none "$1" && cd "$1" && shift && { "$@"; code=$?; find . -type f; exit $code; }'
+    within = (*(unshared("--mount", "--map-root-user") or ()), "sh", "-c", steps, size, str(project.work / "results"))
+    return project.run(target, within=within, ok=False)
+
+
+def files_listed(printed: str) -> set[str]:
+    return {line for line in printed.splitlines() if line.startswith("./") and "/.snakemake" not in line}
+
+
+needs_small_disk = pytest.mark.skipif(
+    unshared("--mount", "--map-root-user") is None, reason="mounting a small disk is not permitted"
+)
+
+
+@needs_small_disk
 def test_a_full_disk_is_named_and_leaves_no_half_written_file(repo: Path, tiny: Config, tmp_path: Path) -> None:
-    data = random_images(64, size=64)
     for split in ("train", "test"):
-        write_split(tmp_path / f"images/{split}.parquet", data)
+        write_split(tmp_path / f"images/{split}.parquet", random_images(64, size=64))
     description = dataset(tmp_path / "images", image_size=64)
     project = Project.new(repo, tmp_path / "study", tiny | {"datasets": {"tiny": description}})
-    results = project.work / "results"
-    results.mkdir()
-    steps = 'mount -t tmpfs -o size=300k none "$0" && { "$@"; code=$?; find "$0" -type f; exit $code; }'
-    within = (*(unshared("--mount", "--map-root-user") or ()), "sh", "-c", steps, str(results))
-    printed = project.run("datasets", within=within, ok=False)
-    assert_one_line(printed, "ERROR in rule dataset", "results/dataset/tiny/", "the disk is full")
-    left = [line for line in printed.splitlines() if line.startswith(f"{results}/") and ".snakemake" not in line]
-    assert not left
+    printed = run_on_small_disk(project, "300k", "datasets")
+    assert_one_line(printed, "ERROR in rule dataset", "results/dataset/tiny/train/images-", "the disk is full")
+    assert files_listed(printed) == set()
+
+
+@needs_small_disk
+def test_a_full_disk_is_named_when_a_checkpoint_does_not_fit(repo: Path, tiny: Config, tmp_path: Path) -> None:
+    slow = laid_over(tiny, training("source_model", by_method={"em": {"steps": 2000}}))
+    project = Project.new(repo, tmp_path / "study", laid_over(slow, {"runtime": {"checkpoint_seconds": 1}}))
+    printed = run_on_small_disk(project, "120k", "results/source_model/tiny/em/u16-a0/s0/model.safetensors")
+    assert_one_line(printed, "ERROR in rule source_model", "model.checkpoint.pt: the disk is full")
+    dataset_files = {"manifest.json", "images-00000.npy", "images-00001.npy", "labels.npy"}
+    assert {line.rpartition("/")[2] for line in files_listed(printed)} == dataset_files

@@ -66,6 +66,8 @@ def sha256(path: str | Path) -> str:
 
 def write_array(path: str | Path, array: np.ndarray[Any, Any]) -> None:
     """Write one array as ``.npy`` (never a pickle)."""
+    if array.dtype.hasobject:
+        raise ValueError(f"{path}: an array of objects would be a pickle")
     array = np.ascontiguousarray(array)
     with atomic(path) as file:  # not np.save, which hides why a write failed
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))

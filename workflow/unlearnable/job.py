@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.errors import Stopped, UserError
+from unlearnable.running import join
 
 log = logging.getLogger("unlearnable")
 
@@ -28,7 +29,8 @@ def job(snakemake: Any) -> Iterator[None]:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
     )
     try:
-        yield
+        with join():
+            yield
     except UserError as error:
         log.error("ERROR in rule %s: %s", snakemake.rule, error)
         sys.exit(1)

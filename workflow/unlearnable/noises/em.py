@@ -29,6 +29,9 @@ def noise(
 def training_inputs(
     network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
 ) -> Tensor:
-    """What the source model learns from at one step: protected images, augmented as a victim would."""
+    """What the source model learns from at one step: the protected images, augmented as a victim would.
+
+    Without that transform, noise made for a small network does not survive a shift by one pixel.
+    """
     protected = (images + noise(network, images, labels, problem, generator)).clamp(0, 255)
     return draw(problem.augmentation, len(images), generator)(protected)
