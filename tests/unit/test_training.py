@@ -181,9 +181,8 @@ def test_a_diverging_training_fails_naming_the_step_and_keeps_its_checkpoint(
     run_until = Loop(checkpoint, "f")
     with pytest.raises(Stopped):
         run(run_until, stopping_after(run_until, 2), lr=0.1)
-    with pytest.raises(
-        UserError, match=r"test: the loss or the weights are not finite \((nan|inf)\) at step \d+; lower lr.*checkpoint\.pt"
-    ) as raised:
+    said = r"test: the loss or the weights are not finite \((nan|inf)\) at step \d+; lower lr.*checkpoint\.pt"
+    with pytest.raises(UserError, match=said) as raised:
         run(Loop(checkpoint, "f", every=every), lr=1e30, steps=400)
     assert "No checkpoint" not in str(raised.value)
     restored = Loop(checkpoint, "f").restore()

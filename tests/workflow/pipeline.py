@@ -61,15 +61,13 @@ def dataset(root: Path, **changes: Any) -> Config:
 
 def tiny_study(root: Path) -> Config:
     """Every method and every product, in a few steps on a few images."""
-    robust = {"by_dataset": {"tiny": {"k_u": 2, "k_a": 1, "j": 1}}}
     return {
         "run": ["tiny"],
         "datasets": {"tiny": dataset(root)},
         "methods": {
             "em": {"by_dataset": {"tiny": {"k_u": 2}}},
             "tap": {"by_dataset": {"tiny": {"steps": 2, "alpha": 0.5, "restarts": 1}}},
-            "rem": robust,
-            "sem": robust,
+            **{method: {"by_dataset": {"tiny": {"k_u": 2, "k_a": 1, "j": 1}}} for method in ("rem", "sem")},
         },
         "source_model": {
             "by_dataset": {

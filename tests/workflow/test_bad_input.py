@@ -34,12 +34,12 @@ def tiny_experiment(**changes: Any) -> Config:
 
 
 VALUES: Config = {  # what is wrong by itself
-    **training("victim", stepps=5, lr="1e-3"),
-    **training("source_model", steps=-5),
-    "victims": {"default": {"momentum": 0.5}},
+    **training("victim", stepps=5),
+    **training("source_model", steps=-5, lr="1e-3"),
     "methods": {"em": {"algorithm": "emn"}},
     **tiny_experiment(noises=[{"method": "em", "rho_u": [0, 256]}]),
 }
+STAGE: Config = {"victims": {"default": {"momentum": 0.5}}}
 NAMES: Config = {  # what is wrong together with the rest
     "run": ["tini"],
     **training("source_model", network="small-cn"),
@@ -54,8 +54,12 @@ OVERRIDES: Config = {"noise": {"by_dataset": {"tiny": {"by_method": {"em": {"k_a
 # By fault: the configuration that holds it, the text of its line, what the message must say.
 FAULTS: dict[str, tuple[Config, str, tuple[str, ...]]] = {
     "misspelt key": (VALUES, "stepps: 5", ("victim.by_dataset.tiny.stepps: unknown key", "did you mean 'steps'?")),
-    "misspelt stage": (VALUES, "victims:\n  default", ("victims: unknown key", "did you mean 'victim'?")),
-    "number that YAML reads as text": (VALUES, "lr: 1e-3", ("victim.by_dataset.tiny.lr:", "'1e-3'", "such as 1.0e-3")),
+    "misspelt stage": (STAGE, "victims:\n  default", ("victims: unknown key", "did you mean 'victim'?")),
+    "number that YAML reads as text": (
+        VALUES,
+        "lr: 1e-3",
+        ("source_model.by_dataset.tiny.lr:", "'1e-3'", "such as 1.0e-3"),
+    ),
     "negative steps": (VALUES, "steps: -5", ("source_model.by_dataset.tiny.steps:", "or equal to 1", "not -5")),
     "unknown algorithm": (VALUES, "algorithm: emn", ("methods.em.algorithm: 'emn' does not exist", "'em'?")),
     "rho_u of zero": (VALUES, "- 0", ("experiments.tiny.noises.0.rho_u.0:", "greater than or equal to 1", "not 0")),
@@ -80,7 +84,7 @@ FAULTS: dict[str, tuple[Config, str, tuple[str, ...]]] = {
     "missing radius": (NAMES, "method: em", ("experiments.tiny.noises.1.rho_u: em needs a list of radii", "[8]")),
     "radius that the method does not have": (
         NAMES,
-        "rho_a:\n      - 4\n    victims",
+        "rho_a:\n      - 4\n    protected",
         ("experiments.tiny.noises.2.rho_a: em has no such radius", "remove this key"),
     ),
     "key that the method does not have": (
@@ -232,7 +236,7 @@ def test_fewer_images_than_a_batch_are_refused(diverged: tuple[Project, str]) ->
 
 def test_a_loss_that_is_not_finite_stops_the_training(diverged: tuple[Project, str]) -> None:
     project, printed = diverged
-    assert_one_line(printed, "ERROR in rule source_model", "the loss is nan at step", "lower lr")
+    assert_one_line(printed, "ERROR in rule source_model", "nan", "at step", "lower lr")
     assert not (project.work / "results/source_model/tiny/rem/u16-a4/s0/model.safetensors").exists()
     assert not (project.work / "results/source_model/tiny/rem/u16-a4/s0/metrics.json").exists()
 
@@ -289,7 +293,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_written_file(repo: Path, tiny: 
     description = dataset(tmp_path / "images", image_size=64)
     project = Project.new(repo, tmp_path / "study", tiny | {"datasets": {"tiny": description}})
     printed = run_on_small_disk(project, "300k", "datasets")
-    assert_one_line(printed, "ERROR in rule dataset", "results/dataset/tiny/train/images-", "the disk is full")
+    assert_one_line(printed, "ERROR in rule dataset", "results/dataset/tiny/", "the disk is full")
     assert files_listed(printed) == set()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from unlearnable import files
 from unlearnable.data import dataset, published
@@ -117,6 +118,7 @@ def training_curves(config: dict[str, Any], histories: list[str], pdf: str, svg:
                 axes.set_ylim(0, 100)
                 axes.set_ylabel(f"accuracy {text}")
                 axes.set_xlabel("training step")
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
                 axes.set_title(f"{dataset_name}, {network}: {kind}", loc="left", fontsize=9)
         handles, names = grid[0][0].get_legend_handles_labels()
         figure.tight_layout(rect=(0, 0, 0.88, 1))
@@ -125,7 +127,7 @@ def training_curves(config: dict[str, Any], histories: list[str], pdf: str, svg:
 
 
 def noise_sheet(config: dict[str, Any], perturbed: list[str], source: str, pdf: str, svg: str, png: str) -> None:
-    """The first image of some classes, the noise in it (amplified around grey) and its protected version.
+    """The first protected image of each class, the noise in it (amplified around grey) and what was published.
 
     Args:
         config: the product's settings, as ``Study.product_config`` gives them, with the published datasets' cells.
@@ -137,20 +139,23 @@ def noise_sheet(config: dict[str, Any], perturbed: list[str], source: str, pdf: 
     """
     style = render.NoiseSheet(**config["style"])
     clean = dataset.load(source, "train")
-    order = np.argsort(clean.labels, kind="stable")
-    firsts = order[np.searchsorted(clean.labels[order], np.arange(len(clean.classes)))][: style.images]
-    originals = clean.images[firsts]
+    published_images = [published.load(path).images for path in perturbed]
+    changed = np.ones(len(clean.labels), bool)
+    for images in published_images[:1]:  # the same images are protected for every method at one seed
+        changed = (images != clean.images).any(axis=(1, 2, 3))
+    firsts = [np.flatnonzero(changed & (clean.labels == y))[:1] for y in range(len(clean.classes))]
+    shown = np.concatenate(firsts)[: style.images]
+    originals = clean.images[shown]
     rows: list[tuple[str, Array]] = [("original", originals)]
-    for cell, path in zip(config["cells"], perturbed, strict=True):
-        images = published.load(path).images[firsts]
-        change = images.astype(np.int16) - originals
+    for cell, whole in zip(config["cells"], published_images, strict=True):
+        change = whole[shown].astype(np.int16) - originals
         factor = 127 / cell["rho_u"]
         amplified = np.clip(127.5 + factor * change, 0, 255).astype(np.uint8)
-        rows += [(f"{label(cell)}\nnoise x{factor:.3g}", amplified), (f"{label(cell)}\nprotected", images)]
+        rows += [(f"{label(cell)}\nnoise x{factor:.3g}", amplified), (f"{label(cell)}\nprotected", whole[shown])]
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        side = style.width / (len(firsts) + 1.4)
+        side = style.width / (len(shown) + 1.4)
         figure = Figure(figsize=(style.width, side * 1.08 * (len(rows) + 0.4)))
-        grid = figure.subplots(len(rows), len(firsts), squeeze=False)
+        grid = figure.subplots(len(rows), len(shown), squeeze=False)
         for (text, images), axes_row in zip(rows, grid, strict=True):
             for column, (axes, image) in enumerate(zip(axes_row, images, strict=True)):
                 axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -159,7 +164,7 @@ def noise_sheet(config: dict[str, Any], perturbed: list[str], source: str, pdf: 
                 for spine in axes.spines.values():
                     spine.set_visible(False)
                 if text == "original":
-                    axes.set_title(clean.classes[clean.labels[firsts[column]]], fontsize=6)
+                    axes.set_title(clean.classes[clean.labels[shown[column]]], fontsize=6)
             axes_row[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
         figure.subplots_adjust(wspace=0.05, hspace=0.05)
         save(figure, pdf, svg, png, style.dpi)

@@ -72,7 +72,7 @@ def write_array(path: str | Path, array: np.ndarray[Any, Any]) -> None:
     with atomic(path) as file:  # not np.save, which hides why a write failed
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         if array.size:
-            file.write(memoryview(array).cast("B"))
+            file.write(array.data.cast("B"))
 
 
 def read_array(path: str | Path) -> np.ndarray[Any, Any]:
