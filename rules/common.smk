@@ -1,12 +1,15 @@
 # The study that the configuration describes, and the helpers that rules declare their inputs and params with.
 
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
+# The library beside this file, also in scripts, whatever copy of it may be installed.
 sys.path.insert(0, str(ROOT / "workflow"))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "workflow"), os.environ.get("PYTHONPATH")]))
 
 from unlearnable.errors import UserError
 from unlearnable.fingerprint import code_fingerprint
