@@ -15,7 +15,7 @@ run: .venv/installed
 report: .venv/installed
 	$(BIN)/snakemake --report results/report.zip
 
-test: .venv/installed
+test: lint
 	$(BIN)/python -m pytest
 
 lint: .venv/installed
