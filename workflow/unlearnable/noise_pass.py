@@ -78,7 +78,7 @@ def make_shard(
                 ready = torch.from_numpy(whole[:stop].copy())
                 return {"noise": ready, "batches": batches, "passes": before + fixed.passes}
 
-            loop.after(index + 1, len(starts), snapshot, lambda: f"{fixed.passes} passes")
+            loop.after(index + 1, len(starts), snapshot, lambda: f"{before + fixed.passes} passes")
         passes = before + fixed.passes
     files.write_array(noise, whole)
     files.write_json(
