@@ -170,8 +170,8 @@ class Project:
     @classmethod
     def new(cls, repo: Path, folder: Path, config: Config) -> Project:
         """A study with nothing computed yet, in ``folder``."""
-        (folder / "work").mkdir(parents=True)
-        return cls(repo, folder / "work", config, folder / "study.yaml")._written()
+        (folder / "run").mkdir(parents=True)
+        return cls(repo, folder / "run", config, folder / "study.yaml")._written()
 
     def _written(self) -> Project:
         self.study.write_text(yaml.safe_dump(self.config, sort_keys=False), encoding="utf-8")
@@ -183,8 +183,8 @@ class Project:
 
     def copied(self, folder: Path) -> Project:
         """The same study in a copy of the working directory, dates included."""
-        shutil.copytree(self.work, folder / "work", symlinks=True)
-        return replace(self, work=folder / "work", study=folder / "study.yaml")._written()
+        shutil.copytree(self.work, folder / "run", symlinks=True)
+        return replace(self, work=folder / "run", study=folder / "study.yaml")._written()
 
     def command(self, *arguments: str) -> list[str]:
         """The command line; targets first, because some options take whatever follows them."""
@@ -221,7 +221,7 @@ class Project:
 
     def outputs(self) -> dict[Output, bool]:
         """Every output of the study's jobs, by rule, and whether a run would write it again."""
-        done = subprocess.run(self.command("--summary"), capture_output=True, text=True, timeout=120)
+        done = subprocess.run(self.command("--summary"), capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         rows = [line.split("\t") for line in done.stdout.splitlines()]
         where = {name: column for column, name in enumerate(rows[0])}
@@ -276,7 +276,7 @@ def script_process(group: int, script: str) -> int | None:
     return None
 
 
-def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 180) -> None:
+def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 400) -> None:
     """Wait until a running process has made a file."""
     end = time.monotonic() + seconds
     while not path.exists():

@@ -249,8 +249,8 @@ def test_the_choice_of_the_cpu_is_told(diverged: tuple[Project, str]) -> None:
 
 @no_gpu
 def test_a_gpu_that_is_asked_for_and_absent_is_an_error(finished: Project, tmp_path: Path) -> None:
-    shutil.copytree(finished.work / "results/dataset", tmp_path / "study/work/results/dataset")
-    project = Project(finished.repo, tmp_path / "study/work", finished.config, tmp_path / "none.yaml")
+    shutil.copytree(finished.work / "results/dataset", tmp_path / "study/run/results/dataset")
+    project = Project(finished.repo, tmp_path / "study/run", finished.config, tmp_path / "none.yaml")
     source = "results/source_model/tiny/clean/u0-a0/s0/model.safetensors"
     printed = project.having({"runtime": {"device": "cuda"}}, tmp_path).run(source, ok=False)
     assert_one_line(printed, "runtime.device: cuda is asked for", "use auto or cpu")
