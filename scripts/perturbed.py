@@ -12,7 +12,7 @@ def main(snakemake):
         publish(
             snakemake.params.cfg,
             source=folder(inp.dataset),
-            noise=folder(inp.noise[0]) if inp.noise else None,
+            noise=folder(inp.noise) if inp.noise else None,
             parquet=Path(out.parquet),
             arrays=Path(out.shards),
             manifest=Path(out.manifest),

@@ -17,7 +17,7 @@ STATE = Path(".snakemake")  # in the working directory, as Snakemake has it
 def join() -> IO[str]:
     """Be counted as at work for as long as the returned file is open."""
     STATE.mkdir(exist_ok=True)
-    file = open(STATE / "running", "a", encoding="ascii")  # noqa: SIM115 - held by the caller
+    file = open(STATE / "running", "a+", encoding="ascii")  # noqa: SIM115 - held by the caller
     fcntl.flock(file, fcntl.LOCK_SH)
     return file
 
