@@ -9,7 +9,8 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.basedir)
 # The library beside this file, also in scripts, whatever copy of it may be installed.
 sys.path.insert(0, str(ROOT / "workflow"))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "workflow"), os.environ.get("PYTHONPATH")]))
+BESIDE = [str(ROOT / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ.update(PYTHONPATH=os.pathsep.join(BESIDE))
 
 from unlearnable.errors import UserError
 from unlearnable.fingerprint import code_fingerprint
