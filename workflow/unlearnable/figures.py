@@ -119,10 +119,10 @@ def training_curves(config: dict[str, Any], histories: list[str], pdf: str, svg:
                 axes.set_ylabel(f"accuracy {text}")
                 axes.set_xlabel("training step")
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-                axes.set_title(f"{dataset_name}, {network}: {kind}", loc="left", fontsize=9)
+            axes_row[0].set_title(f"{dataset_name}, {network}: {kind}", loc="left", fontsize=9)
         handles, names = grid[0][0].get_legend_handles_labels()
-        figure.tight_layout(rect=(0, 0, 0.88, 1))
-        figure.legend(handles, names, title="noise", loc="center right", handlelength=3.5)
+        figure.tight_layout()
+        figure.legend(handles, names, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, 0), handlelength=3.5)
         save(figure, pdf, svg, png, style.dpi)
 
 
