@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from unlearnable.data.images import Split
 from unlearnable.settings.dataset import Dataset
 
 ROOT = Path(__file__).parents[2]
+ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +58,23 @@ def test_no_test_image_is_a_training_image(splits: tuple[Split, Split]) -> None:
     train, test = ({image.tobytes() for image in split.images} for split in splits)
     assert len(train & test) <= 1  # Fashion-MNIST itself repeats a few
     assert len(train) > 5990
+
+
+@pytest.mark.skipif(not ORIGINALS.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_the_script_that_made_it_makes_the_same_images(splits: tuple[Split, Split], tmp_path: Path) -> None:
+    script = ROOT / "workflow/datasets/fashion-mini/make.py"
+    subprocess.run([sys.executable, script, ORIGINALS, tmp_path], check=True, capture_output=True)
+    for split, name in zip(splits, ("train", "test"), strict=True):
+        made = readers.read_table(tmp_path / f"{name}.parquet")
+        images = [readers.decode(row["bytes"], name, (28, 28), "L") for row in made["image"].to_pylist()]
+        assert np.array_equal(np.stack(images), split.images)
+        assert made["label"].to_pylist() == split.labels.tolist()
+
+
+@pytest.mark.skipif(not ORIGINALS.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_the_full_set_is_read_from_its_package(tmp_path: Path) -> None:
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    dataset: Dataset = TypeAdapter(Dataset).validate_python(config["datasets"]["fashion-mnist"])
+    train, test, provenance = readers.read(dataset, ROOT, tmp_path)
+    assert (len(train.labels), len(test.labels)) == (60_000, 10_000)
+    assert provenance["root"] == str(ORIGINALS)
