@@ -141,8 +141,8 @@ def noise_sheet(config: dict[str, Any], perturbed: list[str], source: str, pdf: 
     clean = dataset.load(source, "train")
     published_images = [published.load(path).images for path in perturbed]
     changed = np.ones(len(clean.labels), bool)
-    for images in published_images[:1]:  # the same images are protected for every method at one seed
-        changed = (images != clean.images).any(axis=(1, 2, 3))
+    if published_images:  # at one seed every method protects the same images, so one of them tells which
+        changed = (published_images[0] != clean.images).any(axis=(1, 2, 3))
     firsts = [np.flatnonzero(changed & (clean.labels == y))[:1] for y in range(len(clean.classes))]
     shown = np.concatenate(firsts)[: style.images]
     originals = clean.images[shown]

@@ -37,7 +37,7 @@ def job(snakemake: Any) -> Iterator[None]:
     except Stopped as error:
         log.warning("STOPPED rule %s: %s", snakemake.rule, error)
         sys.exit(75)
-    except Exception:
+    except Exception:  # not swallowed: the traceback belongs in the rule's log too, and the job fails
         log.exception("rule %s failed", snakemake.rule)
         sys.exit(1)
 
