@@ -35,8 +35,11 @@ AUGMENTATIONS = [
 ]
 
 
-def problem(method: str, augmentation: Augmentation = AUGMENTATIONS[3], **radii: int) -> Problem:
-    return Problem(SETTINGS[method], **({"rho_u": 8, "rho_a": 4} | radii), augmentation=augmentation, classes=CLASSES)
+def problem(
+    method: str, augmentation: Augmentation = AUGMENTATIONS[3], clip: str | None = None, **radii: int
+) -> Problem:
+    settings = SETTINGS[method].model_copy(update={"clip": clip} if clip else {})
+    return Problem(settings, **({"rho_u": 8, "rho_a": 4} | radii), augmentation=augmentation, classes=CLASSES)
 
 
 def draws(seed: int = 0) -> torch.Generator:
@@ -145,9 +148,12 @@ def test_a_training_step_costs_what_the_paper_counts(
 # ---- the methods against one another
 
 
-def test_rem_without_adversary_and_augmentation_is_em(fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]) -> None:
+@pytest.mark.parametrize("clip", ["box", "pixels"])
+def test_rem_without_adversary_and_augmentation_is_em(
+    clip: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
     noises = [
-        registry.load("noises", method).noise(fixed, *batch, problem(method, Augmentation(), rho_a=0), draws())
+        registry.load("noises", method).noise(fixed, *batch, problem(method, Augmentation(), clip, rho_a=0), draws())
         for method in ("rem", "em")
     ]
     assert torch.equal(*noises)
@@ -161,6 +167,28 @@ def test_sem_is_rem_without_ascent_steps(
     no_steps = replace(problem("rem", augmentation), settings=SETTINGS["rem"].model_copy(update={"k_a": 0}))
     assert torch.equal(sem, registry.load("noises", "rem").noise(fixed, *batch, no_steps, draws()))
     assert not torch.equal(sem, registry.load("noises", "rem").noise(fixed, *batch, problem("rem"), draws()))
+
+
+@pytest.mark.parametrize("method", ["em", "rem", "sem"])
+def test_black_pixels_keep_their_random_start_unless_the_noise_is_clipped_to_pixels(
+    method: str, fixed: FrozenNetwork
+) -> None:
+    black = torch.zeros(3, 1, 6, 8).double()
+    start = draw_start(black, 8, draws())
+
+    def noise(clip: str) -> Tensor:
+        task = problem(method, Augmentation(), clip)
+        return registry.load("noises", method).noise(fixed, black, torch.arange(3), task, draws())
+
+    below = start < 0
+    assert torch.equal(noise("box")[below], start[below].round())  # invisible: clamped to black once published
+    assert (noise("pixels") >= 0).all()
+    assert (noise("pixels")[below] > 0).double().mean() > 0.2
+
+
+def test_the_papers_own_clipping_is_the_default() -> None:
+    """Fu et al. clip the noise of REM to its box only; Huang et al. clip the image that carries EM's as well."""
+    assert [SETTINGS[method].clip for method in ("em", "rem", "sem")] == ["pixels", "box", "box"]
 
 
 # ---- plain versions; every draw comes from the generator in the order of the algorithm
@@ -206,25 +234,35 @@ def slow_attack(
     return attacked
 
 
+def slow_clip(d: Tensor, x: Tensor, task: Problem) -> Tensor:
+    d = d.detach().clamp(-task.rho_u, task.rho_u)
+    return (x + d).clamp(0, 255) - x if task.settings.clip == "pixels" else d
+
+
+def slow_protected(x: Tensor, d: Tensor, task: Problem) -> Tensor:
+    """x + d, through the clamp where it can leave the range; autograd takes the clamp's ends as outside."""
+    return x + d if task.settings.clip == "pixels" else (x + d).clamp(0, 255)
+
+
 def slow_noise(
     network: nn.Module, x: Tensor, y: Tensor, task: Problem, k_a: int, generator: torch.Generator
 ) -> tuple[Tensor, list[Tensor]]:
     """The noise of Fu et al. 2022, Algorithm 1, before rounding, and the gradient of each descent step."""
     s = task.settings
-    d = draw_start(x, task.rho_u, generator)
+    d = slow_clip(draw_start(x, task.rho_u, generator), x, task)
     gradients = []
     for _ in range(s.k_u):
         g = torch.zeros_like(x)
         for _ in range(s.j):
             t = draw_transform(task.augmentation, x, generator)
             d.requires_grad_()
-            z = t((x + d).clamp(0, 255))
+            z = t(slow_protected(x, d, task))
             attacked = slow_attack(network, z.detach(), y, task.rho_a, k_a, s.alpha_a, generator)
             e = attacked - z.detach()  # a constant: no gradient flows through the attack
             (part,) = torch.autograd.grad(F.cross_entropy(network(z + e), y, reduction="sum"), d)
             g = g + part
         gradients.append(g)
-        d = (d.detach() - s.alpha_u * task.rho_u * g.sign()).clamp(-task.rho_u, task.rho_u)
+        d = slow_clip(d - s.alpha_u * task.rho_u * g.sign(), x, task)
     return d, gradients
 
 
@@ -235,9 +273,11 @@ def share_equal(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
 @pytest.mark.parametrize("method", ["rem", "sem"])
 @pytest.mark.parametrize("rho_u", [8, 40])
+@pytest.mark.parametrize("clip", ["box", "pixels"])
 def test_noise_equals_the_plain_algorithm(
     method: str,
     augmentation: Augmentation,
+    clip: str,
     rho_u: int,
     network: nn.Module,
     fixed: FrozenNetwork,
@@ -245,7 +285,7 @@ def test_noise_equals_the_plain_algorithm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images, labels = batch
-    task = problem(method, augmentation, rho_u=rho_u)
+    task = problem(method, augmentation, clip, rho_u=rho_u)
     k_a = task.settings.k_a if method == "rem" else 0
     expected, gradients = slow_noise(network, images, labels, task, k_a, draws(4))
 
@@ -262,9 +302,9 @@ def test_noise_equals_the_plain_algorithm(
     d = registry.load("noises", method).noise(fixed, images, labels, task, draws(4))
 
     assert share_equal(d, expected.round()) >= 0.999
-    start = images + draw_start(images, rho_u, draws(4))
+    start = images + slow_clip(draw_start(images, rho_u, draws(4)), images, task)
     reached = (start >= 0) & (start <= 255)  # elsewhere the clamp hides the noise from the loss
-    assert 0.4 < reached.double().mean() < 1
+    assert reached.all() if clip == "pixels" else 0.4 < reached.double().mean() < 1
     scale = gradients[0].abs().max()
     torch.testing.assert_close(found[0] * reached / scale, gradients[0] / scale, rtol=1e-4, atol=1e-6)
     assert len(found) == len(gradients)
@@ -284,17 +324,18 @@ def test_source_training_sees_a_fresh_transform_under_a_fresh_attack(
         assert float(((found - expected).abs() < 1e-6).double().mean()) > 0.999
 
 
+@pytest.mark.parametrize("clip", ["box", "pixels"])
 @pytest.mark.parametrize("rho_u", [8, 40])
 def test_em_equals_the_plain_algorithm(
-    rho_u: int, network: nn.Module, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+    rho_u: int, clip: str, network: nn.Module, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = batch
-    task = problem("em", rho_u=rho_u)
-    d = draw_start(images, rho_u, draws(2))
+    task = problem("em", clip=clip, rho_u=rho_u)
+    d = slow_clip(draw_start(images, rho_u, draws(2)), images, task)
     for _ in range(task.settings.k_u):
         d.requires_grad_()
-        (g,) = torch.autograd.grad(F.cross_entropy(network((images + d).clamp(0, 255)), labels), d)
-        d = (d.detach() - task.settings.alpha_u * rho_u * g.sign()).clamp(-rho_u, rho_u)
+        (g,) = torch.autograd.grad(F.cross_entropy(network(slow_protected(images, d, task)), labels), d)
+        d = slow_clip(d - task.settings.alpha_u * rho_u * g.sign(), images, task)
     found = registry.load("noises", "em").noise(fixed, images, labels, task, draws(2))
     assert share_equal(found, d.round()) >= 0.999
 

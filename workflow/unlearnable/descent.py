@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unlearnable.attacks import uniform
+from unlearnable.attacks import uniform, within_pixels
 from unlearnable.settings.dataset import Augmentation
+from unlearnable.settings.methods.descent import NoiseDescent
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,34 @@ def minimise(
     images: Tensor,
     gradient: Callable[[Tensor], Tensor],
     rho_u: int,
-    steps: int,
-    alpha: float,
+    settings: NoiseDescent,
     generator: torch.Generator,
 ) -> Tensor:
     """Sign descent on a noise from a uniform random start.
+
+    Where x + d leaves the pixels' range, the clamp on the way into the network hides d from the loss, and d stays as it
+    is. ``clip: box`` is that algorithm, as published; ``clip: pixels`` keeps x + d in the range at every step, so that
+    black and white pixels take part as well.
 
     Args:
         images: ``(B, C, H, W)``, float, whole numbers in [0, 255].
         gradient: maps the protected images, in [0, 255], to the gradient of the loss by them.
         rho_u: radius in units of 1/255.
-        steps: number of descent steps K_u.
-        alpha: step size as a share of ``rho_u``.
+        settings: number and size of the steps, and what each one clips to.
         generator: source of the random start.
 
     Returns:
         The noise before rounding, ``|d| <= rho_u``.
     """
+    pixels = settings.clip == "pixels"
     d = uniform(images, rho_u, generator)
-    for _ in range(steps):
+    if pixels:
+        d = within_pixels(d, images)
+    for _ in range(settings.k_u):
         protected = images + d
         g = gradient(protected.clamp(0, 255))
         g = torch.where((protected >= 0) & (protected <= 255), g, 0)  # the clamp's own gradient
-        d = (d - alpha * rho_u * g.sign()).clamp(-rho_u, rho_u)
+        d = (d - settings.alpha_u * rho_u * g.sign()).clamp(-rho_u, rho_u)
+        if pixels:
+            d = within_pixels(d, images)
     return d

@@ -21,8 +21,7 @@ def noise(
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
-    s = problem.settings
-    d = minimise(images, lambda x: network.gradient(x, labels), problem.rho_u, s.k_u, s.alpha_u, generator)
+    d = minimise(images, lambda x: network.gradient(x, labels), problem.rho_u, problem.settings, generator)
     return d.round()
 
 

@@ -44,7 +44,7 @@ def robust_noise(
             g += t.pull_back(network.gradient(z + e, labels))
         return g
 
-    return minimise(images, expected_gradient, problem.rho_u, s.k_u, s.alpha_u, generator).round()
+    return minimise(images, expected_gradient, problem.rho_u, s, generator).round()
 
 
 def attacked_inputs(

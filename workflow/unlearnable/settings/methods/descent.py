@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from unlearnable.settings.base import Settings
@@ -12,3 +14,6 @@ class NoiseDescent(Settings):
 
     k_u: int = Field(10, ge=1, description="descent steps on the noise")
     alpha_u: float = Field(0.2, gt=0, description="descent step, as a share of rho_u")
+    clip: Literal["box", "pixels"] = Field(
+        "box", description="box: each step clips d to rho_u; pixels: it also clips x + d to [0, 255]"
+    )

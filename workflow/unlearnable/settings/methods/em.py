@@ -13,4 +13,7 @@ class Em(NoiseDescent):
     """Error-minimizing noise (Huang et al. 2021): no adversary, no expectation over transforms."""
 
     algorithm: Literal["em"]
+    clip: Literal["box", "pixels"] = Field(
+        "pixels", description="box: each step clips d to rho_u; pixels: it also clips x + d to [0, 255]"
+    )
     frame: Literal["raw"] = Field("raw", description="raw: the noise is computed on the image as published")
