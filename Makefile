@@ -7,13 +7,16 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 BIN = .venv/bin
 
-.PHONY: run test lint report clean
+.PHONY: run test lint bench report clean
 
 run: .venv/installed
 	$(BIN)/snakemake all --cores $(CORES) $(LIMIT)
 
 report: .venv/installed
 	$(BIN)/snakemake --report results/report.zip
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.bench
 
 test: lint
 	$(BIN)/python -m pytest

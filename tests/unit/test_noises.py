@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks import plain
 from unlearnable import registry
 from unlearnable.attacks import FrozenNetwork, frozen
 from unlearnable.descent import Problem, minimise
@@ -174,11 +175,12 @@ def test_black_pixels_keep_their_random_start_unless_the_noise_is_clipped_to_pix
     method: str, fixed: FrozenNetwork
 ) -> None:
     black = torch.zeros(3, 1, 6, 8).double()
-    start = draw_start(black, 8, draws())
+    start = plain.start(black, 8, draws())
 
     def noise(clip: str) -> Tensor:
         task = problem(method, Augmentation(), clip)
-        return registry.load("noises", method).noise(fixed, black, torch.arange(3), task, draws())
+        d: Tensor = registry.load("noises", method).noise(fixed, black, torch.arange(3), task, draws())
+        return d
 
     below = start < 0
     assert torch.equal(noise("box")[below], start[below].round())  # invisible: clamped to black once published
@@ -191,79 +193,7 @@ def test_the_papers_own_clipping_is_the_default() -> None:
     assert [SETTINGS[method].clip for method in ("em", "rem", "sem")] == ["pixels", "box", "box"]
 
 
-# ---- plain versions; every draw comes from the generator in the order of the algorithm
-
-
-def draw_transform(
-    augmentation: Augmentation, images: Tensor, generator: torch.Generator
-) -> Callable[[Tensor], Tensor]:
-    """One transform for each image, applied one by one, through which autograd can differentiate."""
-    count, _, height, width = images.shape
-    p = augmentation.crop_padding
-    flips = (torch.rand(count, generator=generator) < 0.5).tolist() if augmentation.flip else [False] * count
-    if p:
-        tops, lefts = torch.randint(2 * p + 1, (2, count), generator=generator).tolist()
-    else:
-        tops = lefts = [0] * count
-
-    def transform(batch: Tensor) -> Tensor:
-        out = []
-        for image, flip, top, left in zip(batch, flips, tops, lefts, strict=True):
-            flipped = image[:, :, torch.arange(width - 1, -1, -1)] if flip else image
-            padded = F.pad(flipped, (p, p, p, p))
-            out.append(padded[:, top : top + height, left : left + width])
-        return torch.stack(out)
-
-    return transform
-
-
-def draw_start(images: Tensor, radius: float, generator: torch.Generator) -> Tensor:
-    return torch.empty(images.shape, dtype=images.dtype).uniform_(-radius, radius, generator=generator)
-
-
-def slow_attack(
-    network: nn.Module, z: Tensor, y: Tensor, rho_a: int, steps: int, alpha: float, generator: torch.Generator
-) -> Tensor:
-    """The attacked image z + e after PGD ascent, image in [0, 255]."""
-    attacked = (z + draw_start(z, rho_a, generator)).clamp(0, 255)
-    for _ in range(steps):
-        attacked.requires_grad_()
-        (g,) = torch.autograd.grad(F.cross_entropy(network(attacked), y), attacked)
-        e = (attacked.detach() + alpha * rho_a * g.sign() - z).clamp(-rho_a, rho_a)
-        attacked = (z + e).clamp(0, 255)
-    return attacked
-
-
-def slow_clip(d: Tensor, x: Tensor, task: Problem) -> Tensor:
-    d = d.detach().clamp(-task.rho_u, task.rho_u)
-    return (x + d).clamp(0, 255) - x if task.settings.clip == "pixels" else d
-
-
-def slow_protected(x: Tensor, d: Tensor, task: Problem) -> Tensor:
-    """x + d, through the clamp where it can leave the range; autograd takes the clamp's ends as outside."""
-    return x + d if task.settings.clip == "pixels" else (x + d).clamp(0, 255)
-
-
-def slow_noise(
-    network: nn.Module, x: Tensor, y: Tensor, task: Problem, k_a: int, generator: torch.Generator
-) -> tuple[Tensor, list[Tensor]]:
-    """The noise of Fu et al. 2022, Algorithm 1, before rounding, and the gradient of each descent step."""
-    s = task.settings
-    d = slow_clip(draw_start(x, task.rho_u, generator), x, task)
-    gradients = []
-    for _ in range(s.k_u):
-        g = torch.zeros_like(x)
-        for _ in range(s.j):
-            t = draw_transform(task.augmentation, x, generator)
-            d.requires_grad_()
-            z = t(slow_protected(x, d, task))
-            attacked = slow_attack(network, z.detach(), y, task.rho_a, k_a, s.alpha_a, generator)
-            e = attacked - z.detach()  # a constant: no gradient flows through the attack
-            (part,) = torch.autograd.grad(F.cross_entropy(network(z + e), y, reduction="sum"), d)
-            g = g + part
-        gradients.append(g)
-        d = slow_clip(d - s.alpha_u * task.rho_u * g.sign(), x, task)
-    return d, gradients
+# ---- against the plain versions
 
 
 def share_equal(a: Tensor, b: Tensor) -> float:
@@ -287,7 +217,7 @@ def test_noise_equals_the_plain_algorithm(
     images, labels = batch
     task = problem(method, augmentation, clip, rho_u=rho_u)
     k_a = task.settings.k_a if method == "rem" else 0
-    expected, gradients = slow_noise(network, images, labels, task, k_a, draws(4))
+    expected, gradients = plain.robust_noise(network, images, labels, task, k_a, draws(4))
 
     found: list[Tensor] = []
 
@@ -302,7 +232,7 @@ def test_noise_equals_the_plain_algorithm(
     d = registry.load("noises", method).noise(fixed, images, labels, task, draws(4))
 
     assert share_equal(d, expected.round()) >= 0.999
-    start = images + slow_clip(draw_start(images, rho_u, draws(4)), images, task)
+    start = images + plain.clip(plain.start(images, rho_u, draws(4)), images, task)
     reached = (start >= 0) & (start <= 255)  # elsewhere the clamp hides the noise from the loss
     assert reached.all() if clip == "pixels" else 0.4 < reached.double().mean() < 1
     scale = gradients[0].abs().max()
@@ -317,9 +247,8 @@ def test_source_training_sees_a_fresh_transform_under_a_fresh_attack(
     for method in ("rem", "sem"):
         task = problem(method)
         s, generator = task.settings, draws(9)
-        d, _ = slow_noise(network, images, labels, task, s.k_a if method == "rem" else 0, generator)
-        z = draw_transform(task.augmentation, images, generator)((images + d.round()).clamp(0, 255))
-        expected = slow_attack(network, z, labels, task.rho_a, s.k_a, s.alpha_a, generator)
+        d, _ = plain.robust_noise(network, images, labels, task, s.k_a if method == "rem" else 0, generator)
+        expected = plain.attacked_inputs(network, images, labels, d, task, generator)
         found = registry.load("noises", method).training_inputs(fixed, images, labels, task, draws(9))
         assert float(((found - expected).abs() < 1e-6).double().mean()) > 0.999
 
@@ -331,11 +260,7 @@ def test_em_equals_the_plain_algorithm(
 ) -> None:
     images, labels = batch
     task = problem("em", clip=clip, rho_u=rho_u)
-    d = slow_clip(draw_start(images, rho_u, draws(2)), images, task)
-    for _ in range(task.settings.k_u):
-        d.requires_grad_()
-        (g,) = torch.autograd.grad(F.cross_entropy(network(slow_protected(images, d, task)), labels), d)
-        d = slow_clip(d - task.settings.alpha_u * rho_u * g.sign(), images, task)
+    d = plain.em_noise(network, images, labels, task, draws(2))
     found = registry.load("noises", "em").noise(fixed, images, labels, task, draws(2))
     assert share_equal(found, d.round()) >= 0.999
 
@@ -364,9 +289,9 @@ def test_tap_keeps_the_restart_of_lowest_loss_for_each_image(
     targets = torch.tensor([(int(label) + 1) % CLASSES for label in labels])
     candidates = []
     for _ in range(s.restarts):
-        protected = (images + draw_start(images, task.rho_u, generator)).clamp(0, 255)
+        protected = (images + plain.start(images, task.rho_u, generator)).clamp(0, 255)
         for _ in range(s.steps):
-            t = draw_transform(task.augmentation, images, generator)
+            t = plain.transform(task.augmentation, len(images), generator)
             protected.requires_grad_()
             (g,) = torch.autograd.grad(F.cross_entropy(network(t(protected)), targets), protected)
             d = (protected.detach() - s.alpha * task.rho_u * g.sign() - images).clamp(-task.rho_u, task.rho_u)
