@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
+from benchmarks import plain
 from unlearnable import registry
+from unlearnable.attacks import frozen
 from unlearnable.errors import UserError
 from unlearnable.layers import ConvNorm
 from unlearnable.models import create, restore, save
@@ -60,6 +63,53 @@ def test_a_folded_network_gives_the_logits_of_the_plain_one(name: str, monkeypat
 
         monkeypatch.setattr(ConvNorm, "forward", plain)
         assert relative_error(folded, network(pixels)) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "resnet18"])
+def test_the_input_gradient_equals_that_of_the_plain_network(name: str) -> None:
+    network = create(name, 3, 10, 16, 0, CPU)
+    perturb_statistics(network)
+    draws = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (8, 3, 16, 16), generator=draws).float()
+    labels = torch.arange(8)
+    with frozen(network, torch.float32) as fixed:
+        found = fixed.gradient(pixels, labels)
+    leaf = pixels.clone().requires_grad_()
+    loss = F.cross_entropy(plain.unfolded(network).eval()(leaf), labels, reduction="sum")
+    (expected,) = torch.autograd.grad(loss, leaf)
+    assert relative_error(found, expected) < 1e-5
+    differ = found.sign() != expected.sign()
+    assert (expected[differ].abs() < 1e-5 * expected.abs().max()).all()
+
+
+def test_batch_norm_is_folded_once_while_a_network_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = create("small-cnn", 1, 3, 8, 0, CPU)
+    folded, calls = ConvNorm.folded, []
+    monkeypatch.setattr(ConvNorm, "folded", lambda layer: calls.append(layer) or folded(layer))
+    pixels, labels = torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])
+    for _ in range(2):  # weights may change between two times, not within one
+        calls.clear()
+        with frozen(network, torch.float32) as fixed:
+            before = fixed.gradient(pixels, labels)
+            fixed.gradient(pixels, labels)
+        assert len(calls) == 4
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1.5)
+    assert not torch.equal(before, torch.zeros_like(before))
+    with frozen(network, torch.float32) as fixed:
+        assert not torch.equal(fixed.gradient(pixels, labels), before)
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "resnet18"])
+def test_bfloat16_agrees_with_float32_on_most_signs(name: str) -> None:
+    network = create(name, 3, 10, 16, 0, CPU)
+    pixels = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
+    signs = []
+    for precision in (torch.float32, torch.bfloat16):
+        with frozen(network, precision) as fixed:
+            signs.append(fixed.gradient(pixels, torch.arange(8)).sign())
+    assert float((signs[0] == signs[1]).float().mean()) > 0.9
 
 
 def test_training_mode_uses_and_updates_batch_statistics() -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlearnable.device import autocast
+from unlearnable.layers import folding
 
 
 class FrozenNetwork:
@@ -56,7 +57,8 @@ def frozen(network: nn.Module, precision: torch.dtype) -> Iterator[FrozenNetwork
     for parameter in learned:
         parameter.requires_grad_(False)
     try:
-        yield FrozenNetwork(network, precision)
+        with folding(network, precision):
+            yield FrozenNetwork(network, precision)
     finally:
         for parameter in learned:
             parameter.requires_grad_(True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -11,7 +15,12 @@ class ConvNorm(nn.Module):
 
     In eval mode the two are one convolution with folded weights (exact up to rounding): the inner loops
     of every noise run through the frozen network, and the folding saves them a pass over each activation.
+
+    Attributes:
+        kept: the folded weight and bias while the network is frozen, so that they are computed once.
     """
+
+    kept: tuple[Tensor, Tensor] | None = None
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
@@ -20,15 +29,34 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, inputs, H, W)`` to ``(B, outputs, H', W')``."""
-        conv, norm = self.conv, self.norm
         if self.training:
-            out: Tensor = norm(conv(x))
+            out: Tensor = self.norm(self.conv(x))
             return out
+        weight, bias = self.kept or self.folded()
+        return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the one convolution that equals the two in eval mode."""
+        norm = self.norm
         assert norm.running_mean is not None
         assert norm.running_var is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        shift = norm.bias - norm.running_mean * scale
-        return F.conv2d(x, conv.weight * scale[:, None, None, None], shift, conv.stride, conv.padding)
+        return self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+
+
+@contextmanager
+def folding(network: nn.Module, precision: torch.dtype) -> Iterator[None]:
+    """Fold every batch norm of ``network`` once, in ``precision``, for the duration; weights must not change in it."""
+    layers = [module for module in network.modules() if isinstance(module, ConvNorm)]
+    with torch.no_grad():
+        for layer in layers:
+            weight, bias = (part.to(precision) for part in layer.folded())
+            layer.kept = weight, bias
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.kept = None
 
 
 class PixelNetwork(nn.Module):
