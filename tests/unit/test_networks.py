@@ -84,8 +84,13 @@ def test_the_input_gradient_equals_that_of_the_plain_network(name: str) -> None:
 
 def test_batch_norm_is_folded_once_while_a_network_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     network = create("small-cnn", 1, 3, 8, 0, CPU)
-    folded, calls = ConvNorm.folded, []
-    monkeypatch.setattr(ConvNorm, "folded", lambda layer: calls.append(layer) or folded(layer))
+    folded, calls = ConvNorm.folded, list[ConvNorm]()
+
+    def counted(layer: ConvNorm) -> tuple[Tensor, Tensor]:
+        calls.append(layer)
+        return folded(layer)
+
+    monkeypatch.setattr(ConvNorm, "folded", counted)
     pixels, labels = torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])
     for _ in range(2):  # weights may change between two times, not within one
         calls.clear()
