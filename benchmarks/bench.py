@@ -154,7 +154,7 @@ def main() -> None:
         "Ceiling: a large matrix product, "
         + ", ".join(
             f"{str(p).removeprefix('torch.')} {matmul_flops(p, device) / 1e9:,.0f} GFLOP/s"
-            for p in (torch.float32, torch.bfloat16)
+            for p in dict.fromkeys((torch.float32, precision))  # emulated bfloat16 takes minutes and says nothing
         ),
         "Signs of the input gradient shared by bfloat16 and float32, small CNN: "
         + ", ".join(f"{name} weights {share:.3f}" for name, share in sign_agreement(device).items()),
