@@ -30,6 +30,7 @@ from unlearnable.attacks import frozen
 from unlearnable.data import published, shards
 from unlearnable.data.images import Array, Split
 from unlearnable.device import choose_device, choose_precision
+from unlearnable.engine import prepare
 from unlearnable.resume import Loop
 from unlearnable.settings.training import Precision, Victim
 from unlearnable.training import fit
@@ -110,7 +111,17 @@ def sign_agreement(device: torch.device) -> dict[str, float]:
     network = models.create("small-cnn", 1, CLASSES, 28, 0, device)
     agreement = {"random": _agreement(network, images[:BATCH].float(), labels[:BATCH])}
     training = Victim(network="small-cnn", steps=200, precision="float32")
-    fit(network, images, labels, training, lambda _, x, y, g: x, Loop(), seed=0, stage="benchmark", row_every=200)
+    fit(
+        prepare(network, (1, 28, 28), torch.float32, passes=0),
+        images,
+        labels,
+        training,
+        lambda _, x, y, rows, g: x,
+        Loop(),
+        seed=0,
+        stage="benchmark",
+        row_every=200,
+    )
     network.eval()
     return agreement | {"trained": _agreement(network, images[:BATCH].float(), labels[:BATCH])}
 

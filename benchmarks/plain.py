@@ -94,7 +94,13 @@ def em_noise(network: nn.Module, x: Tensor, y: Tensor, problem: Problem, generat
 
 
 def robust_noise(
-    network: nn.Module, x: Tensor, y: Tensor, problem: Problem, ascent_steps: int, generator: torch.Generator
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    problem: Problem,
+    ascent_steps: int,
+    generator: torch.Generator,
+    draw: Callable[[Augmentation, int, torch.Generator], Callable[[Tensor], Tensor]] = transform,
 ) -> tuple[Tensor, list[Tensor]]:
     """The noise of Fu et al. 2022, Algorithm 1, before rounding, and the gradient of each descent step.
 
@@ -105,6 +111,7 @@ def robust_noise(
         problem: with the settings of REM or SEM.
         ascent_steps: K_a for REM, 0 for SEM.
         generator: source of every draw.
+        draw: how to draw and apply a transform.
     """
     s = problem.settings
     d = clip(start(x, problem.rho_u, generator), x, problem)
@@ -112,7 +119,7 @@ def robust_noise(
     for _ in range(s.k_u):
         g = torch.zeros_like(x)
         for _ in range(s.j):
-            t = transform(problem.augmentation, len(x), generator)
+            t = draw(problem.augmentation, len(x), generator)
             d.requires_grad_()
             z = t(protected(x, d, problem))
             attacked = attack(network, z.detach(), y, problem.rho_a, ascent_steps, s.alpha_a, generator)

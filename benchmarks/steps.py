@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks import plain
 from unlearnable import models
-from unlearnable.attacks import FrozenNetwork, ascend, frozen
+from unlearnable.attacks import FrozenNetwork, ascend, frozen, uniform
 from unlearnable.data.images import Split
 from unlearnable.descent import Problem
 from unlearnable.device import choose_precision
+from unlearnable.engine import COMPILED_FROM_PASSES, prepare
 from unlearnable.noises import em, rem
 from unlearnable.resume import Loop
 from unlearnable.settings.dataset import Augmentation
@@ -41,25 +43,6 @@ class Subject:
     updates: int  # SGD steps in one timing
 
 
-def subjects(device: torch.device) -> list[Subject]:
-    """The two networks; full REM steps on a GPU, shorter ones on a CPU."""
-    full = device.type == "cuda"
-    cifar = Problem(
-        Rem(algorithm="rem", k_u=1, k_a=10 if full else 5, j=5 if full else 2),
-        8,
-        4,
-        Augmentation(flip=True, crop_padding=4),
-        CLASSES,
-    )
-    small = Problem(
-        Rem(algorithm="rem", k_u=1, k_a=5, j=2, clip="pixels"), 20, 5, Augmentation(crop_padding=1), CLASSES
-    )
-    return [
-        Subject("resnet18", 3, 32, cifar, 1, 5 if full else 1),
-        Subject("small-cnn", 1, 28, small, 4, 20),
-    ]
-
-
 @dataclass(frozen=True)
 class Step:
     """One line of the table: the same work done twice."""
@@ -70,13 +53,41 @@ class Step:
     fast: Callable[[], object]
 
 
-def steps(subject: Subject, precision: Precision, device: torch.device, workers: int) -> list[Step]:
-    """What is timed for one network. Data, networks and loaders are ready before the clock starts."""
+def subjects(device: torch.device) -> list[Subject]:
+    """The two networks. On a GPU whole REM steps; on a CPU a few passes of each, which take seconds with ResNet-18."""
+    cifar, fashion = Augmentation(flip=True, crop_padding=4), Augmentation(crop_padding=1)
+    small = Rem(algorithm="rem", k_u=1, k_a=5, j=2, clip="pixels")
+    if device.type == "cuda":
+        whole = Rem(algorithm="rem", k_u=1, k_a=10, j=5)
+        resnet = Subject("resnet18", 3, 32, Problem(whole, 8, 4, cifar, CLASSES), 10, 3)
+    else:
+        short = Rem(algorithm="rem", k_u=1, k_a=1, j=2)
+        resnet = Subject("resnet18", 3, 32, Problem(short, 8, 4, cifar, CLASSES), 1, 1)
+    return [resnet, Subject("small-cnn", 1, 28, Problem(small, 20, 5, fashion, CLASSES), 4, 20)]
+
+
+def data(subject: Subject, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Random images and labels, eight batches of them."""
     draws = np.random.default_rng(0)
     rows = 8 * BATCH
     shape = (rows, subject.size, subject.size, subject.channels)
     split = Split(draws.integers(0, 256, shape, np.uint8), np.arange(rows) % CLASSES, [str(c) for c in range(CLASSES)])
-    images, labels = split.on(device)
+    return split.on(device)
+
+
+@contextmanager
+def still(network: nn.Module) -> Iterator[nn.Module]:
+    """An unfolded network in eval mode without parameter gradients."""
+    network.eval().requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)
+
+
+def steps(subject: Subject, precision: Precision, device: torch.device, workers: int) -> list[Step]:
+    """What is timed for one network. Data, networks and loaders are ready before the clock starts."""
+    images, labels = data(subject, device)
     x, y = images[:BATCH].float(), labels[:BATCH]
     network = models.create(subject.network, subject.channels, CLASSES, subject.size, 0, device)
     rival = plain.unfolded(network).to(device)
@@ -85,29 +96,35 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
     next(batches)  # the workers run
     generator = torch.Generator(device).manual_seed(0)
     problem, s, dtype = subject.problem, subject.problem.settings, choose_precision(precision, device)
-    em_problem = replace(problem, settings=Em(algorithm="em", k_u=4 * subject.noise_descents))
+    em_problem = replace(problem, settings=Em(algorithm="em", k_u=2 * subject.noise_descents))
     robust = replace(problem, settings=s.model_copy(update={"k_u": subject.noise_descents}))
     source = replace(problem, settings=s.model_copy(update={"j": 1, "k_a": min(s.k_a, 5)}))
     training = Victim(network=subject.network, steps=subject.updates, lr=1e-3, batch_size=BATCH, precision=precision)
-    k_a = s.k_a
+    # As in a job of the paper's length, so compiled where such a job is.
+    engine = prepare(network, tuple(x.shape[1:]), dtype, passes=COMPILED_FROM_PASSES)
 
-    def contiguous(noise: Callable[..., object]) -> object:
-        rival.eval().requires_grad_(False)
-        try:
+    def plain_noise(noise: Callable[..., object]) -> object:
+        with still(rival):
             return noise()
-        finally:
-            rival.requires_grad_(True)
 
     def fast(noise: Callable[..., Tensor], task: Problem) -> Callable[[], object]:
         def run() -> Tensor:
-            with frozen(network, dtype) as fixed:
+            with engine.frozen() as fixed:
                 return noise(fixed, x, y, task, generator)
 
         return run
 
-    def train(inputs: Callable[[FrozenNetwork, Tensor, Tensor, torch.Generator], Tensor]) -> Callable[[], object]:
+    def train(inputs: Callable[[FrozenNetwork, Tensor, Tensor], Tensor]) -> Callable[[], object]:
         return lambda: fit(
-            network, images, labels, training, inputs, Loop(), seed=0, stage="benchmark", row_every=training.steps
+            engine,
+            images,
+            labels,
+            training,
+            lambda fixed, a, b, rows, draws: inputs(fixed, a, b),
+            Loop(),
+            seed=0,
+            stage="benchmark",
+            row_every=training.steps,
         )
 
     def plain_train(step: Callable[..., None], *rest: Any) -> Callable[[], object]:
@@ -118,34 +135,82 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
 
         return run
 
-    def attacked(fixed: FrozenNetwork, a: Tensor, b: Tensor, g: torch.Generator) -> Tensor:
-        z = draw(problem.augmentation, len(a), g)(a)
-        return z + ascend(fixed, z, b, problem.rho_a, k_a, s.alpha_a, g)
+    def attacked(fixed: FrozenNetwork, a: Tensor, b: Tensor) -> Tensor:
+        z = draw(problem.augmentation, len(a), generator)(a)
+        return z + ascend(fixed, z, b, problem.rho_a, s.k_a, s.alpha_a, uniform(z, problem.rho_a, generator))
 
-    t = source.settings
+    def protected(fixed: FrozenNetwork, a: Tensor, b: Tensor) -> Tensor:
+        d = rem.noise(fixed, a, b, source, generator)
+        return rem.training_inputs(fixed, a, b, d, source, generator)
+
+    before_update = rem.training_passes(source.settings)
     return [
         Step(
             "REM noise step",
-            robust.settings.k_u * robust.settings.j * (k_a + 1),
-            lambda: contiguous(lambda: plain.robust_noise(rival, x.contiguous(), y, robust, k_a, generator)),
+            rem.noise_passes(robust.settings),
+            lambda: plain_noise(lambda: plain.robust_noise(rival, x.contiguous(), y, robust, s.k_a, generator)),
             fast(rem.noise, robust),
         ),
         Step(
             "EM noise step",
-            em_problem.settings.k_u,
-            lambda: contiguous(lambda: plain.em_noise(rival, x.contiguous(), y, em_problem, generator)),
+            em.noise_passes(em_problem.settings),
+            lambda: plain_noise(lambda: plain.em_noise(rival, x.contiguous(), y, em_problem, generator)),
             fast(em.noise, em_problem),
         ),
         Step(
             "source-training step",
-            subject.updates * (t.k_u * t.j * (t.k_a + 1) + t.k_a + 1),
+            subject.updates * (before_update + 1),
             plain_train(plain.source_step, source),
-            train(lambda fixed, a, b, g: rem.training_inputs(fixed, a, b, source, g)),
+            train(protected),
         ),
         Step(
             "adversarial victim step",
-            subject.updates * (k_a + 1),
-            plain_train(plain.victim_step, problem.augmentation, problem.rho_a, k_a, s.alpha_a),
+            subject.updates * (s.k_a + 1),
+            plain_train(plain.victim_step, problem.augmentation, problem.rho_a, s.k_a, s.alpha_a),
             train(attacked),
         ),
     ]
+
+
+def ladder(subject: Subject, precision: Precision, device: torch.device) -> dict[str, Callable[[], object]]:
+    """A REM noise step with one more ingredient of the engine each time, from the plain one up.
+
+    Args:
+        subject: network and problem.
+        precision: of the last rung; it is left out when that is float32, as is compilation on a CPU.
+        device: where to compute.
+    """
+    images, labels = data(subject, device)
+    x, y = images[:BATCH].float(), labels[:BATCH]
+    network = models.create(subject.network, subject.channels, CLASSES, subject.size, 0, device)
+    contiguous = plain.unfolded(network).to(device)
+    last = plain.unfolded(network).to(device).to(memory_format=torch.channels_last)
+    dtype = choose_precision(precision, device)
+    task, generator = subject.problem, torch.Generator(device).manual_seed(0)
+    k_a, batched = task.settings.k_a, {"draw": draw}
+
+    def unfolded(rival: nn.Module, **options: Any) -> object:
+        with still(rival):
+            return plain.robust_noise(rival, x, y, task, k_a, generator, **options)
+
+    def folded() -> object:
+        with frozen(network, torch.float32):
+            return plain.robust_noise(network, x, y, task, k_a, generator, draw=draw)
+
+    def joined(dtype: torch.dtype, compiled: Callable[[Tensor], Tensor] | None = None) -> object:
+        with frozen(network, dtype, None, compiled) as fixed:
+            return rem.noise(fixed, x, y, task, generator)
+
+    rungs: dict[str, Callable[[], object]] = {
+        "plain": lambda: unfolded(contiguous),
+        "+ transforms of a whole batch at once": lambda: unfolded(contiguous, **batched),
+        "+ channels last": lambda: unfolded(last, **batched),
+        "+ batch norm folded": folded,
+        "+ J samples joined": lambda: joined(torch.float32),
+    }
+    if dtype != torch.float32:
+        rungs[f"+ {str(dtype).removeprefix('torch.')}"] = lambda: joined(dtype)
+    if device.type == "cuda":
+        forward = prepare(network, tuple(x.shape[1:]), dtype, passes=COMPILED_FROM_PASSES).forward
+        rungs["+ compiled, CUDA graphs"] = lambda: joined(dtype, forward)
+    return rungs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from unlearnable.attacks import ascend, frozen, uniform, within_pixels
+from unlearnable.engine import compiled
 from unlearnable.models import create
 
 
@@ -30,17 +33,17 @@ def test_the_perturbation_stays_in_its_box_and_pixels_stay_valid(
 ) -> None:
     x, y = batch()
     with frozen(network, torch.float32) as fixed:
-        e = ascend(fixed, x, y, radius, steps, alpha, torch.Generator().manual_seed(seed))
+        e = ascend(fixed, x, y, radius, steps, alpha, uniform(x, radius, torch.Generator().manual_seed(seed)))
     assert e.abs().max() <= radius
     assert (x + e).min() >= 0
     assert (x + e).max() <= 255
-    assert fixed.passes == steps
+    assert fixed.images == steps * len(x)
 
 
 def test_without_steps_the_random_start_remains(network: nn.Module) -> None:
     x, y = batch()
     with frozen(network, torch.float32) as fixed:
-        e = ascend(fixed, x, y, 4, 0, 0.2, torch.Generator().manual_seed(5))
+        e = ascend(fixed, x, y, 4, 0, 0.2, uniform(x, 4, torch.Generator().manual_seed(5)))
     assert torch.equal(e, within_pixels(uniform(x, 4, torch.Generator().manual_seed(5)), x))
     assert e.abs().max() > 2
 
@@ -58,7 +61,9 @@ def test_the_loss_rises(network: nn.Module) -> None:
     with frozen(network, torch.float32) as fixed:
         before = fixed.losses(x, y)
         weak, strong = (
-            fixed.losses(x + ascend(fixed, x, y, radius, 10, 0.2, torch.Generator().manual_seed(0)), y)
+            fixed.losses(
+                x + ascend(fixed, x, y, radius, 10, 0.2, uniform(x, radius, torch.Generator().manual_seed(0))), y
+            )
             for radius in (4, 16)
         )
     assert (weak > before).all()
@@ -74,6 +79,36 @@ def test_the_gradient_of_an_image_does_not_depend_on_its_batch(network: nn.Modul
     pixels = x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(F.cross_entropy(network.eval()(pixels), y, reduction="sum"), pixels)
     torch.testing.assert_close(together, expected)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 4, 6, 7])
+def test_micro_batches_change_no_gradient(network: nn.Module, micro_batch: int) -> None:
+    x, y = batch()
+    sizes: list[int] = []
+    with frozen(network, torch.float32) as fixed:
+        whole = fixed.gradient(x, y)
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    with frozen(network, torch.float32, micro_batch) as fixed:
+        torch.testing.assert_close(fixed.gradient(x, y), whole, rtol=1e-5, atol=1e-8)
+    assert max(sizes) <= micro_batch
+    assert sum(sizes) == fixed.images == 6
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
+def test_a_compiled_network_gives_the_gradient_of_the_network_as_its_weights_change(network: nn.Module) -> None:
+    x, y = batch()
+    forward = compiled(network)
+    gradients = []
+    for _ in range(2):
+        with frozen(network, torch.float32) as fixed:
+            expected = fixed.gradient(x, y)
+        with frozen(network, torch.float32, compiled=forward) as fixed:
+            gradients.append(fixed.gradient(x, y))
+        torch.testing.assert_close(gradients[-1], expected, rtol=1e-5, atol=1e-8)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1.3)
+    assert not torch.equal(*gradients)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -100,7 +135,7 @@ def test_an_attack_leaves_weights_statistics_and_gradients_alone(network: nn.Mod
     before = {key: value.clone() for key, value in network.state_dict().items()}
     x, y = batch()
     with frozen(network, torch.float32) as fixed:
-        ascend(fixed, x, y, 8, 3, 0.2, torch.Generator().manual_seed(0))
+        ascend(fixed, x, y, 8, 3, 0.2, uniform(x, 8, torch.Generator().manual_seed(0)))
     after = network.state_dict()
     assert any("running_mean" in key for key in after)
     assert all(torch.equal(value, after[key]) for key, value in before.items())

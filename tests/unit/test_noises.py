@@ -82,6 +82,21 @@ def batch() -> tuple[Tensor, Tensor]:
     return images, torch.arange(7) % CLASSES
 
 
+def free(task: Problem) -> Problem:
+    """The problem with one pass for both players."""
+    return replace(task, settings=task.settings.model_copy(update={"attack": "free"}))
+
+
+def learned_from(
+    method: str, fixed: FrozenNetwork, images: Tensor, labels: Tensor, task: Problem, generator: torch.Generator
+) -> Tensor:
+    """What the source model learns from at one step."""
+    module = registry.load("noises", method)
+    d = module.noise(fixed, images, labels, task, generator)
+    pixels: Tensor = module.training_inputs(fixed, images, labels, d, task, generator)
+    return pixels
+
+
 # ---- what holds for every method
 
 
@@ -123,7 +138,7 @@ def test_the_source_model_learns_from_valid_pixels(
     method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
     task = replace(problem("rem"), settings=SETTINGS.get(method))
-    pixels = registry.load("noises", method).training_inputs(fixed, *batch, task, draws())
+    pixels = learned_from(method, fixed, *batch, task, draws())
     assert pixels.shape == batch[0].shape
     assert pixels.min() >= 0
     assert pixels.max() <= 255
@@ -142,8 +157,9 @@ def test_a_training_step_costs_what_the_paper_counts(
     method: str, expected: int, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
     task = replace(problem("rem"), settings=SETTINGS.get(method))
-    registry.load("noises", method).training_inputs(fixed, *batch, task, draws())
-    assert fixed.passes == expected
+    learned_from(method, fixed, *batch, task, draws())
+    assert fixed.images == expected * len(batch[0])
+    assert registry.load("noises", method).training_passes(task.settings) == expected
 
 
 # ---- the methods against one another
@@ -240,6 +256,59 @@ def test_noise_equals_the_plain_algorithm(
     assert len(found) == len(gradients)
 
 
+def test_the_free_adversary_ascends_by_the_gradients_of_the_descent(
+    network: nn.Module, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = batch
+    task = free(problem("rem", clip="pixels"))
+    s, generator = task.settings, draws(6)
+    d = plain.clip(plain.start(images, task.rho_u, generator), images, task)
+    e = plain.start(images, task.rho_a, generator)
+    for _ in range(s.k_u):
+        e = (images + d + e).clamp(0, 255) - images - d
+        g = torch.zeros_like(images)
+        for _ in range(s.j):
+            t = plain.transform(task.augmentation, len(images), generator)
+            attacked = (images + d + e).requires_grad_()
+            (part,) = torch.autograd.grad(F.cross_entropy(network(t(attacked)), labels, reduction="sum"), attacked)
+            g = g + part
+        e = (e + s.alpha_a * task.rho_a * g.sign()).clamp(-task.rho_a, task.rho_a)
+        d = plain.clip(d - s.alpha_u * task.rho_u * g.sign(), images, task)
+    found = registry.load("noises", "rem").noise(fixed, images, labels, task, draws(6))
+    assert share_equal(found, d.round()) >= 0.999
+    assert fixed.images == s.k_u * s.j * len(images)
+
+
+def test_a_free_adversary_of_radius_0_is_em(fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]) -> None:
+    noises = [
+        registry.load("noises", task.settings.algorithm).noise(fixed, *batch, task, draws())
+        for task in (free(problem("rem", Augmentation(), "pixels", rho_a=0)), problem("em", Augmentation()))
+    ]
+    assert torch.equal(*noises)
+
+
+@pytest.mark.parametrize("method", ["em", "rem", "sem"])
+def test_noise_can_go_on_from_an_earlier_one(method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]) -> None:
+    images, labels = batch
+    task = problem(method, Augmentation(), clip="box", rho_u=40)
+    tiny = replace(task, settings=task.settings.model_copy(update={"k_u": 1, "alpha_u": 0.025}))  # steps of one
+    noise = registry.load("noises", method).noise
+    first = noise(fixed, images, labels, task, draws())
+    moved = (noise(fixed, images, labels, tiny, draws(1), first) - first).abs()
+    assert moved.max() == 1
+    assert moved.mean() > 0.1
+    assert (noise(fixed, images, labels, tiny, draws(1)) - first).abs().max() > 1
+
+
+@pytest.mark.parametrize("method", ["rem", "sem"])
+def test_micro_batches_change_no_noise(method: str, network: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
+    noises = []
+    for micro_batch in (None, 3):  # of 14 joined images
+        with frozen(network, torch.float32, micro_batch) as fixed:
+            noises.append(registry.load("noises", method).noise(fixed, *batch, problem(method), draws()))
+    assert share_equal(*noises) >= 0.999
+
+
 def test_source_training_sees_a_fresh_transform_under_a_fresh_attack(
     network: nn.Module, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
@@ -249,7 +318,7 @@ def test_source_training_sees_a_fresh_transform_under_a_fresh_attack(
         s, generator = task.settings, draws(9)
         d, _ = plain.robust_noise(network, images, labels, task, s.k_a if method == "rem" else 0, generator)
         expected = plain.attacked_inputs(network, images, labels, d, task, generator)
-        found = registry.load("noises", method).training_inputs(fixed, images, labels, task, draws(9))
+        found = learned_from(method, fixed, images, labels, task, draws(9))
         assert float(((found - expected).abs() < 1e-6).double().mean()) > 0.999
 
 

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from unlearnable.attacks import FrozenNetwork, ascend
+from unlearnable.attacks import FrozenNetwork, ascend, uniform
 from unlearnable.data.images import Split
+from unlearnable.engine import Engine
 from unlearnable.errors import Stopped, UserError
 from unlearnable.models import create
 from unlearnable.resume import Loop, stopping_on_sigterm
@@ -37,13 +38,13 @@ def settings(**changes: Any) -> Training:
     return Training(**(values | changes))
 
 
-def attacked(network: FrozenNetwork, x: Tensor, y: Tensor, draws: torch.Generator) -> Tensor:
+def attacked(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
     """Adversarial training, so that every step has draws and passes of its own."""
     z = draw(T, len(x), draws)(x)
-    return z + ascend(network, z, y, 4, 2, 0.5, draws)
+    return z + ascend(network, z, y, 4, 2, 0.5, uniform(z, 4, draws))
 
 
-def clean(network: FrozenNetwork, x: Tensor, y: Tensor, draws: torch.Generator) -> Tensor:
+def clean(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
     return x
 
 
@@ -54,15 +55,18 @@ class Run:
         self.images, self.labels = train.on(CPU)
         self.network: nn.Module = create("small-cnn", 1, 3, 8, 0, CPU)
 
-    def __call__(self, loop: Loop, inputs: Inputs = attacked, **changes: Any) -> tuple[list[dict[str, float]], int]:
+    def __call__(
+        self, loop: Loop, inputs: Inputs = attacked, carried: tuple[Tensor, ...] = (), **changes: Any
+    ) -> tuple[list[dict[str, float]], int]:
         self.network = create("small-cnn", 1, 3, 8, 0, CPU)
         return fit(
-            self.network,
+            Engine(self.network, torch.float32, 4),
             self.images,
             self.labels,
             settings(**changes),
             inputs,
             loop,
+            carried=carried,
             seed=3,
             stage="test",
             row_every=4,
@@ -89,11 +93,11 @@ def stopping_after(loop: Loop, steps: int) -> Inputs:
     """Ask ``loop`` to stop during its ``steps``-th step, as a signal handler would."""
     seen = 0
 
-    def inputs(network: FrozenNetwork, x: Tensor, y: Tensor, draws: torch.Generator) -> Tensor:
+    def inputs(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
         nonlocal seen
         seen += 1
         loop.stop_requested |= seen == steps
-        return attacked(network, x, y, draws)
+        return attacked(network, x, y, rows, draws)
 
     return inputs
 
@@ -119,7 +123,7 @@ def test_training_learns(run: Run) -> None:
 def test_training_is_plain_sgd_with_a_step_schedule_over_shuffled_whole_batches(run: Run) -> None:
     batches: list[Tensor] = []
 
-    def seeing(network: FrozenNetwork, x: Tensor, y: Tensor, draws: torch.Generator) -> Tensor:
+    def seeing(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
         same_image = (run.images.float()[None] == x[:, None]).flatten(2).all(2)
         batches.append(same_image.int().argmax(1))
         assert torch.equal(run.labels[batches[-1]], y)
@@ -154,16 +158,50 @@ def test_equal_seeds_train_equal_networks_whatever_the_global_stream(run: Run) -
     assert same(weights, run.weights())
 
 
+def test_what_the_inputs_carry_from_step_to_step_is_in_the_checkpoint(run: Run, tmp_path: Path) -> None:
+    def training(loop: Loop, steps: int | None = None) -> Tensor:
+        visits = torch.zeros(len(run.labels))
+        seen = 0
+
+        def inputs(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+            nonlocal seen
+            seen += 1
+            loop.stop_requested |= seen == steps
+            assert torch.equal(x, run.images[rows].float())
+            visits[rows] = 2 * visits[rows] + 1
+            return x
+
+        run(loop, inputs, carried=(visits,))
+        return visits
+
+    expected = training(Loop())
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(Stopped):
+        training(Loop(checkpoint, "same"), 5)
+    assert torch.equal(training(Loop(checkpoint, "same")), expected)
+    assert len(set(expected.tolist())) > 1
+
+
 def test_every_step_of_every_seed_and_stage_has_draws_of_its_own(run: Run) -> None:
     drawn: list[float] = []
 
-    def drawing(network: FrozenNetwork, x: Tensor, y: Tensor, draws: torch.Generator) -> Tensor:
+    def drawing(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
         drawn.append(torch.rand((), generator=draws, dtype=torch.float64).item())
         return x
 
     for seed, stage in ((0, "a"), (1, "a"), (0, "b")):
         network = create("small-cnn", 1, 3, 8, 0, CPU)
-        fit(network, run.images, run.labels, settings(), drawing, Loop(), seed=seed, stage=stage, row_every=STEPS)
+        fit(
+            Engine(network, torch.float32, 4),
+            run.images,
+            run.labels,
+            settings(),
+            drawing,
+            Loop(),
+            seed=seed,
+            stage=stage,
+            row_every=STEPS,
+        )
     assert len(set(drawn)) == len(drawn) == 3 * STEPS
 
 
@@ -240,12 +278,12 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(run: Run, tmp_path: 
     checkpoint = tmp_path / "model.checkpoint.pt"
     calls = 0
 
-    def dying(network: FrozenNetwork, x: Tensor, y: Tensor, draws: torch.Generator) -> Tensor:
+    def dying(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
-        return attacked(network, x, y, draws)
+        return attacked(network, x, y, rows, draws)
 
     with pytest.raises(KeyboardInterrupt):
         run(Loop(checkpoint, "f", every=0.0), dying)

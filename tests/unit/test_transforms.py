@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from unlearnable.settings.dataset import Augmentation
-from unlearnable.transforms import Transform, draw
+from unlearnable.transforms import Transform, draw, join
 
 
 @st.composite
@@ -109,3 +109,16 @@ def test_every_draw_is_fresh() -> None:
     assert first.rows is not None
     assert second.rows is not None
     assert not torch.equal(first.rows, second.rows)
+
+
+@given(
+    augmentation=st.builds(Augmentation, flip=st.booleans(), crop_padding=st.integers(0, 3)), parts=st.integers(1, 4)
+)
+def test_a_joined_transform_is_its_parts_side_by_side(augmentation: Augmentation, parts: int) -> None:
+    generator = torch.Generator().manual_seed(parts)
+    transforms = [draw(augmentation, 3, generator) for _ in range(parts)]
+    images = torch.rand(3, 2, 5, 4, generator=generator)
+    joined = join(transforms)
+    together = torch.cat([images] * parts)
+    assert torch.equal(joined(together), torch.cat([t(images) for t in transforms]))
+    assert torch.equal(joined.pull_back(together), torch.cat([t.pull_back(images) for t in transforms]))

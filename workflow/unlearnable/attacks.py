@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -14,32 +15,50 @@ from unlearnable.layers import folding
 
 
 class FrozenNetwork:
-    """A network in eval mode whose parameters take no gradient; counts its passes.
+    """A network in eval mode whose parameters take no gradient; counts the images that pass through it and back.
 
     Attributes:
-        passes: forward+backward passes over one batch so far.
+        images: how many images' gradients have been computed so far.
     """
 
-    def __init__(self, network: nn.Module, precision: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        precision: torch.dtype,
+        micro_batch: int | None = None,
+        compiled: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.network = network
         self.precision = precision
-        self.passes = 0
+        self.micro_batch = micro_batch
+        self.compiled = compiled
+        self.images = 0
 
     def gradient(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """The gradient of the summed cross-entropy by the pixels.
+
+        More images than a micro-batch go through the network in equal parts. In eval mode images do not influence one
+        another, so the parts change nothing but the memory that is needed.
 
         Args:
             pixels: ``(B, C, H, W)``, float in [0, 255].
             labels: ``(B,)`` int64.
         """
-        self.passes += 1
+        self.images += len(pixels)
+        parts = math.ceil(len(pixels) / self.micro_batch) if self.micro_batch else 1
+        if parts == 1:
+            return self._gradient(pixels, labels)
+        shares = zip(pixels.tensor_split(parts), labels.tensor_split(parts), strict=True)
+        return torch.cat([self._gradient(x, y) for x, y in shares])
+
+    def _gradient(self, pixels: Tensor, labels: Tensor) -> Tensor:
         with torch.enable_grad():
             pixels = pixels.detach().requires_grad_()
             with autocast(pixels.device, self.precision):
-                logits = self.network(pixels)
+                logits = (self.compiled or self.network)(pixels)
             loss = F.cross_entropy(logits.float(), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, pixels)
-        return gradient
+        return gradient if self.compiled is None else gradient.clone()  # the next call may overwrite it
 
     def losses(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """The cross-entropy of each image, ``(B,)``."""
@@ -49,8 +68,20 @@ class FrozenNetwork:
 
 
 @contextmanager
-def frozen(network: nn.Module, precision: torch.dtype) -> Iterator[FrozenNetwork]:
-    """Put ``network`` into eval mode without parameter gradients for the duration."""
+def frozen(
+    network: nn.Module,
+    precision: torch.dtype,
+    micro_batch: int | None = None,
+    compiled: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[FrozenNetwork]:
+    """Put ``network`` into eval mode without parameter gradients for the duration.
+
+    Args:
+        network: the network.
+        precision: of its convolutions.
+        micro_batch: how many images pass through it at once, at most; None for all of a call.
+        compiled: its forward pass in eval mode, compiled; used for gradients.
+    """
     training = network.training
     learned = [p for p in network.parameters() if p.requires_grad]
     network.eval()
@@ -58,7 +89,7 @@ def frozen(network: nn.Module, precision: torch.dtype) -> Iterator[FrozenNetwork
         parameter.requires_grad_(False)
     try:
         with folding(network, precision):
-            yield FrozenNetwork(network, precision)
+            yield FrozenNetwork(network, precision, micro_batch, compiled)
     finally:
         for parameter in learned:
             parameter.requires_grad_(True)
@@ -82,23 +113,23 @@ def ascend(
     radius: float,
     steps: int,
     alpha: float,
-    generator: torch.Generator,
+    start: Tensor,
 ) -> Tensor:
-    """The adversary's perturbation e: ``steps`` signed ascent steps on the loss from a uniform random start.
+    """The adversary's perturbation e: ``steps`` signed ascent steps on the loss.
 
     Args:
         network: the attacked network.
         pixels: ``(B, C, H, W)``, float in [0, 255].
         labels: ``(B,)`` int64.
         radius: of the L-infinity box, in units of 1/255.
-        steps: number of steps; 0 leaves the random start.
+        steps: number of steps; 0 leaves the start.
         alpha: step size as a share of ``radius``.
-        generator: source of the random start.
+        start: where e starts, such as a ``uniform`` draw; within ``radius``.
 
     Returns:
         e with ``|e| <= radius`` and ``pixels + e`` in [0, 255].
     """
-    e = within_pixels(uniform(pixels, radius, generator), pixels)
+    e = within_pixels(start, pixels)
     for _ in range(steps):
         e = e + alpha * radius * network.gradient(pixels + e, labels).sign()
         e = within_pixels(e.clamp(-radius, radius), pixels)

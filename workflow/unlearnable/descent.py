@@ -39,8 +39,9 @@ def minimise(
     rho_u: int,
     settings: NoiseDescent,
     generator: torch.Generator,
+    start: Tensor | None = None,
 ) -> Tensor:
-    """Sign descent on a noise from a uniform random start.
+    """Sign descent on a noise.
 
     Where x + d leaves the pixels' range, the clamp on the way into the network hides d from the loss, and d stays as it
     is. ``clip: box`` is that algorithm, as published; ``clip: pixels`` keeps x + d in the range at every step, so that
@@ -52,12 +53,13 @@ def minimise(
         rho_u: radius in units of 1/255.
         settings: number and size of the steps, and what each one clips to.
         generator: source of the random start.
+        start: where to start instead, of the shape of ``images``; within ``rho_u``.
 
     Returns:
         The noise before rounding, ``|d| <= rho_u``.
     """
     pixels = settings.clip == "pixels"
-    d = uniform(images, rho_u, generator)
+    d = uniform(images, rho_u, generator) if start is None else start
     if pixels:
         d = within_pixels(d, images)
     for _ in range(settings.k_u):

@@ -17,22 +17,27 @@ class ConvNorm(nn.Module):
     of every noise run through the frozen network, and the folding saves them a pass over each activation.
 
     Attributes:
-        kept: the folded weight and bias while the network is frozen, so that they are computed once.
+        frozen: whether ``kept_weight`` and ``kept_bias`` hold the folded weights of now.
     """
 
-    kept: tuple[Tensor, Tensor] | None = None
+    frozen = False
+    kept_weight: Tensor | None
+    kept_bias: Tensor | None
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
+        self.register_buffer("kept_weight", None, persistent=False)
+        self.register_buffer("kept_bias", None, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, inputs, H, W)`` to ``(B, outputs, H', W')``."""
         if self.training:
             out: Tensor = self.norm(self.conv(x))
             return out
-        weight, bias = self.kept or self.folded()
+        weight, bias = (self.kept_weight, self.kept_bias) if self.frozen else self.folded()
+        assert weight is not None
         return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding)
 
     def folded(self) -> tuple[Tensor, Tensor]:
@@ -43,6 +48,17 @@ class ConvNorm(nn.Module):
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         return self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
+    def keep(self, precision: torch.dtype) -> None:
+        """Fold once for many passes; in place, so that a compiled graph which reads the result stays valid."""
+        weight, bias = self.folded()
+        if self.kept_weight is None or self.kept_weight.dtype != precision:
+            self.kept_weight, self.kept_bias = weight.to(precision), bias.to(precision)
+        else:
+            assert self.kept_bias is not None
+            self.kept_weight.copy_(weight)
+            self.kept_bias.copy_(bias)
+        self.frozen = True
+
 
 @contextmanager
 def folding(network: nn.Module, precision: torch.dtype) -> Iterator[None]:
@@ -50,13 +66,12 @@ def folding(network: nn.Module, precision: torch.dtype) -> Iterator[None]:
     layers = [module for module in network.modules() if isinstance(module, ConvNorm)]
     with torch.no_grad():
         for layer in layers:
-            weight, bias = (part.to(precision) for part in layer.folded())
-            layer.kept = weight, bias
+            layer.keep(precision)
     try:
         yield
     finally:
         for layer in layers:
-            layer.kept = None
+            layer.frozen = False
 
 
 class PixelNetwork(nn.Module):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from unlearnable.attacks import ascend, frozen
+from unlearnable.attacks import ascend, frozen, uniform
 from unlearnable.device import autocast
 from unlearnable.randomness import generator
 
@@ -36,7 +38,7 @@ def robust_accuracy(
     with frozen(network, precision) as fixed:
         for index, (x, y) in enumerate(zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True)):
             draws = generator(seed, "robust accuracy", index, device=x.device)
-            attacked = x.float() + ascend(fixed, x.float(), y, radius, steps, 0.2, draws)
+            attacked = x.float() + ascend(fixed, x.float(), y, radius, steps, 0.2, uniform(x.float(), radius, draws))
             with torch.no_grad(), autocast(x.device, precision):
                 correct += (network(attacked).argmax(1) == y).sum()
-        return int(correct) / len(labels), fixed.passes
+        return int(correct) / len(labels), math.ceil(fixed.images / BATCH)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,10 @@ import numpy as np
 import torch
 
 from unlearnable import files, registry
-from unlearnable.attacks import frozen
 from unlearnable.batches import shard_rows
 from unlearnable.data.images import Split
 from unlearnable.device import choose_precision, describe, peak_memory
+from unlearnable.engine import prepare
 from unlearnable.models import create, restore
 from unlearnable.problem import problem_of
 from unlearnable.randomness import generator
@@ -63,23 +65,31 @@ def make_shard(
     if state is not None:
         ready = min(done * settings.batch_size, len(rows))
         whole[:ready] = state["noise"].numpy()
-    before = state["passes"] if state is not None else 0
+    passes = state["passes"] if state is not None else 0
 
-    with frozen(network, choose_precision(settings.precision, device)) as fixed:
+    batches = math.ceil(len(train.labels) / settings.batch_size)  # of all shards, so that all compute alike
+    engine = prepare(
+        network,
+        (channels, size, size),
+        choose_precision(settings.precision, device),
+        batches * method.noise_passes(problem.settings),
+    )
+    with engine.frozen() as fixed:
         for index in range(done, len(starts)):
             start = starts[index]
             stop = min(start + settings.batch_size, len(rows))
             draws = generator(config["seed"], "noise", (rows.start + start) // settings.batch_size, device=device)
             x, y = images[start:stop].float(), labels[start:stop]
+            before = fixed.images
             d = method.noise(fixed, x, y, problem, draws)
+            passes += (fixed.images - before) // len(x)
             whole[start:stop] = d.permute(0, 2, 3, 1).cpu().numpy().astype(whole.dtype)
 
-            def snapshot(batches: int = index + 1, stop: int = stop) -> dict[str, Any]:
+            def snapshot(batches: int = index + 1, stop: int = stop, passes: int = passes) -> dict[str, Any]:
                 ready = torch.from_numpy(whole[:stop].copy())
-                return {"noise": ready, "batches": batches, "passes": before + fixed.passes}
+                return {"noise": ready, "batches": batches, "passes": passes}
 
-            loop.after(index + 1, len(starts), snapshot, lambda: f"{before + fixed.passes} passes")
-        passes = before + fixed.passes
+            loop.after(index + 1, len(starts), snapshot, functools.partial("{} passes".format, passes))
     files.write_array(noise, whole)
     files.write_json(
         metrics,

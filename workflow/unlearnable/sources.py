@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unlearnable import files, registry
+from unlearnable.attacks import FrozenNetwork, uniform
 from unlearnable.data.images import Split
-from unlearnable.descent import Problem
-from unlearnable.device import describe, peak_memory
+from unlearnable.device import choose_precision, describe, peak_memory
+from unlearnable.engine import prepare
 from unlearnable.history import write_history
 from unlearnable.models import create, save
 from unlearnable.problem import problem_of
+from unlearnable.randomness import generator
 from unlearnable.resume import Loop
+from unlearnable.settings.methods.descent import NoiseDescent
 from unlearnable.settings.training import SourceModel
 from unlearnable.training import fit
 
@@ -45,13 +48,31 @@ def train_source_model(
     method = registry.load("noises", config["method"]["algorithm"])
     images, labels = train.on(device)
     network = create(training.network, images.shape[1], len(train.classes), images.shape[2], config["seed"], device)
-    rows, passes = fit(
+    warm = isinstance(problem.settings, NoiseDescent) and problem.settings.start == "previous"
+    first = generator(config["seed"], "source model", "start", device=device)
+    kept = uniform(images.float(), problem.rho_u, first).round().to(torch.int16) if warm else None
+
+    def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+        d = method.noise(fixed, x, y, problem, draws, None if kept is None else kept[rows].float())
+        if kept is not None:
+            kept[rows] = d.to(kept.dtype)
+        pixels: Tensor = method.training_inputs(fixed, x, y, d, problem, draws)
+        return pixels
+
+    engine = prepare(
         network,
+        tuple(images.shape[1:]),
+        choose_precision(training.precision, device),
+        training.steps * method.training_passes(problem.settings),
+    )
+    rows, passes = fit(
+        engine,
         images,
         labels,
         training,
-        functools.partial(_inputs, method.training_inputs, problem),
+        inputs,
         loop,
+        carried=() if kept is None else (kept,),
         seed=config["seed"],
         stage="source model",
         row_every=training.history_every,
@@ -71,8 +92,3 @@ def train_source_model(
         },
     )
     loop.done()
-
-
-def _inputs(training_inputs: Any, problem: Problem, network: Any, x: Any, y: Any, draws: Any) -> torch.Tensor:
-    pixels: torch.Tensor = training_inputs(network, x, y, problem, draws)
-    return pixels

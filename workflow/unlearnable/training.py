@@ -8,21 +8,23 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from unlearnable.attacks import FrozenNetwork, frozen
-from unlearnable.device import autocast, choose_precision
+from unlearnable import memory
+from unlearnable.attacks import FrozenNetwork
+from unlearnable.device import autocast
+from unlearnable.engine import Engine
 from unlearnable.errors import UserError
 from unlearnable.randomness import generator
 from unlearnable.resume import Loop
 from unlearnable.settings.training import Training
 
-Inputs = Callable[[FrozenNetwork, Tensor, Tensor, torch.Generator], Tensor]
+Inputs = Callable[[FrozenNetwork, Tensor, Tensor, Tensor, torch.Generator], Tensor]
 Row = dict[str, float]
 
 
 def fit(
-    network: nn.Module,
+    engine: Engine,
     images: Tensor,
     labels: Tensor,
     training: Training,
@@ -32,18 +34,20 @@ def fit(
     seed: int,
     stage: str,
     row_every: int,
+    carried: tuple[Tensor, ...] = (),
     measure: Callable[[], Row] = dict,
 ) -> tuple[list[Row], int]:
-    """Train ``network`` by SGD on what ``inputs`` makes of each batch.
+    """Train the engine's network by SGD on what ``inputs`` makes of each batch.
 
     Args:
-        network: trained in place; on the device of ``images``.
+        engine: the network, trained in place, on the device of ``images``; and how passes through it are made.
         images: ``(N, C, H, W)`` uint8.
         labels: ``(N,)`` int64.
         training: steps, batch size and optimiser.
-        inputs: maps the frozen network, a float batch in [0, 255], its labels and the step's generator to
-            the pixels that the network learns from at this step.
+        inputs: maps the frozen network, a float batch in [0, 255], its labels, its rows among ``images`` and the
+            step's generator to the pixels that the network learns from at this step.
         loop: progress, checkpoints and time.
+        carried: tensors that ``inputs`` changes in place from step to step; saved with every checkpoint.
         seed: the cell's seed; with ``stage`` and the step it determines every draw.
         stage: name of the stage.
         row_every: steps between two rows of the history; the last step always has one.
@@ -53,15 +57,15 @@ def fit(
         The history, one row for every ``row_every`` steps, and the number of forward+backward passes.
 
     Raises:
-        UserError: too few images for one batch, or the loss is no longer finite.
+        UserError: too few images for one batch, too little memory, or the loss is no longer finite.
     """
     if len(images) < training.batch_size:
         raise UserError(
             f"{stage}: batch_size is {training.batch_size}, but there are only {len(images)} training images; "
             "lower batch_size"
         )
-    device = images.device
-    precision = choose_precision(training.precision, device)
+    network, device = engine.network, images.device
+    memory.require_step(network, tuple(images.shape[1:]), engine.precision, device, training.batch_size, stage)
     optimizer = torch.optim.SGD(
         network.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
     )
@@ -79,13 +83,20 @@ def fit(
     if saved is not None:
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
+        for tensor, value in zip(carried, saved["carried"], strict=True):
+            tensor.copy_(value)
         progress = saved["progress"] | {"sums": saved["progress"]["sums"].to(device)}
     history: list[Row] = progress["history"]
 
     def snapshot() -> dict[str, Any]:
         weights = sum(parameter.detach().abs().sum() for parameter in network.parameters())
         _require_finite(float(progress["sums"][0] + weights), stage, progress["step"], loop)
-        return {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "progress": progress}
+        return {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "progress": progress,
+            "carried": carried,
+        }
 
     def report() -> str:
         latest = history[-1] if history else {}
@@ -101,13 +112,13 @@ def fit(
         chosen = order[at : at + training.batch_size]
         x, y = images[chosen].float(), labels[chosen]
 
-        with frozen(network, precision) as fixed:
-            pixels = inputs(fixed, x, y, generator(seed, stage, step, device=device))
-            progress["passes"] += fixed.passes + 1
+        with engine.frozen() as fixed:
+            pixels = inputs(fixed, x, y, chosen, generator(seed, stage, step, device=device))
+            progress["passes"] += fixed.images // len(x) + 1
         for group in optimizer.param_groups:
             group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
-        with autocast(device, precision):
+        with autocast(device, engine.precision):
             logits = network(pixels)
         loss = F.cross_entropy(logits.float(), y)
         optimizer.zero_grad(set_to_none=True)

@@ -58,6 +58,21 @@ def draw(augmentation: Augmentation, batch: int, generator: torch.Generator) -> 
     return Transform(flipped, rows, columns, augmentation.crop_padding)
 
 
+def join(transforms: list[Transform]) -> Transform:
+    """The transform of a batch made of several batches, each with its own draw of the same augmentation."""
+
+    def side_by_side(parts: list[Tensor | None]) -> Tensor | None:
+        drawn = [part for part in parts if part is not None]
+        return torch.cat(drawn) if drawn else None
+
+    return Transform(
+        side_by_side([t.flipped for t in transforms]),
+        side_by_side([t.rows for t in transforms]),
+        side_by_side([t.columns for t in transforms]),
+        transforms[0].padding,
+    )
+
+
 def _flip(images: Tensor, flipped: Tensor) -> Tensor:
     return torch.where(flipped[:, None, None, None], images.flip(3), images)
 

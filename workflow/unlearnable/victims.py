@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from unlearnable import files
-from unlearnable.attacks import FrozenNetwork, ascend
+from unlearnable.attacks import FrozenNetwork, ascend, uniform
 from unlearnable.data.images import Split
 from unlearnable.device import choose_precision, describe, peak_memory
+from unlearnable.engine import prepare
 from unlearnable.history import write_history
 from unlearnable.measures import accuracy, robust_accuracy
 from unlearnable.models import create, save
@@ -52,14 +53,15 @@ def train_victim(
     test_images, test_labels = test.on(device)
     network = create(training.network, images.shape[1], len(train.classes), images.shape[2], seed, device)
 
-    def inputs(frozen: FrozenNetwork, x: Tensor, y: Tensor, draws: torch.Generator) -> Tensor:
+    def inputs(frozen: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
         z = draw(augmentation, len(x), draws)(x)
         if radius == 0:
             return z
-        return z + ascend(frozen, z, y, radius, training.k_a, training.alpha_a, draws)
+        return z + ascend(frozen, z, y, radius, training.k_a, training.alpha_a, uniform(z, radius, draws))
 
+    engine = prepare(network, tuple(images.shape[1:]), precision, training.steps * (training.k_a if radius else 0))
     rows, passes = fit(
-        network,
+        engine,
         images,
         labels,
         training,

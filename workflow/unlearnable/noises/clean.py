@@ -10,11 +10,33 @@ from unlearnable.descent import Problem
 from unlearnable.settings.methods.clean import Clean as Settings
 from unlearnable.transforms import draw
 
-__all__ = ["Settings", "training_inputs"]
+__all__ = ["Settings", "noise", "noise_passes", "training_inputs", "training_passes"]
+
+
+def noise_passes(settings: Settings) -> int:
+    """Forward+backward passes over a batch that its noise takes."""
+    return 0
+
+
+def training_passes(settings: Settings) -> int:
+    """Forward+backward passes of a source-training step before its update."""
+    return 0
+
+
+def noise(
+    network: FrozenNetwork,
+    images: Tensor,
+    labels: Tensor,
+    problem: Problem,
+    generator: torch.Generator,
+    start: Tensor | None = None,
+) -> Tensor:
+    """Zeros."""
+    return torch.zeros_like(images)
 
 
 def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
+    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: torch.Generator
 ) -> Tensor:
     """What the source model learns from at one step: the augmented images."""
-    return draw(problem.augmentation, len(images), generator)(images)
+    return draw(problem.augmentation, len(images), generator)(images + d)

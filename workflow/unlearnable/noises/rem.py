@@ -5,23 +5,40 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unlearnable.attacks import FrozenNetwork, ascend
+from unlearnable.attacks import FrozenNetwork, ascend, uniform, within_pixels
 from unlearnable.descent import Problem, minimise
 from unlearnable.settings.methods.rem import Rem as Settings
-from unlearnable.transforms import draw
+from unlearnable.transforms import Transform, draw, join
 
-__all__ = ["Settings", "attacked_inputs", "noise", "robust_noise", "training_inputs"]
+__all__ = ["Settings", "noise", "noise_passes", "robust_noise", "training_inputs", "training_passes"]
+
+
+def noise_passes(settings: Settings) -> int:
+    """Forward+backward passes over a batch that its noise takes."""
+    return settings.k_u * settings.j * (1 if settings.attack == "free" else settings.k_a + 1)
+
+
+def training_passes(settings: Settings) -> int:
+    """Forward+backward passes of a source-training step before its update."""
+    return noise_passes(settings) + settings.k_a
 
 
 def noise(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
+    network: FrozenNetwork,
+    images: Tensor,
+    labels: Tensor,
+    problem: Problem,
+    generator: torch.Generator,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Descend on the expected loss, over J transforms, of the image under the strongest adversary.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
-    return robust_noise(network, images, labels, problem, generator, problem.settings.k_a)
+    if problem.settings.attack == "free":
+        return free_noise(network, images, labels, problem, generator, start)
+    return robust_noise(network, images, labels, problem, generator, start, problem.settings.k_a)
 
 
 def robust_noise(
@@ -30,40 +47,68 @@ def robust_noise(
     labels: Tensor,
     problem: Problem,
     generator: torch.Generator,
+    start: Tensor | None,
     ascent_steps: int,
 ) -> Tensor:
-    """The noise against an adversary of ``ascent_steps`` steps; with none (SEM) a uniform draw remains of it."""
+    """The noise against an adversary of ``ascent_steps`` steps; with none (SEM) a uniform draw remains of it.
+
+    The J transforms of a step are one joined batch: few large operations in place of many small ones.
+    """
     s = problem.settings
+    y = labels.repeat(s.j)
 
     def expected_gradient(protected: Tensor) -> Tensor:
-        g = torch.zeros_like(protected)
-        for _ in range(s.j):
-            t = draw(problem.augmentation, len(protected), generator)
-            z = t(protected)
-            e = ascend(network, z, labels, problem.rho_a, ascent_steps, s.alpha_a, generator)
-            g += t.pull_back(network.gradient(z + e, labels))
-        return g
+        draws = [
+            (draw(problem.augmentation, len(images), generator), uniform(images, problem.rho_a, generator))
+            for _ in range(s.j)
+        ]
+        t = join([transform for transform, _ in draws])
+        z = t(torch.cat([protected] * s.j))
+        e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start in draws]))
+        return _summed(t, network.gradient(z + e, y), s.j)
 
-    return minimise(images, expected_gradient, problem.rho_u, s, generator).round()
+    return minimise(images, expected_gradient, problem.rho_u, s, generator, start).round()
 
 
-def attacked_inputs(
+def free_noise(
     network: FrozenNetwork,
     images: Tensor,
     labels: Tensor,
-    d: Tensor,
     problem: Problem,
     generator: torch.Generator,
+    start: Tensor | None,
 ) -> Tensor:
-    """A fresh transform of the protected images, under a fresh attack of K_a steps: what theta learns from."""
+    """The noise against an adversary that ascends by the same gradients by which the noise descends.
+
+    As in "free" adversarial training (Shafahi et al. 2019) one pass serves both. The adversary's e lives in the frame
+    of the untransformed image, so that it survives from one draw of the transforms to the next.
+    """
     s = problem.settings
-    z = draw(problem.augmentation, len(images), generator)((images + d).clamp(0, 255))
-    return z + ascend(network, z, labels, problem.rho_a, s.k_a, s.alpha_a, generator)
+    y = labels.repeat(s.j)
+    start = uniform(images, problem.rho_u, generator) if start is None else start
+    e = uniform(images, problem.rho_a, generator)
+
+    def shared_gradient(protected: Tensor) -> Tensor:
+        nonlocal e
+        t = join([draw(problem.augmentation, len(images), generator) for _ in range(s.j)])
+        e = within_pixels(e, protected)
+        g = _summed(t, network.gradient(t(torch.cat([protected + e] * s.j)), y), s.j)
+        e = (e + s.alpha_a * problem.rho_a * g.sign()).clamp(-problem.rho_a, problem.rho_a)
+        return g
+
+    return minimise(images, shared_gradient, problem.rho_u, s, generator, start).round()
+
+
+def _summed(t: Transform, gradients: Tensor, j: int) -> Tensor:
+    """The gradients of a joined batch, pulled back to the images and summed over their J transforms."""
+    parts = t.pull_back(gradients).chunk(j)
+    return torch.stack(parts).sum(0)
 
 
 def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
+    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: torch.Generator
 ) -> Tensor:
-    """What the source model learns from at one step: protected images, augmented and attacked."""
-    d = noise(network, images, labels, problem, generator)
-    return attacked_inputs(network, images, labels, d, problem, generator)
+    """What the source model learns from at one step: protected images, augmented and attacked afresh."""
+    s = problem.settings
+    z = draw(problem.augmentation, len(images), generator)((images + d).clamp(0, 255))
+    return z + ascend(network, z, labels, problem.rho_a, s.k_a, s.alpha_a, uniform(z, problem.rho_a, generator))

@@ -7,26 +7,33 @@ from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork
 from unlearnable.descent import Problem
-from unlearnable.noises.rem import attacked_inputs, robust_noise
+from unlearnable.noises.rem import robust_noise, training_inputs
 from unlearnable.settings.methods.rem import Sem as Settings
 
-__all__ = ["Settings", "noise", "training_inputs"]
+__all__ = ["Settings", "noise", "noise_passes", "training_inputs", "training_passes"]
+
+
+def noise_passes(settings: Settings) -> int:
+    """Forward+backward passes over a batch that its noise takes."""
+    return settings.k_u * settings.j
+
+
+def training_passes(settings: Settings) -> int:
+    """Forward+backward passes of a source-training step before its update, which sees the full adversary."""
+    return noise_passes(settings) + settings.k_a
 
 
 def noise(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
+    network: FrozenNetwork,
+    images: Tensor,
+    labels: Tensor,
+    problem: Problem,
+    generator: torch.Generator,
+    start: Tensor | None = None,
 ) -> Tensor:
     """Descend on the expected loss, over J transforms, under one uniform draw in the rho_a box.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
-    return robust_noise(network, images, labels, problem, generator, ascent_steps=0)
-
-
-def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
-) -> Tensor:
-    """What the source model learns from at one step: protected images, augmented and attacked as in REM."""
-    d = noise(network, images, labels, problem, generator)
-    return attacked_inputs(network, images, labels, d, problem, generator)
+    return robust_noise(network, images, labels, problem, generator, start, ascent_steps=0)

@@ -10,7 +10,12 @@ from unlearnable.descent import Problem
 from unlearnable.settings.methods.tap import Tap as Settings
 from unlearnable.transforms import draw
 
-__all__ = ["Settings", "noise"]
+__all__ = ["Settings", "noise", "noise_passes"]
+
+
+def noise_passes(settings: Settings) -> int:
+    """Forward+backward passes over a batch that its noise takes."""
+    return settings.restarts * settings.steps
 
 
 def noise(

@@ -26,6 +26,7 @@ CLEAN_SOURCE = ("tap",)  # the algorithms whose source model is trained on clean
 EmChanges = overrides("EmChanges", Em, leave_out=("algorithm",))
 TapChanges = overrides("TapChanges", Tap, leave_out=("algorithm", "preset"))
 RemChanges = overrides("RemChanges", Rem, leave_out=("algorithm",))
+SemChanges = overrides("SemChanges", Sem, leave_out=("algorithm",))
 SourceChanges = overrides("SourceChanges", SourceModel)
 NoiseChanges = overrides("NoiseChanges", Tap, Rem, NoisePass, leave_out=("algorithm", "preset"))
 VictimChanges = overrides("VictimChanges", Victim)
@@ -58,7 +59,7 @@ class RemEntry(Rem):
 class SemEntry(Sem):
     """SEM, with changes by dataset."""
 
-    by_dataset: dict[Slug, RemChanges] = {}
+    by_dataset: dict[Slug, SemChanges] = {}
 
 
 MethodEntry = Annotated[CleanEntry | EmEntry | TapEntry | RemEntry | SemEntry, Field(discriminator="algorithm")]

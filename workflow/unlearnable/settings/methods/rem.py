@@ -21,6 +21,11 @@ class Rem(RobustDescent):
     """Robust error-minimizing noise (Fu et al. 2022): min-min-max."""
 
     algorithm: Literal["rem"]
+    attack: Literal["fresh", "free"] = Field(
+        "fresh",
+        description="fresh: k_a ascent steps for each descent step, as published; "
+        "free: one pass is a step of both, and the adversary goes on from where it was",
+    )
 
 
 class Sem(RobustDescent):

@@ -1,0 +1,96 @@
+"""The memory that a job will need, against what it took, and the batch that fits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from unlearnable import memory
+from unlearnable.engine import prepare
+from unlearnable.errors import UserError
+from unlearnable.models import create
+
+CPU = torch.device("cpu")
+
+SCRIPT = """
+import mmap, resource, sys
+from pathlib import Path
+import torch
+import torch.nn.functional as F
+from unlearnable import memory
+from unlearnable.attacks import frozen
+from unlearnable.models import create
+
+name, channels, size, batch, kind = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
+network = create(name, channels, 10, size, 0, torch.device("cpu"))
+shape = (channels, size, size)
+planned = getattr(memory, kind)(network, shape, torch.float32).bytes(batch)
+
+def work(x, y):
+    if kind == "of_pass":
+        with frozen(network, torch.float32) as fixed:
+            fixed.gradient(x, y)
+    else:
+        network.train()
+        optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+        F.cross_entropy(network(x), y).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+x, y = torch.zeros(batch, *shape), torch.zeros(batch, dtype=torch.int64)
+work(x[:8], y[:8])  # what any batch needs once: libraries, kernels
+before = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+work(x, y)
+print(planned, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
+@pytest.mark.parametrize(
+    ("network", "channels", "size", "batch"), [("small-cnn", 1, 28, 8192), ("resnet18", 3, 32, 128)]
+)
+@pytest.mark.parametrize("kind", ["of_pass", "of_step"])
+def test_the_planned_peak_is_the_measured_one(network: str, channels: int, size: int, batch: int, kind: str) -> None:
+    arguments = [network, *map(str, (channels, size, batch)), kind]
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True)
+    planned, measured = map(float, done.stdout.split())
+    assert planned == pytest.approx(measured, rel=0.15)
+
+
+def test_planning_leaves_the_network_as_it_is() -> None:
+    network = create("small-cnn", 1, 3, 8, 0, CPU).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    for plan in (memory.of_pass, memory.of_step):
+        plan(network, (1, 8, 8), torch.float32)
+    assert network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in network.parameters())
+
+
+def test_a_step_that_does_not_fit_is_refused_naming_the_batch_that_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = create("small-cnn", 1, 3, 8, 0, CPU)
+    footprint = memory.of_step(network, (1, 8, 8), torch.float32)
+    monkeypatch.setattr(memory, "available", lambda device: footprint.bytes(100) / memory.USABLE)
+    memory.require_step(network, (1, 8, 8), torch.float32, CPU, 100, "victim")
+    with pytest.raises(UserError, match=r"victim: a step with batch_size 101 needs .* a batch_size of 100 would fit"):
+        memory.require_step(network, (1, 8, 8), torch.float32, CPU, 101, "victim")
+    monkeypatch.setattr(memory, "available", lambda device: 1000)
+    with pytest.raises(UserError, match=r"not even a single image fits"):
+        memory.require_step(network, (1, 8, 8), torch.float32, CPU, 2, "victim")
+
+
+def test_passes_are_split_into_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = create("small-cnn", 1, 3, 8, 0, CPU)
+    footprint = memory.of_pass(network, (1, 8, 8), torch.float32)
+    for room, expected in ((footprint.bytes(10), 10), (1, 1), (2**40, memory.CPU_MICRO_BATCH)):
+        monkeypatch.setattr(memory, "available", lambda device, room=room: room / memory.USABLE)
+        engine = prepare(network, (1, 8, 8), torch.float32, passes=10**9)
+        assert engine.micro_batch == expected
+        assert engine.forward is None  # compilation does not pay on a CPU
+
+
+def test_free_memory_is_known() -> None:
+    assert 2**20 < memory.available(CPU) < 2**60

@@ -1,0 +1,121 @@
+"""The memory that a pass or a training step needs, known before the run, and the batch that fits into what is free."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from unlearnable.attacks import frozen
+from unlearnable.device import autocast
+from unlearnable.errors import UserError
+
+USABLE = 0.9  # share of the free memory that a plan may fill: workspaces and fragments are not in the formula
+CPU_MICRO_BATCH = 256  # on a CPU larger batches are no faster
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes at the peak, beyond the network itself: ``fixed + per_image * batch``."""
+
+    fixed: int
+    per_image: int
+
+    def bytes(self, batch: int) -> int:
+        """The peak for a batch."""
+        return self.fixed + self.per_image * batch
+
+    def largest(self, free: float) -> int:
+        """The largest batch that fits into ``free`` bytes; 0 when none does."""
+        return max(0, int((free - self.fixed) // self.per_image))
+
+
+def of_pass(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype) -> Footprint:
+    """The footprint of the input gradient through the frozen network.
+
+    Args:
+        network: on the device where it will run.
+        shape: of one image, ``(C, H, W)``.
+        precision: of its convolutions.
+    """
+    folded = sum(p.numel() for p in network.parameters()) * precision.itemsize
+    with frozen(network, precision):
+        return Footprint(folded, _per_image(network, shape, precision))
+
+
+def of_step(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype) -> Footprint:
+    """The footprint of one SGD step with momentum in training mode; arguments as for ``of_pass``."""
+    gradients_and_momentum = 2 * sum(p.nbytes for p in network.parameters() if p.requires_grad)
+    trained = copy.deepcopy(network).train()  # a copy, because the pass moves the running statistics
+    return Footprint(gradients_and_momentum, _per_image(trained, shape, precision))
+
+
+def available(device: torch.device) -> int:
+    """Bytes that are free: on the GPU, or of the machine's and the control group's memory."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    limits = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        limits.append(1024 * int(fields["MemAvailable"].split()[0]))
+    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    if limit.exists() and (text := limit.read_text().strip()) != "max":
+        limits.append(int(text) - int(used.read_text()))
+    return min(limits, default=2**63)  # a system that does not say is taken at its word
+
+
+def micro_batch(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, device: torch.device) -> int:
+    """How many images to pass through the frozen network at once: as many as fit, at least one."""
+    fits = max(1, of_pass(network, shape, precision).largest(USABLE * available(device)))
+    return fits if device.type == "cuda" else min(fits, CPU_MICRO_BATCH)
+
+
+def require_step(
+    network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, device: torch.device, batch: int, stage: str
+) -> None:
+    """Make sure that a training step fits.
+
+    Raises:
+        UserError: it does not; names the batch that would.
+    """
+    footprint, free = of_step(network, shape, precision), available(device)
+    if footprint.bytes(batch) > USABLE * free:
+        fits = footprint.largest(USABLE * free)
+        raise UserError(
+            f"{stage}: a step with batch_size {batch} needs {footprint.bytes(batch) / GIB:.2f} GiB of memory, and "
+            f"{free / GIB:.2f} GiB are free on {device}; "
+            + (f"a batch_size of {fits} would fit" if fits else "not even a single image fits")
+        )
+
+
+def _per_image(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype) -> int:
+    """Bytes per image at the peak, from a tiny batch.
+
+    The backward pass meets what autograd kept in the opposite order and frees it on the way: at a tensor, all that was
+    kept before it still lives, and so do the gradients that come in and go out, each of about the tensor's size.
+    """
+    batch = 7  # unlike the first dimension of any weight
+    device = next(network.parameters()).device
+    kept: dict[int, int] = {}  # bytes by address, in the order of the forward pass
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.shape[:1] == (batch,):
+            kept.setdefault(tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes())
+        return tensor
+
+    def unpack(tensor: Tensor) -> Tensor:
+        return tensor
+
+    pixels = torch.zeros(batch, *shape, device=device, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack), autocast(device, precision):
+        logits = network(pixels)  # alive below, and with it all addresses
+    sizes = list(kept.values())
+    del logits
+    return max(before + 2 * size for before, size in zip(accumulate(sizes), sizes, strict=True)) // batch
