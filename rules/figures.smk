@@ -73,3 +73,30 @@ rule noise_sheet:
         "Figure: noise sheet, {wildcards.experiment}"
     script:
         "../scripts/noise_sheet.py"
+
+
+rule tradeoff_figure:
+    input:
+        sources=lambda w: [f"{path(SOURCE, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["source model"]],
+        noises=lambda w: [f"{path(NOISE, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["noise"]],
+        victims=lambda w: [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["victim"]],
+    output:
+        pdf="results/figures/{experiment}/tradeoff.pdf",
+        svg="results/figures/{experiment}/tradeoff.svg",
+        png=report(
+            "results/figures/{experiment}/tradeoff.png",
+            caption="../workflow/report/tradeoff-figure.rst",
+            category="Figures",
+            labels={"experiment": "{experiment}", "figure": "protection against cost"},
+        ),
+    log:
+        "logs/figures/{experiment}/tradeoff.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        cfg=lambda w: STUDY.product_config(w.experiment, "tradeoff-figure", STUDY.tradeoff(w.experiment)),
+        code=code("tradeoff_figure.py"),
+    message:
+        "Figure: protection against cost, {wildcards.experiment}"
+    script:
+        "../scripts/tradeoff_figure.py"

@@ -49,3 +49,30 @@ rule cost_table:
         "Table: cost of each stage, {wildcards.experiment}"
     script:
         "../scripts/cost_table.py"
+
+
+rule tradeoff_table:
+    input:
+        sources=lambda w: [f"{path(SOURCE, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["source model"]],
+        noises=lambda w: [f"{path(NOISE, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["noise"]],
+        victims=lambda w: [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["victim"]],
+    output:
+        csv=report(
+            "results/tables/{experiment}/tradeoff.csv",
+            caption="../workflow/report/tradeoff-table.rst",
+            category="Tables",
+            labels={"experiment": "{experiment}", "table": "protection against cost"},
+        ),
+        markdown="results/tables/{experiment}/tradeoff.md",
+        latex="results/tables/{experiment}/tradeoff.tex",
+    log:
+        "logs/tables/{experiment}/tradeoff.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        cfg=lambda w: STUDY.product_config(w.experiment, "tradeoff-table", STUDY.tradeoff(w.experiment)),
+        code=code("tradeoff_table.py"),
+    message:
+        "Table: protection against cost, {wildcards.experiment}"
+    script:
+        "../scripts/tradeoff_table.py"

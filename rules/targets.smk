@@ -35,12 +35,14 @@ rule tables:
     input:
         products("radius-table", "results/tables/{experiment}/radius.csv"),
         products("cost-table", "results/tables/{experiment}/cost.csv"),
+        products("tradeoff-table", "results/tables/{experiment}/tradeoff.csv"),
     localrule: True
 
 
 rule figures:
     input:
         products("accuracy-figure", "results/figures/{experiment}/accuracy.pdf"),
+        products("tradeoff-figure", "results/figures/{experiment}/tradeoff.pdf"),
         products("training-curves", "results/figures/{experiment}/training-curves.pdf"),
         products("noise-sheet", "results/figures/{experiment}/noise-sheet.pdf"),
     localrule: True

@@ -27,7 +27,10 @@ PARTS = ("Snakefile", "rules", "scripts", "config", "workflow", "profiles", "env
 BIN = Path(sys.executable).parent
 SIZE = 8
 CLASSES = ["cat", "dog", "owl"]
-PRODUCTS = ("radius_table", "cost_table", "accuracy_figure", "training_curves", "noise_sheet")
+PRODUCTS = (
+    *("radius_table", "cost_table", "tradeoff_table"),
+    *("accuracy_figure", "tradeoff_figure", "training_curves", "noise_sheet"),
+)
 
 Config = dict[str, Any]
 Output = tuple[str, str]  # a rule and one of its files
@@ -107,7 +110,7 @@ def tiny_study(root: Path) -> Config:
                 "protected": [50],
                 "victims": {"networks": ["small-cnn"], "radii": [4]},
                 "seeds": [0],
-                "products": ["radius-table", "cost-table", "accuracy-figure", "training-curves", "noise-sheet"],
+                "products": [name.replace("_", "-") for name in PRODUCTS],
             }
         },
     }

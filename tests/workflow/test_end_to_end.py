@@ -39,12 +39,13 @@ def test_every_declared_output_exists(finished: Project) -> None:
     }
     missing = [path for paths in outputs.values() for path in paths if not (finished.work / path).exists()]
     assert not missing
-    for table in ("radius", "cost"):
+    for table in ("radius", "cost", "tradeoff"):
         assert {f"results/tables/tiny/{table}.{kind}" for kind in ("csv", "md", "tex")} <= {
             *outputs["radius_table"],
             *outputs["cost_table"],
+            *outputs["tradeoff_table"],
         }
-    for figure in ("accuracy", "training-curves", "noise-sheet"):
+    for figure in ("accuracy", "tradeoff", "training-curves", "noise-sheet"):
         for kind, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
             assert (finished.work / f"results/figures/tiny/{figure}.{kind}").read_bytes().startswith(start)
 
@@ -57,8 +58,8 @@ def test_nothing_is_left_beside_the_outputs(finished: Project) -> None:
 def test_every_job_wrote_its_log(finished: Project) -> None:
     logs = [path.relative_to(finished.work / "logs").parts[0] for path in (finished.work / "logs").rglob("*.log")]
     counts = {rule: logs.count(rule) for rule in set(logs)}
-    expected = {"dataset": 1, "source_model": 4, "noise": 5 + 4, "perturbed": 5, "victim": 5, "tables": 2}
-    assert counts == expected | {"figures": 3}
+    expected = {"dataset": 1, "source_model": 4, "noise": 5 + 4, "perturbed": 5, "victim": 5, "tables": 3}
+    assert counts == expected | {"figures": 4}
 
 
 def test_the_dataset_manifest_describes_both_splits(finished: Project) -> None:

@@ -16,7 +16,8 @@ import yaml
 
 from .pipeline import PRODUCTS, Config, Output, Project, checkout, reversed_keys, rules_of
 
-VICTIM_PRODUCTS = {"radius_table", "cost_table", "accuracy_figure", "training_curves"}
+TRADEOFF = {"tradeoff_table", "tradeoff_figure"}
+VICTIM_PRODUCTS = {"radius_table", "cost_table", "accuracy_figure", "training_curves"} | TRADEOFF
 NOISE_STAGES = {"source_model", "noise", "merge_noise", "perturbed_dataset", "victim"}
 DOWNSTREAM = NOISE_STAGES | set(PRODUCTS)
 EVERYTHING = DOWNSTREAM | {"dataset"}
@@ -133,8 +134,9 @@ CODE: dict[str, tuple[set[str], str]] = {
     "workflow/unlearnable/merge.py": (DOWNSTREAM - {"source_model", "noise"}, "/(em|tap|rem|sem)/"),
     "workflow/unlearnable/data/published.py": ({"perturbed_dataset", "victim", *PRODUCTS}, ANY),
     "workflow/unlearnable/victims.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
-    "workflow/unlearnable/tables.py": ({"radius_table", "cost_table"}, ANY),
-    "workflow/unlearnable/figures.py": ({"accuracy_figure", "training_curves", "noise_sheet"}, ANY),
+    "workflow/unlearnable/tables.py": ({"radius_table", "cost_table"} | TRADEOFF, ANY),
+    "workflow/unlearnable/figures.py": ({"accuracy_figure", "training_curves", "noise_sheet"} | TRADEOFF, ANY),
+    "workflow/unlearnable/tradeoff.py": (TRADEOFF, ANY),
     "workflow/unlearnable/job.py": (EVERYTHING, ANY),
 }
 

@@ -328,6 +328,15 @@ class Study:
             plain = [asdict(cell) for cell in cells]
         return canonical({"experiment": experiment, "cells": plain, "style": style.model_dump()})  # type: ignore[no-any-return]
 
+    def tradeoff(self, experiment: str) -> dict[str, list[Any]]:
+        """The noises, the source model of each (in the same order) and the victims."""
+        noises = self.noises(experiment)
+        return {
+            "source model": [self.source_of(cell) for cell in noises],
+            "noise": noises,
+            "victim": self.victims(experiment),
+        }
+
     def stages(self, experiment: str) -> dict[str, list[Any]]:
         """The cells of every stage that computes something, by the stage's name."""
         return {

@@ -31,6 +31,8 @@ class Render(Settings):
 
     radius_table: Table = Table()
     cost_table: Table = Table(decimals=1)
+    tradeoff_table: Table = Table(decimals=1)
+    tradeoff_figure: Figure = Figure(width=8.0)
     accuracy_figure: Figure = Figure()
     training_curves: Figure = Figure(width=9.0)
     noise_sheet: NoiseSheet = NoiseSheet()

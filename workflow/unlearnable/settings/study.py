@@ -109,7 +109,15 @@ class VictimAxis(Settings):
     )
 
 
-Product = Literal["radius-table", "cost-table", "accuracy-figure", "training-curves", "noise-sheet"]
+Product = Literal[
+    "radius-table",
+    "cost-table",
+    "tradeoff-table",
+    "accuracy-figure",
+    "tradeoff-figure",
+    "training-curves",
+    "noise-sheet",
+]
 
 
 class Experiment(Settings):

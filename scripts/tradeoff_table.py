@@ -1,0 +1,16 @@
+"""Rule tradeoff_table: protection against cost."""
+
+from unlearnable.job import job
+from unlearnable.tradeoff import tradeoff_table
+
+
+def main(snakemake):
+    cfg, inp, out = snakemake.params.cfg, snakemake.input, snakemake.output
+    with job(snakemake):
+        stages = {"source model": inp.sources, "noise": inp.noises, "victim": inp.victims}
+        metrics = {stage: (cfg["cells"][stage], paths) for stage, paths in stages.items()}
+        tradeoff_table(cfg, metrics, out.csv, out.markdown, out.latex)
+
+
+if __name__ == "__main__":
+    main(snakemake)

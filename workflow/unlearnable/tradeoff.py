@@ -1,0 +1,118 @@
+"""Protection against cost: the passes that each noise took, and what victims learn from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from unlearnable.figures import STYLE, looks, save
+from unlearnable.results import frame, mean_and_sd
+from unlearnable.settings import render
+from unlearnable.tables import number, write
+
+Metrics = dict[str, tuple[list[dict[str, Any]], list[str]]]
+
+
+def tradeoff(metrics: Metrics) -> pd.DataFrame:
+    """One row for every dataset, network, noise and victim's radius.
+
+    Args:
+        metrics: the cells and metrics files of ``noise``, of ``source model`` (one for each noise, in the same order)
+            and of ``victim``.
+
+    Returns:
+        Columns ``passes`` (source training and noise together, mean over seeds; 0 for clean images), and mean, sd and n
+        of the clean-test accuracy in per cent.
+    """
+    noises = frame(*metrics["noise"])
+    noises["passes"] += frame(*metrics["source model"])["passes"]
+    passes = noises.groupby(["dataset", "label"])["passes"].mean().to_dict()
+    rows = []
+    victims = frame(*metrics["victim"])
+    victims["protected"] = victims["protected"].where(victims["method"] != "clean", victims["protected"].max())
+    for key, group in victims.groupby(["dataset", "network", "protected", "label", "radius"], sort=False):
+        row = dict(zip(["dataset", "network", "protected", "noise", "radius"], key, strict=True))
+        mean, sd, n = mean_and_sd(100 * group["test_accuracy"])
+        cost = passes.get((row["dataset"], row["noise"]), 0)
+        rows.append(row | {"passes": cost, "accuracy_mean": mean, "accuracy_sd": sd, "n": n})
+    return pd.DataFrame(rows)
+
+
+def tradeoff_table(config: dict[str, Any], metrics: Metrics, csv: str, markdown: str, latex: str) -> None:
+    """A row for every noise, the costliest first: its passes, and the victims' accuracy at each radius.
+
+    Args:
+        config: the product's settings, as ``Study.product_config`` gives them.
+        metrics: as for ``tradeoff``.
+        csv: file to write.
+        markdown: file to write.
+        latex: file to write.
+    """
+    style = render.Table(**config["style"])
+    table = tradeoff(metrics).sort_values(["passes", "noise", "radius"], ascending=[False, True, True], kind="stable")
+    most = table["passes"].max()
+    shown = table.assign(
+        text=[
+            number(mean, sd, n, style.decimals)
+            for mean, sd, n in zip(table["accuracy_mean"], table["accuracy_sd"], table["n"], strict=True)
+        ],
+        kind=["standard" if radius == 0 else f"adversarial, {radius}/255" for radius in table["radius"]],
+        cost=[f"{passes:,.0f}" for passes in table["passes"]],
+        fewer=[f"{most / passes:.1f}" if passes else "" for passes in table["passes"]],
+    )
+    shown = shown.rename(columns={"cost": "passes", "fewer": "times fewer", "passes": "count"})
+    axes = ["dataset", "network", "protected", "noise", "passes", "times fewer"]
+    kinds = list(dict.fromkeys(shown.sort_values("radius", kind="stable")["kind"]))
+    text = shown.pivot(index=axes, columns="kind", values="text")[kinds].fillna("")
+    text = text.reindex(pd.MultiIndex.from_frame(shown[axes].drop_duplicates())).reset_index()
+    text = text.drop(columns=[axis for axis in axes[:3] if text[axis].nunique() == 1]).rename_axis(columns=None)
+    caption = (
+        "Clean-test accuracy in per cent at the last step of standard and adversarial victims, mean ± standard "
+        "deviation (number of seeds), against the cost of the noise: forward+backward passes over one batch, source "
+        "training and noise together, and how many times fewer they are than the costliest noise's."
+    )
+    write(table, text, csv, markdown, latex, caption)
+
+
+def tradeoff_figure(config: dict[str, Any], metrics: Metrics, pdf: str, svg: str, png: str) -> None:
+    """Accuracy against passes: a point for every noise, a panel for every radius, a line for clean images.
+
+    Args:
+        config: the product's settings, as ``Study.product_config`` gives them.
+        metrics: as for ``tradeoff``.
+        pdf: file to write.
+        svg: file to write.
+        png: file to write.
+    """
+    style = render.Figure(**config["style"])
+    data = tradeoff(metrics)
+    chosen = looks(list(dict.fromkeys(data["noise"])))
+    rows = list(data.groupby(["dataset", "network", "protected"], sort=False))
+    radii = sorted(data["radius"].unique())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(style.width, 0.42 * style.width * len(rows)))
+        grid = figure.subplots(len(rows), len(radii), squeeze=False, sharey=True)
+        for axes_row, ((dataset, network, _), panel) in zip(grid, rows, strict=True):
+            for axes, radius in zip(axes_row, radii, strict=True):
+                for row in panel[panel["radius"] == radius].itertuples():
+                    look = {key: value for key, value in chosen[row.noise].items() if key != "linestyle"}
+                    spread = 0 if pd.isna(row.accuracy_sd) else row.accuracy_sd
+                    if row.passes:
+                        axes.errorbar(
+                            row.passes, row.accuracy_mean, spread, label=row.noise, capsize=3, linestyle="", **look
+                        )
+                    else:
+                        axes.axhline(row.accuracy_mean, color=look["color"], linestyle="--", label=row.noise)
+                axes.set_xscale("log")
+                axes.set_ylim(0, 100)
+                axes.set_xlabel("passes for the noise")
+                kind = "standard training" if radius == 0 else f"adversarial training, radius {radius}/255"
+                axes.set_title(f"{dataset}, {network}: {kind}", loc="left", fontsize=9)
+            axes_row[0].set_ylabel("clean-test accuracy (%)")
+        handles, names = grid[0][0].get_legend_handles_labels()
+        figure.tight_layout()
+        figure.legend(handles, names, title="noise", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        save(figure, pdf, svg, png, style.dpi)
