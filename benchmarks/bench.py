@@ -1,7 +1,8 @@
 """``make bench``: the library against the plain implementation, interleaved in one process, and against the ceiling.
 
-Writes ``results/bench/bench.csv`` and ``bench.md``. What a step consists of is smaller on a CPU, where one full source
-step of ResNet-18 would take a quarter of an hour; the table says how many passes each one has.
+Writes the numbers as ``steps.csv``, ``ladder.csv`` and ``profile.csv`` and the report ``bench.md`` into
+``results/bench``. What a step consists of is smaller on a CPU, where one full source step of ResNet-18 would take
+20 minutes; the table says how many passes each one has.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.ceiling import matmul_flops, pass_flops, seconds
-from benchmarks.report import machine, render
-from benchmarks.steps import BATCH, CLASSES, Subject, steps, subjects
-from unlearnable import files, models
+from benchmarks.profiles import shares
+from benchmarks.report import machine, render_ladder, render_profile, render_steps
+from benchmarks.steps import BATCH, CLASSES, Subject, ladder, steps, subjects
+from unlearnable import files, memory, models
 from unlearnable.attacks import frozen
 from unlearnable.data import published, shards
 from unlearnable.data.images import Array, Split
-from unlearnable.device import choose_device, choose_precision
+from unlearnable.device import choose_device, choose_precision, keep_freed_memory
 from unlearnable.engine import prepare
 from unlearnable.resume import Loop
 from unlearnable.settings.training import Precision, Victim
@@ -102,6 +104,46 @@ def measure(
     return rows
 
 
+def climb(subject: Subject, precision: Precision, device: torch.device, repetitions: int) -> list[dict[str, Any]]:
+    """Time a REM noise step with one ingredient more each time, all of them in turn."""
+    rungs = ladder(subject, precision, device)
+    first = {name: seconds(work, device) for name, work in rungs.items()}
+    times: dict[str, list[float]] = {name: [] for name in rungs}
+    for _ in range(repetitions):
+        for name, work in rungs.items():
+            times[name].append(seconds(work, device))
+    rows: list[dict[str, Any]] = []
+    for name, measured in times.items():
+        took = statistics.median(measured)
+        row = {"network": subject.network, "rung": name, "first_call_s": first[name], "s": took}
+        rows.append(row | {"gain": rows[-1]["s"] / took if rows else 1.0, "in_all": (rows or [row])[0]["s"] / took})
+    return rows
+
+
+def profiled(subject: Subject, precision: Precision, device: torch.device) -> list[dict[str, Any]]:
+    """Where the time of a REM noise step goes, the plain way and with all ingredients."""
+    rungs = ladder(subject, precision, device)
+    return [
+        {"network": subject.network, "implementation": name, **shares(work, device)}
+        for name, work in (("plain", rungs["plain"]), ("library", list(rungs.values())[-1]))
+    ]
+
+
+def planned_memory(subject: Subject, precision: Precision, device: torch.device) -> str:
+    """The planned and the measured peak of a pass on a GPU, in words."""
+    dtype = choose_precision(precision, device)
+    network = models.create(subject.network, subject.channels, CLASSES, subject.size, 0, device)
+    shape = (subject.channels, subject.size, subject.size)
+    planned = memory.of_pass(network, shape, dtype).bytes(BATCH)
+    x, y = torch.zeros(BATCH, *shape, device=device), torch.zeros(BATCH, dtype=torch.int64, device=device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    with frozen(network, dtype) as fixed:
+        fixed.gradient(x, y)
+    measured = torch.cuda.max_memory_allocated(device) - before
+    return f"{subject.network}, planned {planned / 2**20:,.0f} MiB, measured {measured / 2**20:,.0f} MiB"
+
+
 def sign_agreement(device: torch.device) -> dict[str, float]:
     """How many signs of the input gradient bfloat16 shares with float32, on a random and on a trained small CNN."""
     folder = ROOT / "workflow/datasets/fashion-mini"
@@ -144,20 +186,25 @@ def main() -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--precision", choices=get_args(Precision), default="auto")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch, on a CPU")
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=["resnet18", "small-cnn"])
     parser.add_argument("--out", type=Path, default=ROOT / "results/bench")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("unlearnable").setLevel(logging.WARNING)
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
 
-    rows = []
+    rows, rungs, profiles, planned = [], [], [], []
     for subject in subjects(device):
         if subject.network in options.networks:
             rows += measure(subject, options.precision, device, options.repetitions, workers=2)
+            rungs += climb(subject, options.precision, device, options.repetitions)
+            profiles += profiled(subject, options.precision, device)
+            if device.type == "cuda":
+                planned.append(planned_memory(subject, options.precision, device))
     rows.append(materialising(repetitions=1))
     table = pd.DataFrame(rows)
     facts = [
@@ -170,14 +217,17 @@ def main() -> None:
         "Signs of the input gradient shared by bfloat16 and float32, small CNN: "
         + ", ".join(f"{name} weights {share:.3f}" for name, share in sign_agreement(device).items()),
     ]
+    facts += [f"Peak memory of a pass of {BATCH} images: {'; '.join(planned)}"] if planned else []
     rem = table[(table["network"] == "resnet18") & (table["work"] == "REM noise step")]
     if len(rem):
         hours = PAPER_PASSES / rem["passes_per_s"].iloc[0] / 3600
         facts.append(f"REM on CIFAR-10, 3.02 million passes at that rate: {hours:,.1f} hours")
     options.out.mkdir(parents=True, exist_ok=True)
-    with files.atomic(options.out / "bench.csv") as file:
-        file.write(table.to_csv(index=False).encode())
-    text = render(table, facts)
+    tables = {"steps": table, "ladder": pd.DataFrame(rungs), "profile": pd.DataFrame(profiles)}
+    for name, numbers in tables.items():
+        with files.atomic(options.out / f"{name}.csv") as file:
+            file.write(numbers.to_csv(index=False).encode())
+    text = "\n".join([render_steps(table, facts), render_ladder(tables["ladder"]), render_profile(tables["profile"])])
     with files.atomic(options.out / "bench.md") as file:
         file.write(text.encode())
     print(text)

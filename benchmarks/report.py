@@ -12,8 +12,8 @@ import torch
 from unlearnable.device import describe
 
 
-def render(table: pd.DataFrame, facts: list[str]) -> str:
-    """The table as Markdown, with the machine it was measured on."""
+def render_steps(table: pd.DataFrame, facts: list[str]) -> str:
+    """The timed steps as Markdown, with the machine they were measured on."""
 
     def times(which: str) -> list[str]:
         columns = zip(table[f"{which}_s"], table[f"{which}_spread_s"], strict=True)
@@ -36,7 +36,29 @@ def render(table: pd.DataFrame, facts: list[str]) -> str:
         }
     )
     text = shown.to_markdown(index=False, disable_numparse=True)
-    return f"{text}\n\n" + "".join(f"- {fact}\n" for fact in facts)
+    return f"## Steps\n\n{text}\n\n" + "".join(f"- {fact}\n" for fact in facts)
+
+
+def render_ladder(table: pd.DataFrame) -> str:
+    """The ingredients' ladder as Markdown."""
+    shown = pd.DataFrame(
+        {
+            "network": table["network"],
+            "REM noise step": table["rung"],
+            "first call, s": [f"{value:.3g}" for value in table["first_call_s"]],
+            "s": [f"{value:.3g}" for value in table["s"]],
+            "gain": [f"{value:.2f}" for value in table["gain"]],
+            "in all": [f"{value:.2f}" for value in table["in_all"]],
+        }
+    )
+    return f"## The ingredients, one after another\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
+
+
+def render_profile(table: pd.DataFrame) -> str:
+    """Where the time goes, as Markdown."""
+    kinds = [column for column in table.columns if column not in ("network", "implementation")]
+    shown = table.assign(**{kind: [f"{share:.0%}" for share in table[kind]] for kind in kinds})
+    return f"## Where the time goes\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def machine(device: torch.device) -> str:
