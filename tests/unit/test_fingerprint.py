@@ -59,8 +59,8 @@ def test_comments_docstrings_and_formatting_do_not_count(copy: Copy) -> None:
         path.write_text(text.replace("\n\n", "\n\n\n# a remark\n\n"))
     copy.edit(
         "unlearnable/attacks.py",
-        "e = within_pixels(uniform(pixels, radius, generator), pixels)",
-        "e = within_pixels(\n        uniform(pixels, radius, generator), (pixels)\n    )  # the random start",
+        "e = within_pixels(start, pixels)",
+        "e = within_pixels(\n        start, (pixels)\n    )  # where it starts",
     )
     assert copy.fingerprint("unlearnable.noises.rem") == before
 

@@ -50,7 +50,7 @@ def test_folding_is_batch_norm_after_convolution(kernel: int, stride: int, paddi
     assert relative_error(layer(x), layer.norm(layer.conv(x))) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["small-cnn", "resnet18"])
+@pytest.mark.parametrize("name", registry.available("networks"))
 def test_a_folded_network_gives_the_logits_of_the_plain_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = create(name, 3, 10, 16, 0, CPU)
     perturb_statistics(network)
@@ -65,7 +65,7 @@ def test_a_folded_network_gives_the_logits_of_the_plain_one(name: str, monkeypat
         assert relative_error(folded, network(pixels)) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["small-cnn", "resnet18"])
+@pytest.mark.parametrize("name", registry.available("networks"))
 def test_the_input_gradient_equals_that_of_the_plain_network(name: str) -> None:
     network = create(name, 3, 10, 16, 0, CPU)
     perturb_statistics(network)
@@ -106,7 +106,7 @@ def test_batch_norm_is_folded_once_while_a_network_is_frozen(monkeypatch: pytest
         assert not torch.equal(fixed.gradient(pixels, labels), before)
 
 
-@pytest.mark.parametrize("name", ["small-cnn", "resnet18"])
+@pytest.mark.parametrize("name", registry.available("networks"))
 def test_bfloat16_agrees_with_float32_on_most_signs(name: str) -> None:
     network = create(name, 3, 10, 16, 0, CPU)
     pixels = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearnable import files, models
+from unlearnable import draws, files, models
 from unlearnable.batches import shard_rows
 from unlearnable.data import dataset
 from unlearnable.data.images import Array, Split
@@ -86,21 +86,37 @@ def test_passes_are_counted_over_all_shards(make_split: Callable[..., Split], mo
         assert sum(passes) == 5 * 2 * 2 * (1 + 1)  # batches * K_u * J * (K_a + 1)
 
 
-@pytest.mark.parametrize("algorithm", ["em", "tap", "sem", "rem"])
+METHODS: dict[str, dict[str, Any]] = {
+    "em": {"algorithm": "em", "k_u": 2},
+    "tap": {"algorithm": "tap", "steps": 2, "restarts": 2},
+    "sem": config()["method"] | {"algorithm": "sem"},
+    "rem": config()["method"],
+}
+
+
+@pytest.mark.parametrize("algorithm", METHODS)
+def test_the_batch_size_changes_nothing_beyond_rounding(
+    algorithm: str, make_split: Callable[..., Split], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draws, "BLOCK", 5)  # batches of less than a block, of parts of two, of several
+    train = make_split(ROWS)
+    noises = []
+    for batch_size in (5, 3, 4, 7, ROWS, 2 * ROWS):
+        settings = config(method=METHODS[algorithm])
+        settings["pass"] = settings["pass"] | {"batch_size": batch_size}
+        noises.append(whole(shard_files(tmp_path, train, model, 1, settings), settings, train))
+    assert all((noise == noises[0]).mean() >= 0.999 for noise in noises)
+
+
+@pytest.mark.parametrize("algorithm", METHODS)
 def test_equal_seeds_give_equal_bytes_and_others_give_others(
     algorithm: str, make_split: Callable[..., Split], model: Path, tmp_path: Path
 ) -> None:
-    method = {
-        "em": {"algorithm": "em", "k_u": 2},
-        "tap": {"algorithm": "tap", "steps": 2, "restarts": 2},
-        "sem": config()["method"] | {"algorithm": "sem"},
-        "rem": config()["method"],
-    }[algorithm]
     train = make_split(ROWS, channels=1)
     found = []
     for run, seed in enumerate((0, 0, 1)):
         torch.manual_seed(run)  # the global stream has no part in it
-        settings = config(method=method, seed=seed)
+        settings = config(method=METHODS[algorithm], seed=seed)
         found.append(digest(whole(shard_files(tmp_path, train, model, 1, settings), settings, train)))
     assert found[0] == found[1] != found[2]
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlearnable.device import autocast
+from unlearnable.draws import Draws, by_rows
 from unlearnable.layers import folding
 
 
@@ -96,9 +97,13 @@ def frozen(
         network.train(training)
 
 
-def uniform(like: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+def uniform(like: Tensor, radius: float, generator: Draws) -> Tensor:
     """A uniform draw in the L-infinity box of ``radius`` (1/255), of the shape of ``like``."""
-    return torch.empty_like(like).uniform_(-radius, radius, generator=generator)
+
+    def draw(rows: int, g: torch.Generator) -> Tensor:
+        return like.new_empty((rows, *like.shape[1:])).uniform_(-radius, radius, generator=g)
+
+    return by_rows(len(like), generator, draw)
 
 
 def within_pixels(perturbation: Tensor, pixels: Tensor) -> Tensor:

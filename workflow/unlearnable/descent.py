@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unlearnable.attacks import uniform, within_pixels
+from unlearnable.draws import Draws
 from unlearnable.settings.dataset import Augmentation
 from unlearnable.settings.methods.descent import NoiseDescent
 
@@ -38,7 +39,7 @@ def minimise(
     gradient: Callable[[Tensor], Tensor],
     rho_u: int,
     settings: NoiseDescent,
-    generator: torch.Generator,
+    generator: Draws,
     start: Tensor | None = None,
 ) -> Tensor:
     """Sign descent on a noise.

@@ -14,10 +14,10 @@ from unlearnable import files, registry
 from unlearnable.batches import shard_rows
 from unlearnable.data.images import Split
 from unlearnable.device import choose_precision, describe, peak_memory
+from unlearnable.draws import of_rows
 from unlearnable.engine import prepare
 from unlearnable.models import create, restore
 from unlearnable.problem import problem_of
-from unlearnable.randomness import generator
 from unlearnable.resume import Loop
 from unlearnable.settings.noise import NoisePass
 
@@ -35,8 +35,8 @@ def make_shard(
 ) -> None:
     """Compute the noise of one shard's images (Fu et al. 2022, the pass after Algorithm 1).
 
-    Batches follow the order of the images and each has its own draws, so neither the shard count nor an
-    interruption changes a byte.
+    Batches follow the order of the images, and an image's draws depend on its place alone: neither the shard count nor
+    an interruption changes a byte, and the batch size nothing beyond rounding.
 
     Args:
         config: the stage's settings, as ``Study.noise_config`` gives them.
@@ -78,7 +78,7 @@ def make_shard(
         for index in range(done, len(starts)):
             start = starts[index]
             stop = min(start + settings.batch_size, len(rows))
-            draws = generator(config["seed"], "noise", (rows.start + start) // settings.batch_size, device=device)
+            draws = of_rows(rows.start + start, rows.start + stop, config["seed"], "noise", device)
             x, y = images[start:stop].float(), labels[start:stop]
             before = fixed.images
             d = method.noise(fixed, x, y, problem, draws)

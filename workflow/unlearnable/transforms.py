@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unlearnable.draws import Draws, by_rows
 from unlearnable.settings.dataset import Augmentation
 
 
@@ -46,15 +47,17 @@ class Transform:
         return gradients
 
 
-def draw(augmentation: Augmentation, batch: int, generator: torch.Generator) -> Transform:
+def draw(augmentation: Augmentation, batch: int, generator: Draws) -> Transform:
     """Draw a fresh transform for each of ``batch`` images (Fu et al. 2022: flip with p 0.5, then random crop)."""
     device = generator.device
     flipped = rows = columns = None
     if augmentation.flip:
-        flipped = torch.rand(batch, generator=generator, device=device) < 0.5
+        flipped = by_rows(batch, generator, lambda rows, g: torch.rand(rows, generator=g, device=device)) < 0.5
     if augmentation.crop_padding:
-        offsets = torch.randint(2 * augmentation.crop_padding + 1, (2, batch), generator=generator, device=device)
-        rows, columns = offsets[0], offsets[1]
+        places = 2 * augmentation.crop_padding + 1
+        rows, columns = by_rows(
+            batch, generator, lambda rows, g: torch.randint(places, (2, rows), generator=g, device=device).T
+        ).unbind(1)
     return Transform(flipped, rows, columns, augmentation.crop_padding)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork
 from unlearnable.descent import Problem
+from unlearnable.draws import Draws
 from unlearnable.settings.methods.clean import Clean as Settings
 from unlearnable.transforms import draw
 
@@ -28,7 +29,7 @@ def noise(
     images: Tensor,
     labels: Tensor,
     problem: Problem,
-    generator: torch.Generator,
+    generator: Draws,
     start: Tensor | None = None,
 ) -> Tensor:
     """Zeros."""
@@ -36,7 +37,7 @@ def noise(
 
 
 def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: torch.Generator
+    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: Draws
 ) -> Tensor:
     """What the source model learns from at one step: the augmented images."""
     return draw(problem.augmentation, len(images), generator)(images + d)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork
 from unlearnable.descent import Problem, minimise
+from unlearnable.draws import Draws
 from unlearnable.settings.methods.em import Em as Settings
 from unlearnable.transforms import draw
 
@@ -28,7 +28,7 @@ def noise(
     images: Tensor,
     labels: Tensor,
     problem: Problem,
-    generator: torch.Generator,
+    generator: Draws,
     start: Tensor | None = None,
 ) -> Tensor:
     """Descend on the loss of the untransformed image: no adversary, no expectation.
@@ -41,7 +41,7 @@ def noise(
 
 
 def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: torch.Generator
+    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: Draws
 ) -> Tensor:
     """What the source model learns from at one step: the protected images, augmented as a victim would.
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork, ascend, uniform, within_pixels
 from unlearnable.descent import Problem, minimise
+from unlearnable.draws import Draws
 from unlearnable.settings.methods.rem import Rem as Settings
 from unlearnable.transforms import Transform, draw, join
 
@@ -28,7 +29,7 @@ def noise(
     images: Tensor,
     labels: Tensor,
     problem: Problem,
-    generator: torch.Generator,
+    generator: Draws,
     start: Tensor | None = None,
 ) -> Tensor:
     """Descend on the expected loss, over J transforms, of the image under the strongest adversary.
@@ -46,7 +47,7 @@ def robust_noise(
     images: Tensor,
     labels: Tensor,
     problem: Problem,
-    generator: torch.Generator,
+    generator: Draws,
     start: Tensor | None,
     ascent_steps: int,
 ) -> Tensor:
@@ -75,7 +76,7 @@ def free_noise(
     images: Tensor,
     labels: Tensor,
     problem: Problem,
-    generator: torch.Generator,
+    generator: Draws,
     start: Tensor | None,
 ) -> Tensor:
     """The noise against an adversary that ascends by the same gradients by which the noise descends.
@@ -106,7 +107,7 @@ def _summed(t: Transform, gradients: Tensor, j: int) -> Tensor:
 
 
 def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: torch.Generator
+    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: Draws
 ) -> Tensor:
     """What the source model learns from at one step: protected images, augmented and attacked afresh."""
     s = problem.settings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork
 from unlearnable.descent import Problem
+from unlearnable.draws import Draws
 from unlearnable.noises.rem import robust_noise, training_inputs
 from unlearnable.settings.methods.rem import Sem as Settings
 
@@ -28,7 +28,7 @@ def noise(
     images: Tensor,
     labels: Tensor,
     problem: Problem,
-    generator: torch.Generator,
+    generator: Draws,
     start: Tensor | None = None,
 ) -> Tensor:
     """Descend on the expected loss, over J transforms, under one uniform draw in the rho_a box.

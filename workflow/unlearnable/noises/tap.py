@@ -7,6 +7,7 @@ from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork, uniform, within_pixels
 from unlearnable.descent import Problem
+from unlearnable.draws import Draws
 from unlearnable.settings.methods.tap import Tap as Settings
 from unlearnable.transforms import draw
 
@@ -18,9 +19,7 @@ def noise_passes(settings: Settings) -> int:
     return settings.restarts * settings.steps
 
 
-def noise(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: torch.Generator
-) -> Tensor:
+def noise(network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
     """Descend on the loss towards the next class, (y + 1) mod C; keep the best of the restarts for each image.
 
     Every step draws a fresh transform and clips to valid pixels.

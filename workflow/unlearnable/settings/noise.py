@@ -11,6 +11,6 @@ from unlearnable.settings.training import Precision
 class NoisePass(Settings):
     """The pass that computes the published noise with the frozen source model."""
 
-    batch_size: int = Field(128, ge=1, description="images per batch; shards are whole batches")
+    batch_size: int = Field(128, ge=1, description="images that are computed together; shards are whole batches")
     shards: int = Field(1, ge=1, description="jobs that share one noise; the result does not depend on it")
     precision: Precision = "auto"
