@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from unlearnable.figures import STYLE, looks, save
 from unlearnable.results import frame, mean_and_sd
@@ -107,6 +108,9 @@ def tradeoff_figure(config: dict[str, Any], metrics: Metrics, pdf: str, svg: str
                     else:
                         axes.axhline(row.accuracy_mean, color=look["color"], linestyle="--", label=row.noise)
                 axes.set_xscale("log")
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+                axes.xaxis.set_minor_formatter(NullFormatter())
                 axes.set_ylim(0, 100)
                 axes.set_xlabel("passes for the noise")
                 kind = "standard training" if radius == 0 else f"adversarial training, radius {radius}/255"
