@@ -16,7 +16,7 @@ from unlearnable.models import create
 CPU = torch.device("cpu")
 
 SCRIPT = """
-import mmap, resource, sys
+import sys
 from pathlib import Path
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,11 @@ name, channels, size, batch, kind = sys.argv[1], *map(int, sys.argv[2:5]), sys.a
 network = create(name, channels, 10, size, 0, torch.device("cpu"))
 shape = (channels, size, size)
 planned = getattr(memory, kind)(network, shape, torch.float32).bytes(batch)
+
+def resident(field):
+    # not getrusage's peak, which counts the process that started this one
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 def work(x, y):
     if kind == "of_pass":
@@ -42,9 +47,9 @@ def work(x, y):
 
 x, y = torch.zeros(batch, *shape), torch.zeros(batch, dtype=torch.int64)
 work(x[:8], y[:8])  # what any batch needs once: libraries, kernels
-before = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+before = resident("VmRSS:")
 work(x, y)
-print(planned, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+print(planned, resident("VmHWM:") - before)
 """
 
 
