@@ -353,6 +353,23 @@ def test_a_checkpoint_of_anything_else_is_ignored_with_a_warning(
     assert "other settings, code or inputs; ignored" in caplog.text
 
 
+def test_no_flipped_bit_in_a_checkpoint_goes_unnoticed(run: Run, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "model.checkpoint.pt"
+    stopped_checkpoint(run, checkpoint, "f")
+    content = bytearray(checkpoint.read_bytes())
+    whole = Loop(checkpoint, "f").restore()
+    assert whole is not None
+    ignored = 0
+    for place in range(11, len(content), len(content) // 60):
+        damaged = content.copy()
+        damaged[place] ^= 4
+        checkpoint.write_bytes(damaged)
+        found = Loop(checkpoint, "f").restore()
+        ignored += found is None
+        assert found is None or same(found["network"], whole["network"])  # a date or the padding may differ
+    assert ignored > 30
+
+
 @pytest.mark.parametrize(
     "damage", ["empty", "garbage", "truncated", "bytes in the middle", "not a dict", "no fingerprint"]
 )

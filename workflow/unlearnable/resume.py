@@ -6,6 +6,7 @@ import io
 import logging
 import signal
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ from unlearnable.errors import Stopped
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
+UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError),  # what torch.load raises
+    *(UnpicklingError, zipfile.BadZipFile, NotImplementedError),
+)
 
 
 @dataclass
@@ -50,9 +55,13 @@ class Loop:
         if self.checkpoint is None or not self.checkpoint.is_file():
             return None
         try:
+            with zipfile.ZipFile(self.checkpoint) as archive:
+                damaged = archive.testzip()  # torch.load does not compare the checksums
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"checksum mismatch in {damaged}")
             content = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             mine = content["fingerprint"] == self.fingerprint
-        except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, UnpicklingError) as error:
+        except UNREADABLE as error:
             log.warning("%s: unreadable checkpoint (%s); starting from the beginning", self.checkpoint, error)
             return None
         if not mine:

@@ -108,7 +108,8 @@ def tradeoff_figure(config: dict[str, Any], metrics: Metrics, pdf: str, svg: str
                     else:
                         axes.axhline(row.accuracy_mean, color=look["color"], linestyle="--", label=row.noise)
                 axes.set_xscale("log")
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                low, high = axes.get_xlim()
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1, 3)))
                 axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
                 axes.xaxis.set_minor_formatter(NullFormatter())
                 axes.set_ylim(0, 100)
