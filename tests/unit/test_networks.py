@@ -15,7 +15,7 @@ from benchmarks import plain
 from unlearnable import registry
 from unlearnable.attacks import frozen
 from unlearnable.errors import UserError
-from unlearnable.layers import ConvNorm
+from unlearnable.layers import ConvNorm, pair
 from unlearnable.models import create, restore, save
 from unlearnable.study import Study
 
@@ -37,13 +37,27 @@ def perturb_statistics(network: nn.Module) -> None:
                 module.bias.uniform_(-0.5, 0.5, generator=generator)
 
 
+def size_of(name: str) -> int:
+    return 32 if name.startswith("vgg") else 16  # five max-poolings
+
+
+def network_of(name: str) -> nn.Module:
+    return create(name, 3, 10, size_of(name), 0, CPU)
+
+
+def noisy_images(name: str, count: int) -> Tensor:
+    shape = (count, 3, size_of(name), size_of(name))
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0)).float()
+
+
 def relative_error(found: Tensor, expected: Tensor) -> float:
     return float(((found - expected).abs().max() / expected.abs().max()).detach())
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (1, 2, 0), (3, 1, 0)])
-def test_folding_is_batch_norm_after_convolution(kernel: int, stride: int, padding: int) -> None:
-    layer = ConvNorm(3, 5, kernel, stride, padding)
+@pytest.mark.parametrize("bias", [False, True])
+def test_folding_is_batch_norm_after_convolution(kernel: int, stride: int, padding: int, bias: bool) -> None:
+    layer = ConvNorm(nn.Conv2d(3, 5, kernel, stride, padding, bias=bias), nn.BatchNorm2d(5))
     perturb_statistics(layer)
     layer.eval()
     x = torch.randn(4, 3, 9, 9, generator=torch.Generator().manual_seed(0))
@@ -52,9 +66,9 @@ def test_folding_is_batch_norm_after_convolution(kernel: int, stride: int, paddi
 
 @pytest.mark.parametrize("name", registry.available("networks"))
 def test_a_folded_network_gives_the_logits_of_the_plain_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = create(name, 3, 10, 16, 0, CPU)
+    network = network_of(name)
     perturb_statistics(network)
-    pixels = torch.randint(0, 256, (4, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
+    pixels = noisy_images(name, 4)
     with torch.no_grad():
         folded = network(pixels)
 
@@ -67,19 +81,27 @@ def test_a_folded_network_gives_the_logits_of_the_plain_one(name: str, monkeypat
 
 @pytest.mark.parametrize("name", registry.available("networks"))
 def test_the_input_gradient_equals_that_of_the_plain_network(name: str) -> None:
-    network = create(name, 3, 10, 16, 0, CPU)
+    network = network_of(name)
     perturb_statistics(network)
-    draws = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (8, 3, 16, 16), generator=draws).float()
-    labels = torch.arange(8)
+    pixels, labels = noisy_images(name, 4), torch.arange(4)
+
+    def of_plain(dtype: torch.dtype) -> Tensor:
+        leaf = pixels.to(dtype).requires_grad_()
+        loss = F.cross_entropy(plain.unfolded(network).eval().to(dtype)(leaf), labels, reduction="sum")
+        return torch.autograd.grad(loss, leaf)[0]
+
     with frozen(network, torch.float32) as fixed:
         found = fixed.gradient(pixels, labels)
-    leaf = pixels.clone().requires_grad_()
-    loss = F.cross_entropy(plain.unfolded(network).eval()(leaf), labels, reduction="sum")
-    (expected,) = torch.autograd.grad(loss, leaf)
-    assert relative_error(found, expected) < 1e-5
+    exact, expected = of_plain(torch.float64), of_plain(torch.float32)
+    rounding = relative_error(expected.double(), exact)  # of the plain network; grows with its depth
+    assert relative_error(found.double(), exact) < max(1e-5, 2 * rounding)
     differ = found.sign() != expected.sign()
-    assert (expected[differ].abs() < 1e-5 * expected.abs().max()).all()
+    assert (expected[differ].abs() < max(1e-5, 2 * rounding) * expected.abs().max()).all()
+    with frozen(network.double(), torch.float64) as fixed:
+        leaf = pixels.double().requires_grad_()
+        loss = F.cross_entropy(network(leaf), labels, reduction="sum")
+        (folded,) = torch.autograd.grad(loss, leaf)
+    assert relative_error(folded, exact) < 1e-10
 
 
 def test_batch_norm_is_folded_once_while_a_network_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,26 +130,103 @@ def test_batch_norm_is_folded_once_while_a_network_is_frozen(monkeypatch: pytest
 
 @pytest.mark.parametrize("name", registry.available("networks"))
 def test_bfloat16_agrees_with_float32_on_most_signs(name: str) -> None:
-    network = create(name, 3, 10, 16, 0, CPU)
-    pixels = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0)).float()
+    network = network_of(name)
+    pixels = noisy_images(name, 4)
     signs = []
     for precision in (torch.float32, torch.bfloat16):
         with frozen(network, precision) as fixed:
-            signs.append(fixed.gradient(pixels, torch.arange(8)).sign())
-    assert float((signs[0] == signs[1]).float().mean()) > 0.9
+            signs.append(fixed.gradient(pixels, torch.arange(4)).sign())
+    assert float((signs[0] == signs[1]).float().mean()) > 0.85  # the least: VGG-19 .87, of random weights
 
 
 def test_training_mode_uses_and_updates_batch_statistics() -> None:
-    layer = ConvNorm(1, 2, 3, padding=1).train()
+    layer = ConvNorm(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2)).train()
     out = layer(torch.rand(8, 1, 6, 6))
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
     assert layer.norm.running_mean is not None
     assert (layer.norm.running_mean != 0).all()
 
 
-def test_resnet18_has_the_parameters_of_the_published_network() -> None:
-    network = registry.load("networks", "resnet18").build(3, 10)
-    assert sum(p.numel() for p in network.parameters()) == 11_173_962
+CIFAR_PARAMETERS = {  # 3 channels, 10 classes
+    "small-cnn": 34_922,
+    "resnet18": 11_173_962,
+    "resnet50": 23_520_842,
+    "vgg11-bn": 9_231_114,
+    "vgg16-bn": 14_728_266,
+    "vgg19-bn": 20_040_522,
+    "wrn34-10": 46_160_474,
+    "densenet121": 6_956_298,
+}
+IMAGENET_PARAMETERS = {  # 3 channels, 1000 classes
+    "resnet18": 11_689_512,
+    "resnet50": 25_557_032,
+    "vgg11-bn": 132_868_840,
+    "vgg16-bn": 138_365_992,
+    "vgg19-bn": 143_678_248,
+    "densenet121": 7_978_856,
+}
+
+
+def parameters(name: str, classes: int, stem: str) -> int:
+    with torch.device("meta"):
+        network = registry.load("networks", name).build(3, classes, stem)
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", registry.available("networks"))
+def test_networks_for_small_images_have_the_parameters_of_the_published_ones(name: str) -> None:
+    assert parameters(name, 10, "cifar") == CIFAR_PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", IMAGENET_PARAMETERS)
+def test_networks_for_large_images_have_the_parameters_of_the_published_ones(name: str) -> None:
+    assert parameters(name, 1000, "imagenet") == IMAGENET_PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg11-bn", "densenet121", "wrn34-10"])
+def test_the_stem_for_large_images_leaves_little_to_compute_in(name: str) -> None:
+    def most_pixels(stem: str) -> int:
+        """The largest product of height and width that a convolution gives, for an image of 224x224."""
+        with torch.device("meta"):
+            network = registry.load("networks", name).build(3, 100, stem)
+            sizes: list[int] = []
+            for module in network.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.register_forward_hook(lambda _, __, out: sizes.append(out.shape[2] * out.shape[3]))
+            assert network(torch.zeros(1, 3, 224, 224)).shape == (1, 100)
+        return max(sizes)
+
+    assert most_pixels("cifar") == 224 * 224
+    assert most_pixels("imagenet") == (224 * 224 if name.startswith("vgg") else 112 * 112)
+
+
+@pytest.mark.parametrize("name", registry.available("networks"))
+def test_every_batch_norm_that_follows_a_convolution_is_folded(name: str) -> None:
+    network = create(name, 1, 10, size_of(name), 0, CPU)
+    folded = sum(isinstance(module, ConvNorm) for module in network.modules())
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    before_convolutions = {"wrn34-10": 15, "densenet121": 62}  # inside their blocks, and the last one
+    assert norms - folded == before_convolutions.get(name, 0)
+    assert folded >= 4
+
+
+def test_a_convolution_that_also_feeds_something_else_keeps_its_batch_norm_apart() -> None:
+    class Forked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.conv(x)
+            normed: Tensor = self.norm(y)
+            return y + normed
+
+    network = Forked().eval()
+    x = torch.rand(2, 1, 4, 4)
+    expected = network(x)
+    pair(network)
+    assert isinstance(network.norm, nn.BatchNorm2d)
+    assert torch.equal(network(x), expected)
 
 
 def test_a_network_sees_pixels_centred_in_half_the_unit_interval() -> None:
@@ -165,8 +264,18 @@ def test_a_study_names_the_unknown_network_and_the_nearest_known_one() -> None:
 
 
 def test_images_too_odd_for_a_network_are_refused() -> None:
-    with pytest.raises(UserError, match="small-cnn cannot take 1x9x9 images"):
+    with pytest.raises(UserError, match="small-cnn with stem cifar cannot take 1x9x9 images"):
         create("small-cnn", 1, 3, 9, 0, CPU)
+
+
+def test_images_too_small_for_a_network_are_refused() -> None:
+    with pytest.raises(UserError, match="vgg16-bn with stem cifar cannot take 1x28x28 images"):
+        create("vgg16-bn", 1, 10, 28, 0, CPU)
+
+
+def test_a_stem_that_a_network_lacks_is_refused() -> None:
+    with pytest.raises(UserError, match="small-cnn has no stem 'imagenet'; set stem: cifar"):
+        create("small-cnn", 1, 3, 8, 0, CPU, "imagenet")
 
 
 def test_weights_survive_their_file(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "pass": {"batch_size": BATCH, "precision": "float32"},
         "method": {"algorithm": "rem", "k_u": 2, "alpha_u": 0.6, "k_a": 1, "alpha_a": 0.6, "j": 2},
         "network": "small-cnn",
+        "stem": "cifar",
         "augmentation": {"flip": True, "crop_padding": 1},
         "rho_u": 8,
         "rho_a": 4,

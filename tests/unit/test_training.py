@@ -105,6 +105,17 @@ def stopping_after(loop: Loop, steps: int) -> Inputs:
 # ---- training
 
 
+def test_dropout_depends_on_the_seed_and_the_step_alone(run: Run) -> None:
+    def trained(global_seed: int) -> dict[str, Tensor]:
+        network = nn.Sequential(create("small-cnn", 1, 3, 8, 0, CPU), nn.Dropout(0.5))
+        torch.manual_seed(global_seed)
+        engine = Engine(network, torch.float32, 4)
+        fit(engine, run.images, run.labels, settings(), clean, Loop(), seed=3, stage="test", row_every=4)
+        return network.state_dict()
+
+    assert same(trained(1), trained(2))
+
+
 def test_the_history_has_a_row_for_every_interval_and_the_last_step(run: Run) -> None:
     history, passes = run(Loop())
     assert [row["step"] for row in history] == [4, 8, 11]

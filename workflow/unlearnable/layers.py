@@ -1,4 +1,4 @@
-"""Layers shared by the networks."""
+"""What every network is wrapped in: its input's scale, and batch norm that folds into the convolution before it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 
 class ConvNorm(nn.Module):
@@ -24,10 +24,10 @@ class ConvNorm(nn.Module):
     kept_weight: Tensor | None
     kept_bias: Tensor | None
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
+    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.conv = conv
+        self.norm = norm
         self.register_buffer("kept_weight", None, persistent=False)
         self.register_buffer("kept_bias", None, persistent=False)
 
@@ -38,7 +38,7 @@ class ConvNorm(nn.Module):
             return out
         weight, bias = (self.kept_weight, self.kept_bias) if self.frozen else self.folded()
         assert weight is not None
-        return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding)
+        return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding, self.conv.dilation, self.conv.groups)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the one convolution that equals the two in eval mode."""
@@ -46,7 +46,8 @@ class ConvNorm(nn.Module):
         assert norm.running_mean is not None
         assert norm.running_var is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        return self.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+        shift = -norm.running_mean if self.conv.bias is None else self.conv.bias - norm.running_mean
+        return self.conv.weight * scale[:, None, None, None], norm.bias + shift * scale
 
     def keep(self, precision: torch.dtype) -> None:
         """Fold once for many passes; in place, so that a compiled graph which reads the result stays valid."""
@@ -58,6 +59,24 @@ class ConvNorm(nn.Module):
             self.kept_weight.copy_(weight)
             self.kept_bias.copy_(bias)
         self.frozen = True
+
+
+def pair(network: nn.Module) -> None:
+    """Join, in place, every batch norm whose only input is a convolution that feeds nothing else with that convolution.
+
+    Batch norm before a convolution (WRN, DenseNet) stays as it is.
+
+    Raises:
+        torch.fx.proxy.TraceError: the network's path depends on its input's values.
+    """
+    for node in fx.symbolic_trace(network).graph.nodes:
+        if node.op != "call_module" or not isinstance(node.args[0], fx.Node) or node.args[0].op != "call_module":
+            continue
+        before = node.args[0]
+        norm, conv = network.get_submodule(node.target), network.get_submodule(str(before.target))
+        if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d) and len(before.users) == 1:
+            network.set_submodule(str(before.target), ConvNorm(conv, norm))
+            network.set_submodule(node.target, nn.Identity())
 
 
 @contextmanager

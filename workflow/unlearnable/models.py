@@ -12,25 +12,40 @@ from torch import nn
 
 from unlearnable import files, registry
 from unlearnable.errors import UserError
+from unlearnable.layers import PixelNetwork, pair
 from unlearnable.randomness import number
 
 
-def create(name: str, channels: int, classes: int, image_size: int, seed: int, device: torch.device) -> nn.Module:
+def create(
+    name: str, channels: int, classes: int, image_size: int, seed: int, device: torch.device, stem: str = "cifar"
+) -> nn.Module:
     """A network with freshly drawn weights that depend on ``seed`` alone.
+
+    Args:
+        name: a module of ``networks``.
+        channels: of the images.
+        classes: number of classes.
+        image_size: height and width of the images.
+        seed: determines the weights.
+        device: where the network will run.
+        stem: ``cifar`` for small images, ``imagenet`` for large ones.
 
     Raises:
         UserError: the network cannot take images of this size.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(number(seed, "weights"))
-        network: nn.Module = registry.load("networks", name).build(channels, classes)
+        network = PixelNetwork(registry.load("networks", name).build(channels, classes, stem))
+    pair(network)
     network.eval()
     try:
         with torch.no_grad():
             network(torch.zeros(1, channels, image_size, image_size))
     except RuntimeError as error:
         problem = str(error).splitlines()[0]
-        raise UserError(f"network {name} cannot take {channels}x{image_size}x{image_size} images: {problem}") from error
+        raise UserError(
+            f"network {name} with stem {stem} cannot take {channels}x{image_size}x{image_size} images: {problem}"
+        ) from error
     return network.to(device).to(memory_format=torch.channels_last)
 
 

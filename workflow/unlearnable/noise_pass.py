@@ -53,7 +53,7 @@ def make_shard(
     method = registry.load("noises", config["method"]["algorithm"])
     problem = problem_of(config, len(train.classes))
     _, size, _, channels = train.images.shape
-    network = create(config["network"], channels, len(train.classes), size, config["seed"], device)
+    network = create(config["network"], channels, len(train.classes), size, config["seed"], device, config["stem"])
     restore(network, model)
 
     rows = shard_rows(len(train.labels), settings.batch_size, shard, shards)

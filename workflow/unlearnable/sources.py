@@ -47,7 +47,8 @@ def train_source_model(
     problem = problem_of(config, len(train.classes))
     method = registry.load("noises", config["method"]["algorithm"])
     images, labels = train.on(device)
-    network = create(training.network, images.shape[1], len(train.classes), images.shape[2], config["seed"], device)
+    channels, size = images.shape[1:3]
+    network = create(training.network, channels, len(train.classes), size, config["seed"], device, training.stem)
     warm = isinstance(problem.settings, NoiseDescent) and problem.settings.start == "previous"
     first = generator(config["seed"], "source model", "start", device=device)
     kept = uniform(images.float(), problem.rho_u, first).round().to(torch.int16) if warm else None

@@ -271,11 +271,13 @@ class Study:
     def noise_config(self, cell: Noise) -> dict[str, Any]:
         """Settings of the noise pass. The shard count is not among them: it does not change the noise."""
         of_pass, of_method = self._noise_settings(cell.dataset, cell.method)
+        source = self.source_config(self.source_of(cell))["training"]
         return canonical(  # type: ignore[no-any-return]
             {
                 "pass": {k: v for k, v in of_pass.items() if k != "shards"},
                 "method": of_method,
-                "network": self.source_config(self.source_of(cell))["training"]["network"],
+                "network": source["network"],
+                "stem": source["stem"],
                 "augmentation": self._augmentation(cell.dataset),
                 "rho_u": cell.rho_u,
                 "rho_a": cell.rho_a,

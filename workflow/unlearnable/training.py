@@ -15,7 +15,7 @@ from unlearnable.attacks import FrozenNetwork
 from unlearnable.device import autocast
 from unlearnable.engine import Engine
 from unlearnable.errors import UserError
-from unlearnable.randomness import generator
+from unlearnable.randomness import generator, number
 from unlearnable.resume import Loop
 from unlearnable.settings.training import Training
 
@@ -118,6 +118,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
+        torch.manual_seed(number(seed, stage, "dropout", step))  # dropout takes no generator of its own
         with autocast(device, engine.precision):
             logits = network(pixels)
         loss = F.cross_entropy(logits.float(), y)

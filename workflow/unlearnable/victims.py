@@ -51,7 +51,8 @@ def train_victim(
     precision = choose_precision(training.precision, device)
     images, labels = train.on(device)
     test_images, test_labels = test.on(device)
-    network = create(training.network, images.shape[1], len(train.classes), images.shape[2], seed, device)
+    channels, size = images.shape[1:3]
+    network = create(training.network, channels, len(train.classes), size, seed, device, training.stem)
 
     def inputs(frozen: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
         z = draw(augmentation, len(x), draws)(x)

@@ -21,6 +21,9 @@ class Training(Settings):
     """SGD with momentum and a step schedule, over shuffled whole batches."""
 
     network: Slug = "resnet18"
+    stem: Literal["cifar", "imagenet"] = Field(
+        "cifar", description="how the network begins: cifar for small images, imagenet for large ones"
+    )
     steps: int = Field(5000, ge=1)
     batch_size: int = Field(128, ge=2)
     lr: float = Field(0.1, gt=0)
