@@ -382,7 +382,8 @@ def test_no_flipped_bit_in_a_checkpoint_goes_unnoticed(run: Run, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "damage", ["empty", "garbage", "truncated", "bytes in the middle", "not a dict", "no fingerprint"]
+    "damage",
+    ["empty", "garbage", "truncated", "bytes in the middle", "another compression", "not a dict", "no fingerprint"],
 )
 def test_a_damaged_checkpoint_is_ignored_with_a_warning(
     damage: str, run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -391,6 +392,7 @@ def test_a_damaged_checkpoint_is_ignored_with_a_warning(
     stopped_checkpoint(run, checkpoint, "f")
     content = checkpoint.read_bytes()
     half = len(content) // 2
+    method = content.rindex(b"PK\x01\x02") + 10  # of compression, in the archive's last entry
     if damage == "not a dict":
         torch.save([1, 2], checkpoint)
     elif damage == "no fingerprint":
@@ -401,6 +403,7 @@ def test_a_damaged_checkpoint_is_ignored_with_a_warning(
             "garbage": b"garbage",
             "truncated": content[:half],
             "bytes in the middle": content[:half] + bytes(range(64)) + content[half + 64 :],
+            "another compression": content[:method] + b"\x08" + content[method + 1 :],
         }
         checkpoint.write_bytes(damaged[damage])
     expected, weights = run(Loop()), run.weights()

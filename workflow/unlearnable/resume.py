@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,9 +23,9 @@ from unlearnable.errors import Stopped
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
-UNREADABLE = (
-    *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError),  # what torch.load raises
-    *(UnpicklingError, zipfile.BadZipFile, NotImplementedError),
+UNREADABLE = (  # what zipfile and torch.load raise for a damaged file
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
+    *(UnpicklingError, zipfile.BadZipFile, zlib.error),
 )
 
 
