@@ -8,6 +8,12 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 
+configfile: f"{workflow.basedir}/config/datasets.yaml"
+
+
+configfile: f"{workflow.basedir}/config/paper.yaml"
+
+
 report: "workflow/report/workflow.rst"
 
 

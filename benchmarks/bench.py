@@ -29,8 +29,12 @@ from benchmarks.report import machine, render_ladder, render_profile, render_ste
 from benchmarks.steps import BATCH, CLASSES, Subject, ladder, steps, subjects
 from unlearnable import files, memory, models
 from unlearnable.attacks import frozen
-from unlearnable.data import published, shards
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.data import shards
+from unlearnable.data.encoded import encode
+from unlearnable.data.feed import Feed
 from unlearnable.data.images import Array, Split
+from unlearnable.data.published import write_parquet
 from unlearnable.device import choose_device, choose_precision, keep_freed_memory
 from unlearnable.engine import prepare
 from unlearnable.resume import Loop
@@ -50,17 +54,17 @@ def materialising(repetitions: int) -> dict[str, Any]:
     everything = np.ones(len(images), bool)
     cpu = torch.device("cpu")
 
-    def encode(rows: Array) -> list[bytes]:
-        return [published.encode(image) for image in rows]
+    def encode_part(rows: Array) -> list[bytes]:
+        return [encode(image) for image in rows]
 
     def encode_all() -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(encode, np.array_split(images, 100)))
+            list(pool.map(encode_part, np.array_split(images, 100)))
 
     def write() -> None:
         with TemporaryDirectory() as folder:
             shards.write(Path(folder) / "arrays", split, 10_000)
-            published.write_parquet(Path(folder) / "parquet", split, everything, 10_000)
+            write_parquet(Path(folder) / "parquet", split, everything, 10_000)
 
     pairs = [(seconds(encode_all, cpu), seconds(write, cpu)) for _ in range(repetitions)]
     return _row("-", "50,000 images to Parquet and NumPy", 0, pairs)
@@ -148,28 +152,29 @@ def sign_agreement(device: torch.device) -> dict[str, float]:
     """How many signs of the input gradient bfloat16 shares with float32, on a random and on a trained small CNN."""
     folder = ROOT / "workflow/datasets/fashion-mini"
     table = pd.read_parquet(folder / "train.parquet").head(2048)
-    images = torch.stack([_decode(cell["bytes"]) for cell in table["image"]]).to(device)
-    labels = torch.tensor(table["label"].to_numpy(), device=device)
+    images = np.stack([_decode(cell["bytes"]) for cell in table["image"]])
+    feed = Feed(Split(images, table["label"].to_numpy(np.int64, copy=True), []), device)
+    x, y, _ = next(feed.batches([np.arange(BATCH)]))
     network = models.create("small-cnn", 1, CLASSES, 28, 0, device)
-    agreement = {"random": _agreement(network, images[:BATCH].float(), labels[:BATCH])}
+    agreement = {"random": _agreement(network, x.float(), y)}
     training = Victim(network="small-cnn", steps=200, precision="float32")
     fit(
         prepare(network, (1, 28, 28), torch.float32, passes=0),
-        images,
-        labels,
+        feed,
         training,
-        lambda _, x, y, rows, g: x,
+        lambda _, x, y, rows, g: Lesson(x, y, clean=x),
         Loop(),
+        shape=feed.shape,
         seed=0,
         stage="benchmark",
         row_every=200,
     )
     network.eval()
-    return agreement | {"trained": _agreement(network, images[:BATCH].float(), labels[:BATCH])}
+    return agreement | {"trained": _agreement(network, x.float(), y)}
 
 
-def _decode(data: bytes) -> Tensor:
-    return torch.from_numpy(np.array(Image.open(io.BytesIO(data))))[None]
+def _decode(data: bytes) -> Array:
+    return np.array(Image.open(io.BytesIO(data)))[..., None]
 
 
 def _agreement(network: nn.Module, x: Tensor, y: Tensor) -> float:

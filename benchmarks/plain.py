@@ -31,9 +31,9 @@ def unfolded(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.contiguous_format)
 
 
-def transform(augmentation: Augmentation, count: int, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
-    """A flip and a crop for each of ``count`` images, applied one by one; autograd can differentiate through it."""
-    p = augmentation.crop_padding
+def transform(augmentation: Augmentation, images: Tensor, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """A flip and a crop for each of ``images``, applied one by one; autograd can differentiate through it."""
+    p, count = augmentation.crop_padding, len(images)
     device = generator.device
     flips, tops, lefts = [False] * count, [0] * count, [0] * count
     if augmentation.flip:
@@ -100,7 +100,7 @@ def robust_noise(
     problem: Problem,
     ascent_steps: int,
     generator: torch.Generator,
-    draw: Callable[[Augmentation, int, torch.Generator], Callable[[Tensor], Tensor]] = transform,
+    draw: Callable[[Augmentation, Tensor, torch.Generator], Callable[[Tensor], Tensor]] = transform,
 ) -> tuple[Tensor, list[Tensor]]:
     """The noise of Fu et al. 2022, Algorithm 1, before rounding, and the gradient of each descent step.
 
@@ -119,7 +119,7 @@ def robust_noise(
     for _ in range(s.k_u):
         g = torch.zeros_like(x)
         for _ in range(s.j):
-            t = draw(problem.augmentation, len(x), generator)
+            t = draw(problem.augmentation, x, generator)
             d.requires_grad_()
             z = t(protected(x, d, problem))
             attacked = attack(network, z.detach(), y, problem.rho_a, ascent_steps, s.alpha_a, generator)
@@ -135,7 +135,7 @@ def attacked_inputs(
     network: nn.Module, x: Tensor, y: Tensor, d: Tensor, problem: Problem, generator: torch.Generator
 ) -> Tensor:
     """What the source model learns from: a fresh transform of the protected images under a fresh attack."""
-    z = transform(problem.augmentation, len(x), generator)((x + d.round()).clamp(0, 255))
+    z = transform(problem.augmentation, x, generator)((x + d.round()).clamp(0, 255))
     return attack(network, z, y, problem.rho_a, problem.settings.k_a, problem.settings.alpha_a, generator)
 
 
@@ -189,5 +189,5 @@ def victim_step(
 ) -> None:
     """One step of adversarial training."""
     network.eval()
-    z = transform(augmentation, len(x), generator)(x)
+    z = transform(augmentation, x, generator)(x)
     update(network, optimizer, attack(network, z, y, radius, steps, alpha, generator), y)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from benchmarks import plain
 from unlearnable import models
 from unlearnable.attacks import FrozenNetwork, ascend, frozen, uniform
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.data.feed import Feed
 from unlearnable.data.images import Split
 from unlearnable.descent import Problem
 from unlearnable.device import choose_precision
@@ -66,13 +68,15 @@ def subjects(device: torch.device) -> list[Subject]:
     return [resnet, Subject("small-cnn", 1, 28, Problem(small, 20, 5, fashion, CLASSES), 4, 20)]
 
 
-def data(subject: Subject, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random images and labels, eight batches of them."""
+def data(subject: Subject, device: torch.device) -> tuple[Feed, Tensor, Tensor]:
+    """Random images and labels, eight batches of them: as they are fed to the library, and as tensors."""
     draws = np.random.default_rng(0)
     rows = 8 * BATCH
     shape = (rows, subject.size, subject.size, subject.channels)
     split = Split(draws.integers(0, 256, shape, np.uint8), np.arange(rows) % CLASSES, [str(c) for c in range(CLASSES)])
-    return split.on(device)
+    feed = Feed(split, device)
+    images, labels, _ = next(feed.batches([np.arange(rows)]))
+    return feed, images, labels
 
 
 @contextmanager
@@ -87,7 +91,7 @@ def still(network: nn.Module) -> Iterator[nn.Module]:
 
 def steps(subject: Subject, precision: Precision, device: torch.device, workers: int) -> list[Step]:
     """What is timed for one network. Data, networks and loaders are ready before the clock starts."""
-    images, labels = data(subject, device)
+    feed, images, labels = data(subject, device)
     x, y = images[:BATCH].float(), labels[:BATCH]
     network = models.create(subject.network, subject.channels, CLASSES, subject.size, 0, device)
     rival = plain.unfolded(network).to(device)
@@ -114,14 +118,17 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
 
         return run
 
+    def lesson(pixels: Tensor, b: Tensor) -> Lesson:
+        return Lesson(pixels, b, clean=pixels)
+
     def train(inputs: Callable[[FrozenNetwork, Tensor, Tensor], Tensor]) -> Callable[[], object]:
         return lambda: fit(
             engine,
-            images,
-            labels,
+            feed,
             training,
-            lambda fixed, a, b, rows, draws: inputs(fixed, a, b),
+            lambda fixed, a, b, rows, draws: lesson(inputs(fixed, a, b), b),
             Loop(),
+            shape=feed.shape,
             seed=0,
             stage="benchmark",
             row_every=training.steps,
@@ -136,12 +143,11 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
         return run
 
     def attacked(fixed: FrozenNetwork, a: Tensor, b: Tensor) -> Tensor:
-        z = draw(problem.augmentation, len(a), generator)(a)
+        z = draw(problem.augmentation, a, generator)(a)
         return z + ascend(fixed, z, b, problem.rho_a, s.k_a, s.alpha_a, uniform(z, problem.rho_a, generator))
 
     def protected(fixed: FrozenNetwork, a: Tensor, b: Tensor) -> Tensor:
-        d = rem.noise(fixed, a, b, source, generator)
-        return rem.training_inputs(fixed, a, b, d, source, generator)
+        return rem.training_inputs(fixed, a, b, source, generator)[0]
 
     before_update = rem.training_passes(source.settings)
     return [
@@ -180,7 +186,7 @@ def ladder(subject: Subject, precision: Precision, device: torch.device) -> dict
         precision: of the last rung; it is left out when that is float32, as is compilation on a CPU.
         device: where to compute.
     """
-    images, labels = data(subject, device)
+    _, images, labels = data(subject, device)
     x, y = images[:BATCH].float(), labels[:BATCH]
     network = models.create(subject.network, subject.channels, CLASSES, subject.size, 0, device)
     contiguous = plain.unfolded(network).to(device)

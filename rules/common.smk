@@ -30,10 +30,10 @@ from unlearnable.study import (
     perturbed_of,
 )
 
-DEFAULTS = f"{workflow.basedir}/config/config.yaml"
-LAID_OVER = [name for name in workflow.configfiles if str(name) != DEFAULTS]
+DEFAULTS = [f"{workflow.basedir}/config/{name}.yaml" for name in ("config", "datasets", "paper")]
+LAID_OVER = [name for name in workflow.configfiles if str(name) not in DEFAULTS]
 try:
-    STUDY = Study(config, [DEFAULTS, *LAID_OVER], ROOT)
+    STUDY = Study(config, [*DEFAULTS, *LAID_OVER], ROOT)
 except UserError as error:
     raise WorkflowError(f"The configuration has faults:\n{error}") from None
 
@@ -56,6 +56,7 @@ wildcard_constraints:
     dataset=any_of(STUDY.settings.datasets),
     method=any_of(STUDY.settings.methods),
     network=any_of(available("networks")),
+    countermeasure=any_of(STUDY.settings.countermeasures),
     experiment=any_of(STUDY.settings.experiments),
     rho_u=r"\d+",
     rho_a=r"\d+",
@@ -78,6 +79,11 @@ def code(script, *modules):
     return code_fingerprint(ROOT / "scripts" / script, *modules)
 
 
+def reader_module(dataset):
+    """The library module that reads a dataset."""
+    return module_name("data.readers", STUDY.settings.datasets[dataset].kind)
+
+
 def method_module(method):
     """The library module that computes a method."""
     return module_name("noises", STUDY.algorithm(method))
@@ -86,6 +92,23 @@ def method_module(method):
 def network_module(network):
     """The library module that builds a network."""
     return module_name("networks", network)
+
+
+def countermeasure_module(name):
+    """The library module of a counter-measure."""
+    return module_name("countermeasures", STUDY.settings.countermeasures[name].kind)
+
+
+def source_model(w):
+    """The weights of the source model that a noise is computed with, where it has one."""
+    source = STUDY.source_of(cell(Noise, w))
+    return [] if source is None else f"{path(SOURCE, source)}/model.safetensors"
+
+
+def noise_modules(w):
+    """The library modules of a noise and of its source model's network, where it has one."""
+    network = STUDY.noise_config(cell(Noise, w))["network"]
+    return [method_module(w.method), *([] if network is None else [network_module(network)])]
 
 
 def wants(experiment, product):

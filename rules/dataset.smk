@@ -10,7 +10,7 @@ rule dataset:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.dataset_config(w.dataset),
-        code=code("dataset.py"),
+        code=lambda w: code("dataset.py", reader_module(w.dataset)),
     message:
         "Dataset {wildcards.dataset}: to shards"
     script:

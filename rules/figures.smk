@@ -23,6 +23,81 @@ rule accuracy_figure:
         "../scripts/accuracy_figure.py"
 
 
+rule fraction_figure:
+    input:
+        metrics=lambda w: [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.victims(w.experiment)],
+    output:
+        pdf="results/figures/{experiment}/fraction.pdf",
+        svg="results/figures/{experiment}/fraction.svg",
+        png=report(
+            "results/figures/{experiment}/fraction.png",
+            caption="../workflow/report/fraction-figure.rst",
+            category="Figures",
+            labels={"experiment": "{experiment}", "figure": "accuracy against the protected share"},
+        ),
+    log:
+        "logs/figures/{experiment}/fraction.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        cfg=lambda w: STUDY.product_config(w.experiment, "fraction-figure", STUDY.victims(w.experiment)),
+        code=code("fraction_figure.py") + PUBLISHED,
+    message:
+        "Figure: accuracy against the protected share, {wildcards.experiment}"
+    script:
+        "../scripts/fraction_figure.py"
+
+
+rule heat_map:
+    input:
+        metrics=lambda w: [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.victims(w.experiment)],
+    output:
+        pdf="results/figures/{experiment}/heat-map.pdf",
+        svg="results/figures/{experiment}/heat-map.svg",
+        png=report(
+            "results/figures/{experiment}/heat-map.png",
+            caption="../workflow/report/heat-map.rst",
+            category="Figures",
+            labels={"experiment": "{experiment}", "figure": "noises by ways of training"},
+        ),
+    log:
+        "logs/figures/{experiment}/heat-map.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        cfg=lambda w: STUDY.product_config(w.experiment, "heat-map", STUDY.victims(w.experiment)),
+        code=code("heat_map.py"),
+    message:
+        "Figure: noises by ways of training, {wildcards.experiment}"
+    script:
+        "../scripts/heat_map.py"
+
+
+rule loss_figure:
+    input:
+        histories=lambda w: [f"{path(VICTIM, c)}/history.parquet" for c in STUDY.victims(w.experiment)],
+    output:
+        pdf="results/figures/{experiment}/loss.pdf",
+        svg="results/figures/{experiment}/loss.svg",
+        png=report(
+            "results/figures/{experiment}/loss.png",
+            caption="../workflow/report/loss-figure.rst",
+            category="Figures",
+            labels={"experiment": "{experiment}", "figure": "training loss of the victims"},
+        ),
+    log:
+        "logs/figures/{experiment}/loss.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        cfg=lambda w: STUDY.product_config(w.experiment, "loss-figure", STUDY.victims(w.experiment)),
+        code=code("loss_figure.py"),
+    message:
+        "Figure: training loss of the victims, {wildcards.experiment}"
+    script:
+        "../scripts/loss_figure.py"
+
+
 rule training_curves:
     input:
         histories=lambda w: [f"{path(VICTIM, c)}/history.parquet" for c in STUDY.victims(w.experiment)],
@@ -43,7 +118,7 @@ rule training_curves:
         cfg=lambda w: STUDY.product_config(w.experiment, "training-curves", STUDY.victims(w.experiment)),
         code=code("training_curves.py"),
     message:
-        "Figure: training curves, {wildcards.experiment}"
+        "Figure: training curves of the victims, {wildcards.experiment}"
     script:
         "../scripts/training_curves.py"
 
@@ -77,7 +152,7 @@ rule noise_sheet:
 
 rule tradeoff_figure:
     input:
-        sources=lambda w: [f"{path(SOURCE, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["source model"]],
+        sources=lambda w: [f"{path(SOURCE, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["source model"] if c],
         noises=lambda w: [f"{path(NOISE, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["noise"]],
         victims=lambda w: [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.tradeoff(w.experiment)["victim"]],
     output:

@@ -2,7 +2,7 @@ rule noise:
     input:
         dataset=f"{DATASET}/manifest.json",
         train=ancient(f"{DATASET}/train"),
-        model=lambda w: f"{path(SOURCE, STUDY.source_of(cell(Noise, w)))}/model.safetensors",
+        model=source_model,
     output:
         noise=f"{NOISE}/shards/{{shard}}-of-{{shards}}.npy",
         metrics=f"{NOISE}/shards/{{shard}}-of-{{shards}}.json",
@@ -16,9 +16,7 @@ rule noise:
         gpu=1,
     params:
         cfg=lambda w: STUDY.noise_config(cell(Noise, w)),
-        code=lambda w: code(
-            "noise.py", method_module(w.method), network_module(STUDY.noise_config(cell(Noise, w))["network"])
-        ),
+        code=lambda w: code("noise.py", *noise_modules(w)),
     message:
         "Noise: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}, shard {wildcards.shard} of {wildcards.shards}"
     script:

@@ -12,6 +12,7 @@ rule perturbed_dataset:
         "logs/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}.log",
     conda:
         "../envs/pipeline.yaml"
+    threads: 2
     params:
         cfg=lambda w: STUDY.perturbed_config(cell(Perturbed, w)),
         code=code("perturbed.py"),

@@ -9,7 +9,7 @@ rule victim:
         history=f"{VICTIM}/history.parquet",
         metrics=f"{VICTIM}/metrics.json",
     log:
-        "logs/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/r{radius}/s{seed}.log",
+        "logs/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seed}.log",
     conda:
         "../envs/pipeline.yaml"
     threads: 1
@@ -18,8 +18,8 @@ rule victim:
         gpu=1,
     params:
         cfg=lambda w: STUDY.victim_config(cell(Victim, w)),
-        code=lambda w: code("victim.py", network_module(w.network)),
+        code=lambda w: code("victim.py", network_module(w.network), countermeasure_module(w.countermeasure)),
     message:
-        "Victim: {wildcards.network} at radius {wildcards.radius} on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seed}"
+        "Victim: {wildcards.network} at radius {wildcards.radius}, counter-measure {wildcards.countermeasure}, on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seed}"
     script:
         "../scripts/victim.py"

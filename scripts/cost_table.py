@@ -1,7 +1,7 @@
 """Rule cost_table: passes, seconds and memory of each stage."""
 
+from unlearnable.costs import cost_table
 from unlearnable.job import job
-from unlearnable.tables import cost_table
 
 
 def main(snakemake):

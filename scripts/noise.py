@@ -7,9 +7,10 @@ from unlearnable.noise_pass import make_shard
 
 
 def main(snakemake):
-    data, model, out = snakemake.input.dataset, snakemake.input.model, snakemake.output
+    data, out = snakemake.input.dataset, snakemake.output
+    model = snakemake.input.model or None  # some noises are computed without a source model
     shard, shards = int(snakemake.wildcards.shard), int(snakemake.wildcards.shards)
-    with job(snakemake), compute(snakemake, data, model) as (loop, device):
+    with job(snakemake), compute(snakemake, *filter(None, [data, model])) as (loop, device):
         train = load(folder(data), "train")
         make_shard(snakemake.params.cfg, train, model, shard, shards, loop, device, out.noise, out.metrics)
 

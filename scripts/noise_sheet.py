@@ -1,7 +1,7 @@
 """Rule noise_sheet: originals, noises and protected images."""
 
-from unlearnable.figures import noise_sheet
 from unlearnable.job import folder, job
+from unlearnable.sheet import noise_sheet
 
 
 def main(snakemake):

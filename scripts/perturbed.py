@@ -17,6 +17,7 @@ def main(snakemake):
             arrays=Path(out.shards),
             manifest=Path(out.manifest),
             metrics=Path(out.metrics),
+            threads=snakemake.threads,
         )
 
 

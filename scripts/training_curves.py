@@ -1,6 +1,6 @@
 """Rule training_curves: victims' accuracy over their training steps."""
 
-from unlearnable.figures import training_curves
+from unlearnable.curves import training_curves
 from unlearnable.job import job
 
 

@@ -78,12 +78,12 @@ def write_parquet_images() -> Callable[..., None]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Callable[..., Path]:
-    """``store(split, name="dataset", **changes)``: run a split through the dataset stage; gives its folder."""
+    """``store(split, name="dataset", test=split, **changes)``: the dataset stage on two splits; gives its folder."""
 
-    def stored(train: Split, name: str = "dataset", **changes: Any) -> Path:
+    def stored(train: Split, name: str = "dataset", test: Split | None = None, **changes: Any) -> Path:
         raw, folder = tmp_path / f"{name}-raw", tmp_path / name
-        for file in ("train", "test"):
-            write_images(raw / f"{file}.parquet", [png(image) for image in train.images], train.labels.tolist())
+        for file, split in (("train", train), ("test", test or train)):
+            write_images(raw / f"{file}.parquet", [png(image) for image in split.images[:]], split.labels.tolist())
         config = {"kind": "parquet", "root": raw.name, "image_size": SIZE, "channels": train.images.shape[3]}
         prepare(
             config | {"classes": CLASSES, "rows_per_shard": 10} | changes,

@@ -81,6 +81,20 @@ def test_the_gradient_of_an_image_does_not_depend_on_its_batch(network: nn.Modul
     torch.testing.assert_close(together, expected)
 
 
+def test_probabilities_are_targets_like_labels(network: nn.Module) -> None:
+    x, y = batch()
+    certain = F.one_hot(y, 3).float()
+    mixed = 0.3 * certain + 0.7 * certain.roll(1, 1)
+    for micro_batch in (None, 4):
+        with frozen(network, torch.float32, micro_batch) as fixed:
+            torch.testing.assert_close(fixed.gradient(x, certain), fixed.gradient(x, y), rtol=1e-5, atol=1e-8)
+            torch.testing.assert_close(fixed.losses(x, certain), fixed.losses(x, y), rtol=1e-5, atol=1e-7)
+            expected = 0.3 * fixed.gradient(x, y) + 0.7 * fixed.gradient(x, (y + 1) % 3)
+            torch.testing.assert_close(fixed.gradient(x, mixed), expected, rtol=1e-4, atol=1e-7)
+            start = torch.zeros_like(x)
+            assert torch.equal(ascend(fixed, x, certain, 8, 3, 0.2, start), ascend(fixed, x, y, 8, 3, 0.2, start))
+
+
 @pytest.mark.parametrize("micro_batch", [1, 4, 6, 7])
 def test_micro_batches_change_no_gradient(network: nn.Module, micro_batch: int) -> None:
     x, y = batch()
@@ -90,8 +104,11 @@ def test_micro_batches_change_no_gradient(network: nn.Module, micro_batch: int) 
     network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     with frozen(network, torch.float32, micro_batch) as fixed:
         torch.testing.assert_close(fixed.gradient(x, y), whole, rtol=1e-5, atol=1e-8)
-    assert max(sizes) <= micro_batch
-    assert sum(sizes) == fixed.images == 6
+        assert sum(sizes) == fixed.images == 6
+        torch.testing.assert_close(fixed.logits(x), network(x), rtol=1e-5, atol=1e-6)
+    assert max(sizes[:-1]) <= micro_batch
+    assert sum(sizes[:-1]) == 12
+    assert fixed.images == 6  # logits alone are no pass forward and back
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")

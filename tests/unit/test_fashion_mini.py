@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from pydantic import TypeAdapter
 
 from unlearnable.data import readers
+from unlearnable.data.encoded import decode
 from unlearnable.data.images import Split
+from unlearnable.data.streams import Stream
 from unlearnable.settings.dataset import Dataset
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +35,11 @@ def description() -> dict[str, Any]:
 def splits(description: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Split, Split]:
     dataset: Dataset = TypeAdapter(Dataset).validate_python(description)
     train, test, _ = readers.read(dataset, ROOT, tmp_path_factory.mktemp("downloads"))
-    return train, test
+    return whole(train, dataset.classes), whole(test, dataset.classes)
+
+
+def whole(stream: Stream, classes: list[str]) -> Split:
+    return Split(np.concatenate(list(stream.chunks())), stream.labels, classes)
 
 
 def test_the_files_are_those_of_the_configuration(description: dict[str, Any]) -> None:
@@ -65,8 +72,8 @@ def test_the_script_that_made_it_makes_the_same_images(splits: tuple[Split, Spli
     script = ROOT / "workflow/datasets/fashion-mini/make.py"
     subprocess.run([sys.executable, script, ORIGINALS, tmp_path], check=True, capture_output=True)
     for split, name in zip(splits, ("train", "test"), strict=True):
-        made = readers.read_table(tmp_path / f"{name}.parquet")
-        images = [readers.decode(row["bytes"], name, (28, 28), "L") for row in made["image"].to_pylist()]
+        made = pq.read_table(tmp_path / f"{name}.parquet")
+        images = [decode(row["bytes"], name, (28, 28), "L") for row in made["image"].to_pylist()]
         assert np.array_equal(np.stack(images), split.images)
         assert made["label"].to_pylist() == split.labels.tolist()
 

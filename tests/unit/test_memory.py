@@ -7,8 +7,10 @@ import sys
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from unlearnable import memory
+from unlearnable.countermeasures.base import Lesson
 from unlearnable.engine import prepare
 from unlearnable.errors import UserError
 from unlearnable.models import create
@@ -95,6 +97,19 @@ def test_passes_are_split_into_what_fits(monkeypatch: pytest.MonkeyPatch) -> Non
         engine = prepare(network, (1, 8, 8), torch.float32, passes=10**9)
         assert engine.micro_batch == expected
         assert engine.forward is None  # compilation does not pay on a CPU
+
+
+def test_an_objective_of_two_passes_needs_the_memory_of_both() -> None:
+    network = create("resnet18", 3, 10, 32, 0, CPU)
+
+    def twice(network: nn.Module, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        logits = network(lesson.pixels)
+        return network(lesson.clean).square().mean() + logits.square().mean(), logits
+
+    one = memory.of_step(network, (3, 32, 32), torch.float32)
+    two = memory.of_step(network, (3, 32, 32), torch.float32, twice)
+    assert two.fixed == one.fixed
+    assert two.per_image == pytest.approx(2 * one.per_image, rel=0.1)
 
 
 def test_free_memory_is_known() -> None:

@@ -1,9 +1,10 @@
-"""The noise of every image, shard by shard, and the shards made one."""
+"""The noise of every image, shard by shard."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearnable import draws, files, models
+from unlearnable import bounds, draws, files, growing, models
 from unlearnable.batches import shard_rows
-from unlearnable.data import dataset
 from unlearnable.data.images import Array, Split
 from unlearnable.errors import Stopped, UserError
-from unlearnable.merge import join, merge
 from unlearnable.noise_pass import make_shard
 from unlearnable.resume import Loop
 
@@ -31,6 +30,7 @@ def config(**changes: Any) -> dict[str, Any]:
     return {
         "pass": {"batch_size": BATCH, "precision": "float32"},
         "method": {"algorithm": "rem", "k_u": 2, "alpha_u": 0.6, "k_a": 1, "alpha_a": 0.6, "j": 2},
+        "bound": bounds.linf(8).plain(),
         "network": "small-cnn",
         "stem": "cifar",
         "augmentation": {"flip": True, "crop_padding": 1},
@@ -48,7 +48,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def shard_files(
-    folder: Path, train: Split, model: Path, shards: int, settings: dict[str, Any], loop: Loop | None = None
+    folder: Path, train: Split, model: Path | None, shards: int, settings: dict[str, Any], loop: Loop | None = None
 ) -> list[Path]:
     """Compute all shards; gives their files."""
     paths = [folder / f"noise-{shard}-of-{shards}.npy" for shard in range(shards)]
@@ -58,9 +58,8 @@ def shard_files(
     return paths
 
 
-def whole(paths: list[Path], settings: dict[str, Any], train: Split) -> Array:
-    parts = [files.read_array(path) for path in paths]
-    return join(parts, list(map(str, paths)), train.images.shape, settings["pass"]["batch_size"], settings["rho_u"])
+def whole(paths: list[Path]) -> Array:
+    return np.concatenate([files.read_array(path) for path in paths])
 
 
 def digest(noise: Array) -> str:
@@ -72,7 +71,7 @@ def digest(noise: Array) -> str:
 
 def test_the_shard_count_changes_no_byte(make_split: Callable[..., Split], model: Path, tmp_path: Path) -> None:
     train = make_split(ROWS)
-    noises = [whole(shard_files(tmp_path, train, model, n, config()), config(), train) for n in (1, 2, 3, 7)]
+    noises = [whole(shard_files(tmp_path, train, model, n, config())) for n in (1, 2, 3, 7)]
     assert len({digest(noise) for noise in noises}) == 1
     assert noises[0].shape == train.images.shape
     assert noises[0].dtype == np.int8
@@ -89,6 +88,7 @@ def test_passes_are_counted_over_all_shards(make_split: Callable[..., Split], mo
 
 METHODS: dict[str, dict[str, Any]] = {
     "em": {"algorithm": "em", "k_u": 2},
+    "em-classwise": {"algorithm": "em-classwise", "share": 0.5, "rounds": 3},
     "tap": {"algorithm": "tap", "steps": 2, "restarts": 2},
     "sem": config()["method"] | {"algorithm": "sem"},
     "rem": config()["method"],
@@ -105,7 +105,7 @@ def test_the_batch_size_changes_nothing_beyond_rounding(
     for batch_size in (5, 3, 4, 7, ROWS, 2 * ROWS):
         settings = config(method=METHODS[algorithm])
         settings["pass"] = settings["pass"] | {"batch_size": batch_size}
-        noises.append(whole(shard_files(tmp_path, train, model, 1, settings), settings, train))
+        noises.append(whole(shard_files(tmp_path, train, model, 1, settings)))
     assert all((noise == noises[0]).mean() >= 0.999 for noise in noises)
 
 
@@ -118,7 +118,7 @@ def test_equal_seeds_give_equal_bytes_and_others_give_others(
     for run, seed in enumerate((0, 0, 1)):
         torch.manual_seed(run)  # the global stream has no part in it
         settings = config(method=METHODS[algorithm], seed=seed)
-        found.append(digest(whole(shard_files(tmp_path, train, model, 1, settings), settings, train)))
+        found.append(digest(whole(shard_files(tmp_path, train, model, 1, settings))))
     assert found[0] == found[1] != found[2]
 
 
@@ -127,32 +127,190 @@ def test_noise_depends_on_the_images_place_in_the_set_but_not_on_later_images(
 ) -> None:
     train = make_split(ROWS)
     fewer = Split(train.images[: 2 * BATCH], train.labels[: 2 * BATCH], train.classes)
-    full, part = (whole(shard_files(tmp_path, t, model, 1, config()), config(), t) for t in (train, fewer))
+    full, part = (whole(shard_files(tmp_path, t, model, 1, config())) for t in (train, fewer))
     assert np.array_equal(full[: 2 * BATCH], part)
 
 
 def test_a_radius_beyond_a_signed_byte_is_kept(make_split: Callable[..., Split], model: Path, tmp_path: Path) -> None:
-    train, settings = make_split(ROWS), config(rho_u=200)
-    noise = whole(shard_files(tmp_path, train, model, 2, settings), settings, train)
+    train, settings = make_split(ROWS), config(rho_u=200, bound=bounds.linf(200).plain())
+    noise = whole(shard_files(tmp_path, train, model, 2, settings))
     assert noise.dtype == np.int16
     assert 128 < np.abs(noise).max() <= 200
+
+
+@pytest.mark.parametrize(("method", "dtype"), [("lsp", np.int16), ("ops", np.int16)])
+def test_a_noise_without_a_network_needs_none(
+    method: str, dtype: type, make_split: Callable[..., Split], tmp_path: Path
+) -> None:
+    train = make_split(ROWS, channels=3)
+    bound = {"lsp": bounds.l2(1.3), "ops": bounds.l0(1)}[method]
+    settings = config(method={"algorithm": method}, network=None, stem=None, bound=bound.plain(), rho_u=0, rho_a=0)
+    noises = [whole(shard_files(tmp_path, train, None, n, settings)) for n in (1, 3)]
+    assert digest(noises[0]) == digest(noises[1])
+    assert noises[0].dtype == dtype
+    assert all(np.abs(image).max() > 0 for image in noises[0])
+    assert files.read_json(tmp_path / "noise-0-of-1.json")["passes"] == 0
+
+
+def test_every_image_gets_the_noise_of_its_class(make_split: Callable[..., Split], model: Path, tmp_path: Path) -> None:
+    split = make_split(ROWS)
+    train = Split(split.images, np.random.default_rng(1).permutation(split.labels), split.classes)
+    settings = config(method=METHODS["em-classwise"])
+    noise = whole(shard_files(tmp_path, train, model, 3, settings))
+    for label in range(3):
+        of_class = noise[train.labels == label]
+        assert (of_class == of_class[0]).all()
+    assert len({image.tobytes() for image in noise}) == 3
+    assert files.read_json(tmp_path / "noise-1-of-3.json")["passes"] == 7  # 3 rounds of 9 images, in batches of 4
+
+
+def test_the_images_of_a_shard_are_all_that_is_read_for_it(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    split = make_split(ROWS)
+    read: list[int] = []
+
+    class Recorder:
+        shape = split.images.shape
+
+        def __len__(self) -> int:
+            return ROWS
+
+        def __getitem__(self, rows: slice | Array) -> Array:
+            read.extend(np.arange(ROWS)[rows].tolist())
+            return split.images[rows]
+
+    train = Split(Recorder(), split.labels, split.classes)
+    make_shard(config(), train, model, 1, 3, Loop(), CPU, tmp_path / "noise.npy", tmp_path / "noise.json")
+    assert read == list(shard_rows(ROWS, BATCH, 1, 3))
+
+
+def test_more_shards_than_batches_leave_some_empty(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    train = make_split(ROWS)
+    paths = shard_files(tmp_path, train, model, 7, config())
+    assert sorted(len(files.read_array(path)) for path in paths) == [0, 0, 2, 4, 4, 4, 4]
+
+
+# ---- stopping and going on
 
 
 def test_a_pass_stopped_after_every_batch_gives_the_same_bytes(
     make_split: Callable[..., Split], model: Path, tmp_path: Path
 ) -> None:
     train = make_split(ROWS)
-    expected = digest(whole(shard_files(tmp_path, train, model, 1, config()), config(), train))
+    expected = digest(whole(shard_files(tmp_path, train, model, 1, config())))
     checkpoint = tmp_path / "stopped" / "noise.checkpoint.pt"
-    for _ in range(4):
+    for batch in range(1, 5):
         with pytest.raises(Stopped, match="the same command goes on"):
             shard_files(checkpoint.parent, train, model, 1, config(), Loop(checkpoint, "f", deadline=0))
         assert checkpoint.is_file()
         assert not (checkpoint.parent / "noise-0-of-1.npy").exists()
+        assert side_file(checkpoint.parent).stat().st_size == 128 + batch * BATCH * 64
     paths = shard_files(checkpoint.parent, train, model, 1, config(), Loop(checkpoint, "f"))
-    assert digest(whole(paths, config(), train)) == expected
+    assert digest(whole(paths)) == expected
     assert files.read_json(paths[0].with_suffix(".json"))["passes"] == 5 * 2 * 2 * (1 + 1)
-    assert not checkpoint.exists()
+    assert sorted(path.name for path in checkpoint.parent.iterdir()) == ["noise-0-of-1.json", "noise-0-of-1.npy"]
+
+
+def side_file(folder: Path) -> Path:
+    return folder / ".noise-0-of-1.npy.part"
+
+
+def stopped(folder: Path, train: Split, model: Path) -> Path:
+    """Stop a pass after its first batch; gives its checkpoint."""
+    checkpoint = folder / "noise.checkpoint.pt"
+    with pytest.raises(Stopped):
+        shard_files(folder, train, model, 1, config(), Loop(checkpoint, "f", deadline=0))
+    return checkpoint
+
+
+@pytest.mark.parametrize("damage", ["longer", "gone", "shorter", "another byte", "another header"])
+def test_a_pass_goes_on_only_from_what_its_checkpoint_tells_of(
+    damage: str, make_split: Callable[..., Split], model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = make_split(ROWS)
+    expected = digest(whole(shard_files(tmp_path, train, model, 1, config())))
+    checkpoint = stopped(tmp_path / "stopped", train, model)
+    part = side_file(checkpoint.parent)
+    content = bytearray(part.read_bytes())
+    if damage == "gone":
+        part.unlink()
+    else:
+        if damage == "longer":  # killed after a batch that no checkpoint tells of
+            content += bytes(range(200))
+        elif damage == "shorter":
+            del content[-1]
+        else:
+            content[-1 if damage == "another byte" else 70] ^= 1
+        part.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        paths = shard_files(checkpoint.parent, train, model, 1, config(), Loop(checkpoint, "f"))
+    assert digest(whole(paths)) == expected
+    assert ("not what the checkpoint tells of; starting from the beginning" in caplog.text) == (damage != "longer")
+    assert files.read_json(paths[0].with_suffix(".json"))["passes"] == 5 * 2 * 2 * (1 + 1)
+
+
+def test_the_side_file_of_another_pass_is_written_over(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    train = make_split(ROWS)
+    expected = digest(whole(shard_files(tmp_path, train, model, 1, config())))
+    checkpoint = stopped(tmp_path / "stopped", make_split(ROWS, seed=1), model)
+    paths = shard_files(checkpoint.parent, train, model, 1, config(), Loop(checkpoint, "of other images"))
+    assert digest(whole(paths)) == expected
+
+
+def test_a_checkpoint_does_not_grow_with_the_noise(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    sizes = []
+    for rows in (2 * BATCH, 50 * BATCH):
+        checkpoint = tmp_path / f"{rows}.checkpoint.pt"
+
+        class Kept(Loop):
+            def done(self) -> None:
+                pass
+
+        loop = Kept(checkpoint, "f", every=0)
+        settings = config(method=METHODS["em"])
+        shard_files(tmp_path / str(rows), make_split(rows), model, 1, settings, loop)
+        sizes.append(checkpoint.stat().st_size)
+    assert abs(sizes[0] - sizes[1]) < 100
+
+
+def test_a_full_disk_is_named(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: growing.GrowingArray, rows: Array) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(growing.GrowingArray, "write", full)
+    with pytest.raises(UserError, match=r"noise-0-of-1\.npy: the disk is full; free some space and run again"):
+        shard_files(tmp_path, make_split(ROWS), model, 1, config())
+    assert not (tmp_path / "noise-0-of-1.npy").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((1, 8, 8, 1), np.int16), np.zeros((1, 8, 7, 1), np.int8), np.zeros((3, 8, 8, 1), np.int8)]
+)
+def test_rows_of_another_kind_or_too_many_are_refused(wrong: Array, tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match=r"do not fit into int8 \(2, 8, 8, 1\)"),
+        growing.growing(tmp_path / "noise.npy", (2, 8, 8, 1), np.int8, None) as array,
+    ):
+        array.write(wrong)
+    assert not (tmp_path / "noise.npy").exists()
+
+
+def test_too_few_rows_are_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="1 rows were written of 2"),
+        growing.growing(tmp_path / "noise.npy", (2, 3), np.int8, None) as array,
+    ):
+        array.write(np.zeros((1, 3), np.int8))
+    assert not (tmp_path / "noise.npy").exists()
 
 
 # ---- rows of the shards
@@ -165,85 +323,3 @@ def test_shards_cover_every_row_exactly_once_in_whole_batches(rows: int, batch: 
     assert all(part.start % batch == 0 for part in parts if part)
     batches = [-(-len(part) // batch) for part in parts]
     assert max(batches) - min(batches) <= 1
-
-
-# ---- joining
-
-
-def parts_of(noise: Array, shards: int) -> list[Array]:
-    rows = [shard_rows(len(noise), BATCH, shard, shards) for shard in range(shards)]
-    return [noise[r.start : r.stop] for r in rows]
-
-
-def noise_like(rho_u: int = 8) -> Array:
-    return np.random.default_rng(0).integers(-rho_u, rho_u + 1, (ROWS, 8, 8, 1), np.int8)
-
-
-@given(shards=st.integers(1, 9))
-def test_joining_undoes_sharing(shards: int) -> None:
-    noise = noise_like()
-    joined = join(parts_of(noise, shards), [f"shard {n}" for n in range(shards)], noise.shape, BATCH, 8)
-    assert np.array_equal(joined, noise)
-    assert joined.dtype == noise.dtype
-
-
-@pytest.mark.parametrize("damage", ["too short", "too long", "other size", "swapped", "a shard short"])
-def test_a_shard_of_another_shape_is_named_and_refused(damage: str) -> None:
-    noise = noise_like()
-    parts = parts_of(noise, 3)  # of 4, 8 and 6 rows
-    if damage == "too short":
-        parts[1] = parts[1][:-1]
-    elif damage == "too long":
-        parts[1] = np.concatenate([parts[1], parts[1][:1]])
-    elif damage == "other size":
-        parts[1] = parts[1][:, :7]
-    elif damage == "swapped":
-        parts[0], parts[1] = parts[1], parts[0]
-    else:
-        parts = parts[:2]
-    names = [f"part-{n}.npy" for n in range(len(parts))]
-    with pytest.raises(UserError, match=r"part-[01]\.npy: shape .* is not .*run the noise stage again"):
-        join(parts, names, noise.shape, BATCH, 8)
-
-
-@pytest.mark.parametrize("value", [9, -9, -128, 127])
-def test_noise_beyond_the_radius_is_refused(value: int) -> None:
-    noise = noise_like()
-    noise[5, 3, 3, 0] = value
-    message = rf"part-1\.npy: the noise reaches {abs(value)}/255, beyond rho_u = 8/255"
-    with pytest.raises(UserError, match=message):
-        join(parts_of(noise, 3), [f"part-{n}.npy" for n in range(3)], noise.shape, BATCH, 8)
-
-
-def test_a_merged_noise_records_what_it_was_made_for(
-    make_split: Callable[..., Split], store: Callable[..., Path], model: Path, tmp_path: Path
-) -> None:
-    train = make_split(ROWS)
-    source = store(train)
-    paths = shard_files(tmp_path, train, model, 3, config())
-    out = tmp_path / "noise"
-    measures = [str(path.with_suffix(".json")) for path in paths]
-    names = [str(out / name) for name in ("noise.npy", "manifest.json", "metrics.json")]
-    merge(config(), source, list(map(str, paths)), measures, *names)
-
-    manifest = json.loads((out / "manifest.json").read_bytes())
-    noise = np.load(out / "noise.npy")
-    assert manifest["dataset"] == dataset.identity(source)
-    assert manifest["sha256"] == hashlib.sha256((out / "noise.npy").read_bytes()).hexdigest()
-    assert manifest["shape"] == list(train.images.shape) == list(noise.shape)
-    assert manifest["largest"] == int(np.abs(noise.astype(int)).max()) <= 8
-    assert manifest["mean_size"] == pytest.approx(np.abs(noise.astype(int)).mean())
-    assert manifest["config"] == config()
-    assert json.loads((out / "metrics.json").read_bytes())["passes"] == 5 * 2 * 2 * 2
-
-
-def test_a_damaged_shard_is_refused(
-    make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
-) -> None:
-    source = store(make_split(ROWS))
-    shard = tmp_path / "noise-0.npy"
-    files.write_array(shard, noise_like())
-    shard.write_bytes(shard.read_bytes()[:-7])
-    with pytest.raises(UserError, match=r"noise-0\.npy: not a complete \.npy array"):
-        merge(config(), source, [str(shard)], [], *(str(tmp_path / name) for name in "abc"))
-    assert not (tmp_path / "a").exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -18,14 +19,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from unlearnable import files
-from unlearnable.data import dataset, published
+from unlearnable import bounds, files
+from unlearnable.bounds import Bound
+from unlearnable.data import dataset, encoded, published, streams
 from unlearnable.data.images import Array, Split
-from unlearnable.data.published import apply_noise, protected_rows, publish
+from unlearnable.data.published import Measured, apply_noise, protected_rows, publish
 from unlearnable.errors import UserError
 
 ROWS = 18
 RHO_U = 8
+BOUND = bounds.linf(RHO_U)
 
 
 # ---- adding the noise
@@ -137,21 +140,23 @@ def noise_folder(source: Path, noise: Array) -> Path:
 
 def own_noise(train: Split) -> Array:
     """A different noise for every image, of both signs, that reaches the radius."""
-    noise: Array = np.random.default_rng(1).integers(-RHO_U, RHO_U + 1, train.images.shape, np.int8)
-    return noise
+    return np.random.default_rng(1).integers(-RHO_U, RHO_U + 1, train.images.shape, np.int8)
 
 
-def run_publish(source: Path, noise: Path | None, target: Path, **changes: Any) -> list[Path]:
-    """Publish into ``target``; gives the Parquet files."""
-    config = {"rows_per_parquet": 7, "rows_per_shard": 5, "method": "rem", "rho_u": RHO_U, "protected": 100, "seed": 0}
+def run_publish(
+    source: Path, noise: Path | None, target: Path, bound: Bound = BOUND, threads: int = 1, **changes: Any
+) -> list[Path]:
+    """Publish into ``target``, without a noise the clean images; gives the Parquet files."""
+    config = {"rows_per_parquet": 7, "rows_per_shard": 5, "protected": 100 if noise else 0, "seed": 0}
     publish(
-        config | changes,
+        config | {"method": "rem" if noise else "clean", "bound": bound.plain()} | changes,
         source,
         noise,
         target / "parquet",
         target / "shards",
         target / "manifest.json",
         target / "metrics.json",
+        threads,
     )
     return sorted((target / "parquet").glob("*.parquet"))
 
@@ -159,7 +164,7 @@ def run_publish(source: Path, noise: Path | None, target: Path, **changes: Any) 
 def grey_split(make_split: Callable[..., Split], channels: int = 1) -> Split:
     """Images far from both ends of the range, so that no noise is clipped."""
     train = make_split(ROWS, channels)
-    return Split(train.images // 2 + 60, train.labels, train.classes)
+    return Split(train.images[:] // 2 + 60, train.labels, train.classes)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -170,7 +175,7 @@ def test_every_image_carries_its_own_noise_and_not_its_classs(
     source, noise = store(train), own_noise(train)
     run_publish(source, noise_folder(source, noise), tmp_path / "out")
     victim = published.load(tmp_path / "out")
-    assert np.array_equal(victim.images.astype(int) - train.images, noise)
+    assert np.array_equal(victim.images[:].astype(int) - train.images[:], noise)
     assert np.array_equal(victim.labels, train.labels)
     assert victim.classes == train.classes
 
@@ -187,8 +192,8 @@ def test_pandas_reads_the_same_images_labels_and_class_names(
     frame = pd.concat(frames)
     pixels = [np.asarray(Image.open(io.BytesIO(image["bytes"])))[..., None] for image in frame["image"]]
     protected = protected_rows(train.labels, 50, 0)
-    assert np.array_equal(np.stack(pixels), apply_noise(train.images, own_noise(train), protected))
-    assert np.array_equal(np.stack(pixels), published.load(tmp_path / "out").images)
+    assert np.array_equal(np.stack(pixels), apply_noise(train.images[:], own_noise(train), protected))
+    assert np.array_equal(np.stack(pixels), published.load(tmp_path / "out").images[:])
     assert frame["label"].tolist() == train.labels.tolist()
     assert frame["index"].tolist() == list(range(ROWS))
     assert frame["protected"].tolist() == protected.tolist()
@@ -209,7 +214,7 @@ def test_datasets_reads_images_and_class_names(
     assert isinstance(read.features["label"], datasets.ClassLabel)
     assert read.features["label"].names == train.classes
     pixels = np.stack([np.asarray(row["image"]).reshape(train.images.shape[1:]) for row in read])
-    assert np.array_equal(pixels, published.load(tmp_path / "out").images)
+    assert np.array_equal(pixels, published.load(tmp_path / "out").images[:])
     assert list(read["label"]) == train.labels.tolist()
 
 
@@ -222,12 +227,13 @@ def test_only_the_protected_images_change_and_no_label_does(
     noise = np.full(train.images.shape, -RHO_U, np.int8)
     run_publish(source, noise_folder(source, noise), tmp_path / "out", protected=percent)
     victim = published.load(tmp_path / "out")
-    changed = (victim.images != train.images).any((1, 2, 3))
+    changed = (victim.images[:] != train.images[:]).any((1, 2, 3))
     assert np.array_equal(changed, protected_rows(train.labels, percent, 0))
     assert np.array_equal(victim.labels, train.labels)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["protected_rows"] == int(changed.sum()) == round(ROWS * percent / 100)
     assert manifest["largest_change"] == (RHO_U if percent else 0)
+    assert manifest["bound"] == {"norm": "linf", "radius": RHO_U, "unit": "1/255", "largest": RHO_U if percent else 0}
     assert manifest["rows"] == ROWS
 
 
@@ -238,8 +244,8 @@ def test_without_noise_the_published_bytes_are_the_clean_ones(
     train = make_split(ROWS)
     source = store(train)
     noise = noise_folder(source, np.zeros(train.images.shape, np.int8)) if with_noise else None
-    run_publish(source, noise, tmp_path / "out", rho_u=0)
-    assert published.load(tmp_path / "out").images.tobytes() == train.images.tobytes()
+    run_publish(source, noise, tmp_path / "out", bounds.linf(0))
+    assert published.load(tmp_path / "out").images[:].tobytes() == train.images[:].tobytes()
 
 
 def test_publishing_twice_gives_the_same_bytes(
@@ -251,6 +257,137 @@ def test_publishing_twice_gives_the_same_bytes(
     first, second = (run_publish(source, noise, tmp_path / name) for name in ("a", "b"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert (tmp_path / "a/manifest.json").read_bytes() == (tmp_path / "b/manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize("percent", [20, 50, 90])
+def test_the_clean_rest_is_what_the_protected_set_leaves(
+    percent: int, make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    train = make_split(ROWS)
+    paths = run_publish(store(train), None, tmp_path / "out", protected=percent, seed=3)
+    rest = np.flatnonzero(~protected_rows(train.labels, percent, 3))
+    victim = published.load(tmp_path / "out")
+    assert 0 < len(rest) == ROWS - round(ROWS * percent / 100)
+    assert np.array_equal(victim.images[:], train.images[:][rest])
+    assert np.array_equal(victim.labels, train.labels[rest])
+    frame = pd.concat([pd.read_parquet(path) for path in paths])
+    pixels = [np.asarray(Image.open(io.BytesIO(image["bytes"])))[..., None] for image in frame["image"]]
+    assert np.array_equal(np.stack(pixels), train.images[:][rest])
+    assert frame["index"].tolist() == rest.tolist()  # rows of the clean dataset, so that the two parts can be joined
+    assert [image["path"] for image in frame["image"]] == [f"{row:06d}.png" for row in rest]
+    assert frame["label"].tolist() == train.labels[rest].tolist()
+    assert not frame["protected"].any()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["rows"] == len(rest)
+    assert manifest["train"]["rows"] == len(rest)
+    assert manifest["protected_rows"] == manifest["share_protected"] == manifest["largest_change"] == 0
+
+
+def test_the_rest_of_a_wholly_protected_dataset_cannot_be_published(
+    make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="there are no images"):
+        run_publish(store(make_split(ROWS)), None, tmp_path / "out", protected=100)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_files_written_piece_by_piece_have_the_bytes_of_files_written_at_once(
+    channels: int,
+    threads: int,
+    make_split: Callable[..., Split],
+    encode_png: Callable[[Array], bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "CHUNK_BYTES", 3 * 64 * channels)
+    monkeypatch.setattr(published, "ROW_GROUP", 8)
+    monkeypatch.setattr(encoded, "WORTH_A_THREAD", 0)
+    train, protected = make_split(ROWS, channels), np.arange(ROWS) % 3 == 0
+    published.write_parquet(tmp_path, train, protected, ROWS, threads=threads)
+    columns = {
+        "image": [{"bytes": encode_png(image), "path": f"{n:06d}.png"} for n, image in enumerate(train.images[:])],
+        "label": train.labels,
+        "index": np.arange(ROWS),
+        "protected": protected,
+    }
+    table = pa.Table.from_pydict(columns, schema=published.schema(train.classes))
+    pq.write_table(table, tmp_path / "at-once.parquet", compression="none", row_group_size=8)
+    written = (tmp_path / "train-00000-of-00001.parquet").read_bytes()
+    assert written == (tmp_path / "at-once.parquet").read_bytes()
+    assert pq.ParquetFile(tmp_path / "train-00000-of-00001.parquet").num_row_groups == 3
+
+
+def test_threads_change_no_byte(
+    make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoded, "WORTH_A_THREAD", 0)
+    train = make_split(ROWS)
+    source = store(train)
+    noise = noise_folder(source, own_noise(train))
+    for threads in (1, 3):
+        run_publish(source, noise, tmp_path / str(threads), threads=threads)
+    assert (tmp_path / "1/manifest.json").read_bytes() == (tmp_path / "3/manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("bound", "pixels", "largest"),
+    [
+        (bounds.l0(3), 3, 3.0),
+        (bounds.l2(1.0), 6, 100 / 255 * 6**0.5),
+        (bounds.unbounded(), 64, 100.0),
+    ],
+)
+def test_the_largest_change_is_recorded_in_the_norm_of_the_bound(
+    bound: Bound,
+    pixels: int,
+    largest: float,
+    make_split: Callable[..., Split],
+    store: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    train = Split(np.full((ROWS, 8, 8, 1), 120, np.uint8), make_split(ROWS).labels, make_split(ROWS).classes)
+    noise = np.zeros(train.images.shape, np.int8)
+    noise[11].flat[:pixels] = -100
+    source = store(train)
+    run_publish(source, noise_folder(source, noise), tmp_path / "out", bound)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["bound"] == bound.plain() | {"largest": pytest.approx(largest)}
+    assert manifest["largest_change"] == 100
+
+
+@pytest.mark.parametrize(
+    ("bound", "pixels", "message"),
+    [
+        (bounds.l0(3), 4, "index 11: a change of 4 is beyond the bound, l0 3"),
+        (bounds.l2(1.0), 7, r"index 11: a change of 1\.037\d+ is beyond the bound, l2 1 "),
+    ],
+)
+def test_an_image_beyond_a_bound_of_another_norm_is_not_published(
+    bound: Bound,
+    pixels: int,
+    message: str,
+    make_split: Callable[..., Split],
+    store: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    train = Split(np.full((ROWS, 8, 8, 1), 120, np.uint8), make_split(ROWS).labels, make_split(ROWS).classes)
+    noise = np.zeros(train.images.shape, np.int8)
+    noise[11].flat[:pixels] = -100
+    source = store(train)
+    with pytest.raises(UserError, match=message):
+        run_publish(source, noise_folder(source, noise), tmp_path / "out", bound)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_noise_of_two_bytes_reaches_every_grey_level(
+    make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    train = make_split(ROWS)
+    source = store(train)
+    noise = np.where(train.images[:] < 128, 255, -255).astype(np.int16)
+    run_publish(source, noise_folder(source, noise), tmp_path / "out", bounds.linf(255))
+    assert np.array_equal(published.load(tmp_path / "out").images[:], np.where(train.images[:] < 128, 255, 0))
 
 
 # ---- what is refused
@@ -281,7 +418,7 @@ def test_noise_beyond_the_radius_is_not_published(
     train = grey_split(make_split)
     source, noise = store(train), own_noise(train)
     noise[4, 2, 2, 0] = RHO_U + 1
-    with pytest.raises(UserError, match=rf"reaches {RHO_U + 1}/255, beyond rho_u = {RHO_U}/255"):
+    with pytest.raises(UserError, match=rf"index 4: a change of {RHO_U + 1} is beyond the bound, linf {RHO_U} 1/255"):
         run_publish(source, noise_folder(source, noise), tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.json").exists()
 
@@ -306,7 +443,7 @@ def test_a_damaged_file_is_named_and_refused(
 def test_a_victim_does_not_read_damaged_images(
     damage: str, make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
 ) -> None:
-    run_publish(store(make_split(ROWS)), None, tmp_path / "out", rho_u=0)
+    run_publish(store(make_split(ROWS)), None, tmp_path / "out", bounds.linf(0))
     break_file(tmp_path / "out/shards/images-00002.npy", damage)
     with pytest.raises(UserError, match=r"images-00002\.npy"):
         published.load(tmp_path / "out")
@@ -323,29 +460,52 @@ def break_file(path: Path, damage: str) -> None:
         path.write_bytes(content)
 
 
-def test_what_was_written_is_measured_and_not_what_was_meant(make_split: Callable[..., Split], tmp_path: Path) -> None:
+@pytest.mark.parametrize("index", [None, np.arange(ROWS) * 3 + 1])
+def test_what_was_written_is_measured_and_not_what_was_meant(
+    index: Array | None, make_split: Callable[..., Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CHUNK_BYTES", 5 * 64)  # pieces of five images
     train = grey_split(make_split)
     unprotected = np.zeros(ROWS, bool)
 
-    def measured(split: Split) -> tuple[int, int]:
-        names = published.write_parquet(tmp_path, split, unprotected, ROWS)
-        return published.measure(tmp_path, list(names), train, unprotected)
+    def measured(split: Split, protected: Array = unprotected) -> Measured:
+        places = None if index is None else index[: len(split.labels)]
+        names = published.write_parquet(tmp_path, split, protected[: len(split.labels)], ROWS, places)
+        return published.measure(tmp_path, list(names), train, protected, bounds.linf(2), index)
 
-    assert measured(train) == (0, ROWS)
-    changed = train.images.copy()
-    changed[3, 0, 0, 0] += 2
-    with pytest.raises(UserError, match=r"index 3: an unprotected image changed by 2/255"):
+    def name(row: int) -> int:
+        return row if index is None else int(index[row])
+
+    assert measured(train) == Measured(ROWS, 0, 0.0)
+    changed = train.images[:].copy()
+    changed[13, 0, 0, 0] += 2
+    assert measured(Split(changed, train.labels, train.classes), ~unprotected) == Measured(ROWS, 2, 2.0)
+    with pytest.raises(UserError, match=rf"index {name(13)}: an unprotected image changed by 2/255"):
         measured(Split(changed, train.labels, train.classes))
-    with pytest.raises(UserError, match=r"index 0: row 0 has index 0 and label"):
+    changed[13, 0, 0, 0] += 1
+    with pytest.raises(UserError, match=rf"index {name(13)}: a change of 3 is beyond the bound, linf 2 1/255"):
+        measured(Split(changed, train.labels, train.classes), ~unprotected)
+    with pytest.raises(UserError, match=rf"index {name(0)}: row 0 has index {name(0)} and label"):
         measured(Split(train.images, np.roll(train.labels, 1), train.classes))
     with pytest.raises(UserError, match=f"{ROWS - 1} rows were written of {ROWS}"):
-        measured(Split(train.images[:-1], train.labels[:-1], train.classes))
+        measured(Split(train.images[:][:-1], train.labels[:-1], train.classes))
+
+
+def test_rows_that_are_repeated_or_out_of_place_are_refused(make_split: Callable[..., Split], tmp_path: Path) -> None:
+    train = grey_split(make_split)
+    for places in (np.arange(ROWS)[::-1], np.minimum(np.arange(ROWS), ROWS - 2)):
+        names = published.write_parquet(tmp_path, train, np.zeros(ROWS, bool), ROWS, places)
+        with pytest.raises(UserError, match=r"row \d+ has index \d+ and label \d; write the dataset again"):
+            published.measure(tmp_path, list(names), train, np.zeros(ROWS, bool), BOUND)
+    names = published.write_parquet(tmp_path, train, np.zeros(ROWS, bool), ROWS)
+    with pytest.raises(UserError, match=rf"row {ROWS} has index 0"):
+        published.measure(tmp_path, [*names, *names], train, np.zeros(ROWS, bool), BOUND)
 
 
 def test_images_in_the_parquet_files_are_lossless_png(
     make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
 ) -> None:
-    paths = run_publish(store(make_split(ROWS, 3)), None, tmp_path / "out", rho_u=0)
+    paths = run_publish(store(make_split(ROWS, 3)), None, tmp_path / "out", bounds.linf(0))
     image = pq.read_table(paths[0])["image"][0].as_py()
     assert image["bytes"].startswith(b"\x89PNG")
     assert image["path"] == "000000.png"

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from unlearnable import memory
 from unlearnable.attacks import FrozenNetwork, ascend, uniform
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.data.feed import Feed
 from unlearnable.data.images import Split
 from unlearnable.engine import Engine
 from unlearnable.errors import Stopped, UserError
@@ -38,21 +42,22 @@ def settings(**changes: Any) -> Training:
     return Training(**(values | changes))
 
 
-def attacked(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+def attacked(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
     """Adversarial training, so that every step has draws and passes of its own."""
-    z = draw(T, len(x), draws)(x)
-    return z + ascend(network, z, y, 4, 2, 0.5, uniform(z, 4, draws))
+    z = draw(T, x, draws)(x)
+    return Lesson(z + ascend(network, z, y, 4, 2, 0.5, uniform(z, 4, draws)), y, clean=z)
 
 
-def clean(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
-    return x
+def clean(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
+    return Lesson(x, y, clean=x)
 
 
 class Run:
     """One training of 17 images in batches of 6: two batches an epoch, the rest left out."""
 
     def __init__(self, train: Split) -> None:
-        self.images, self.labels = train.on(CPU)
+        self.feed = Feed(train, CPU)
+        self.images, self.labels, _ = next(self.feed.batches([np.arange(len(self.feed))]))
         self.network: nn.Module = create("small-cnn", 1, 3, 8, 0, CPU)
 
     def __call__(
@@ -61,11 +66,11 @@ class Run:
         self.network = create("small-cnn", 1, 3, 8, 0, CPU)
         return fit(
             Engine(self.network, torch.float32, 4),
-            self.images,
-            self.labels,
+            self.feed,
             settings(**changes),
             inputs,
             loop,
+            shape=self.feed.shape,
             carried=carried,
             seed=3,
             stage="test",
@@ -93,7 +98,7 @@ def stopping_after(loop: Loop, steps: int) -> Inputs:
     """Ask ``loop`` to stop during its ``steps``-th step, as a signal handler would."""
     seen = 0
 
-    def inputs(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+    def inputs(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
         nonlocal seen
         seen += 1
         loop.stop_requested |= seen == steps
@@ -110,7 +115,7 @@ def test_dropout_depends_on_the_seed_and_the_step_alone(run: Run) -> None:
         network = nn.Sequential(create("small-cnn", 1, 3, 8, 0, CPU), nn.Dropout(0.5))
         torch.manual_seed(global_seed)
         engine = Engine(network, torch.float32, 4)
-        fit(engine, run.images, run.labels, settings(), clean, Loop(), seed=3, stage="test", row_every=4)
+        fit(engine, run.feed, settings(), clean, Loop(), shape=run.feed.shape, seed=3, stage="test", row_every=4)
         return network.state_dict()
 
     assert same(trained(1), trained(2))
@@ -134,11 +139,11 @@ def test_training_learns(run: Run) -> None:
 def test_training_is_plain_sgd_with_a_step_schedule_over_shuffled_whole_batches(run: Run) -> None:
     batches: list[Tensor] = []
 
-    def seeing(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+    def seeing(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
         same_image = (run.images.float()[None] == x[:, None]).flatten(2).all(2)
         batches.append(same_image.int().argmax(1))
         assert torch.equal(run.labels[batches[-1]], y)
-        return x
+        return Lesson(x, y, clean=x)
 
     run(Loop(), seeing, lr_drops=[0.4, 0.8], momentum=0.9, weight_decay=0.01)
     for first, second in zip(batches[0:10:2], batches[1:10:2], strict=True):
@@ -174,13 +179,13 @@ def test_what_the_inputs_carry_from_step_to_step_is_in_the_checkpoint(run: Run, 
         visits = torch.zeros(len(run.labels))
         seen = 0
 
-        def inputs(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+        def inputs(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
             nonlocal seen
             seen += 1
             loop.stop_requested |= seen == steps
             assert torch.equal(x, run.images[rows].float())
             visits[rows] = 2 * visits[rows] + 1
-            return x
+            return Lesson(x, y, clean=x)
 
         run(loop, inputs, carried=(visits,))
         return visits
@@ -196,24 +201,83 @@ def test_what_the_inputs_carry_from_step_to_step_is_in_the_checkpoint(run: Run, 
 def test_every_step_of_every_seed_and_stage_has_draws_of_its_own(run: Run) -> None:
     drawn: list[float] = []
 
-    def drawing(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+    def drawing(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
         drawn.append(torch.rand((), generator=draws, dtype=torch.float64).item())
-        return x
+        return Lesson(x, y, clean=x)
 
     for seed, stage in ((0, "a"), (1, "a"), (0, "b")):
         network = create("small-cnn", 1, 3, 8, 0, CPU)
         fit(
             Engine(network, torch.float32, 4),
-            run.images,
-            run.labels,
+            run.feed,
             settings(),
             drawing,
             Loop(),
+            shape=run.feed.shape,
             seed=seed,
             stage=stage,
             row_every=STEPS,
         )
     assert len(set(drawn)) == len(drawn) == 3 * STEPS
+
+
+def test_an_objective_sees_the_whole_lesson_and_its_passes_count(run: Run) -> None:
+    lessons: list[Lesson] = []
+
+    def objective(network: nn.Module, lesson: Lesson) -> tuple[Tensor, Tensor]:
+        lessons.append(lesson)
+        assert network.training
+        logits = network(lesson.pixels)
+        return (logits.softmax(1) - network(lesson.clean).softmax(1)).square().sum(), logits
+
+    network = create("small-cnn", 1, 3, 8, 0, CPU)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    history, passes = fit(
+        Engine(network, torch.float32, 4),
+        run.feed,
+        settings(),
+        attacked,
+        Loop(),
+        shape=run.feed.shape,
+        seed=3,
+        stage="test",
+        row_every=1,
+        objective=objective,
+        objective_passes=2,
+    )
+    assert passes == STEPS * (2 + 2)
+    planned, *trained = lessons  # the first one measures the memory
+    assert len(planned.pixels) != 6
+    assert [len(lesson.clean) for lesson in trained] == [6] * STEPS
+    assert all((lesson.pixels - lesson.clean).abs().max() > 2 for lesson in trained)
+    assert all(row["loss"] > 0 for row in history)
+    assert not same(before, network.state_dict())
+
+
+def test_probabilities_can_be_learned_and_accuracy_is_against_the_labels(run: Run) -> None:
+    def inverted(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
+        return Lesson(x, nn.functional.one_hot((y + 1) % 3, 3).float(), clean=x)
+
+    history, _ = run(Loop(), inverted, steps=60, lr=0.05, weight_decay=0.0)
+    assert history[-1]["loss"] < 0.3
+    assert history[-1]["batch_accuracy"] < 0.1
+
+
+@pytest.mark.parametrize("stops", [[], [3, 4]])
+def test_images_that_are_read_ahead_train_the_same_network(
+    stops: list[int], run: Run, make_split: Callable[..., Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, weights = run(Loop()), run.weights()
+    enough = memory.available(CPU)
+    monkeypatch.setattr(memory, "available", lambda device: 0)
+    run.feed = Feed(make_split(17), CPU)
+    monkeypatch.setattr(memory, "available", lambda device: enough)
+    for steps in stops:
+        loop = Loop(tmp_path / "model.checkpoint.pt", "f")
+        with pytest.raises(Stopped):
+            run(loop, stopping_after(loop, steps))
+    assert run(Loop(tmp_path / "model.checkpoint.pt", "f")) == expected
+    assert same(run.weights(), weights)
 
 
 def test_fewer_images_than_a_batch_are_refused(run: Run) -> None:
@@ -289,7 +353,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(run: Run, tmp_path: 
     checkpoint = tmp_path / "model.checkpoint.pt"
     calls = 0
 
-    def dying(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
+    def dying(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
         nonlocal calls
         calls += 1
         if calls == 6:

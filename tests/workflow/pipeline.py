@@ -27,10 +27,12 @@ PARTS = ("Snakefile", "rules", "scripts", "config", "workflow", "profiles", "env
 BIN = Path(sys.executable).parent
 SIZE = 8
 CLASSES = ["cat", "dog", "owl"]
-PRODUCTS = (
-    *("radius_table", "cost_table", "tradeoff_table"),
-    *("accuracy_figure", "tradeoff_figure", "training_curves", "noise_sheet"),
+TABLES = ("accuracy_table", "early_stopping_table", "ranking_table", "cost_table", "tradeoff_table")
+FIGURES = (
+    *("accuracy_figure", "fraction_figure", "loss_figure", "heat_map"),
+    *("tradeoff_figure", "training_curves", "noise_sheet"),
 )
+PRODUCTS = TABLES + FIGURES
 
 Config = dict[str, Any]
 Output = tuple[str, str]  # a rule and one of its files
@@ -63,7 +65,7 @@ def dataset(root: Path, **changes: Any) -> Config:
 
 
 def tiny_study(root: Path) -> Config:
-    """Every method and every product, in a few steps on a few images."""
+    """Every kind of noise, victim and product, in a few steps on a few images."""
     return {
         "run": ["tiny"],
         "datasets": {"tiny": dataset(root)},
@@ -106,9 +108,14 @@ def tiny_study(root: Path) -> Config:
                     {"method": "tap", "rho_u": [16]},
                     {"method": "rem", "rho_u": [16], "rho_a": [4]},
                     {"method": "sem", "rho_u": [16], "rho_a": [4]},
+                    {"method": "ops"},
                 ],
                 "protected": [50],
-                "victims": {"networks": ["small-cnn"], "radii": [4]},
+                "clean_rest": True,
+                "victims": [
+                    {"networks": ["small-cnn"], "radii": [4]},
+                    {"networks": ["small-cnn"], "radii": [0], "countermeasures": ["jpeg10"]},
+                ],
                 "seeds": [0],
                 "products": [name.replace("_", "-") for name in PRODUCTS],
             }

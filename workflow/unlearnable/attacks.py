@@ -35,7 +35,7 @@ class FrozenNetwork:
         self.compiled = compiled
         self.images = 0
 
-    def gradient(self, pixels: Tensor, labels: Tensor) -> Tensor:
+    def gradient(self, pixels: Tensor, targets: Tensor) -> Tensor:
         """The gradient of the summed cross-entropy by the pixels.
 
         More images than a micro-batch go through the network in equal parts. In eval mode images do not influence one
@@ -43,29 +43,35 @@ class FrozenNetwork:
 
         Args:
             pixels: ``(B, C, H, W)``, float in [0, 255].
-            labels: ``(B,)`` int64.
+            targets: ``(B,)`` int64 labels, or ``(B, classes)`` probabilities.
         """
         self.images += len(pixels)
-        parts = math.ceil(len(pixels) / self.micro_batch) if self.micro_batch else 1
+        parts = self._parts(pixels)
         if parts == 1:
-            return self._gradient(pixels, labels)
-        shares = zip(pixels.tensor_split(parts), labels.tensor_split(parts), strict=True)
+            return self._gradient(pixels, targets)
+        shares = zip(pixels.tensor_split(parts), targets.tensor_split(parts), strict=True)
         return torch.cat([self._gradient(x, y) for x, y in shares])
 
-    def _gradient(self, pixels: Tensor, labels: Tensor) -> Tensor:
+    def _parts(self, pixels: Tensor) -> int:
+        return math.ceil(len(pixels) / self.micro_batch) if self.micro_batch else 1
+
+    def _gradient(self, pixels: Tensor, targets: Tensor) -> Tensor:
         with torch.enable_grad():
             pixels = pixels.detach().requires_grad_()
             with autocast(pixels.device, self.precision):
                 logits = (self.compiled or self.network)(pixels)
-            loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+            loss = F.cross_entropy(logits.float(), targets, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, pixels)
         return gradient if self.compiled is None else gradient.clone()  # the next call may overwrite it
 
-    def losses(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        """The cross-entropy of each image, ``(B,)``."""
+    def logits(self, pixels: Tensor) -> Tensor:
+        """The logits of pixels ``(B, C, H, W)`` in [0, 255], ``(B, classes)`` float32, without a gradient."""
         with torch.no_grad(), autocast(pixels.device, self.precision):
-            logits = self.network(pixels)
-        return F.cross_entropy(logits.float(), labels, reduction="none")
+            return torch.cat([self.network(part) for part in pixels.tensor_split(self._parts(pixels))]).float()
+
+    def losses(self, pixels: Tensor, targets: Tensor) -> Tensor:
+        """The cross-entropy of each image, ``(B,)``; arguments as for ``gradient``."""
+        return F.cross_entropy(self.logits(pixels), targets, reduction="none")
 
 
 @contextmanager
@@ -114,7 +120,7 @@ def within_pixels(perturbation: Tensor, pixels: Tensor) -> Tensor:
 def ascend(
     network: FrozenNetwork,
     pixels: Tensor,
-    labels: Tensor,
+    targets: Tensor,
     radius: float,
     steps: int,
     alpha: float,
@@ -125,7 +131,7 @@ def ascend(
     Args:
         network: the attacked network.
         pixels: ``(B, C, H, W)``, float in [0, 255].
-        labels: ``(B,)`` int64.
+        targets: ``(B,)`` int64 labels, or ``(B, classes)`` probabilities.
         radius: of the L-infinity box, in units of 1/255.
         steps: number of steps; 0 leaves the start.
         alpha: step size as a share of ``radius``.
@@ -136,6 +142,6 @@ def ascend(
     """
     e = within_pixels(start, pixels)
     for _ in range(steps):
-        e = e + alpha * radius * network.gradient(pixels + e, labels).sign()
+        e = e + alpha * radius * network.gradient(pixels + e, targets).sign()
         e = within_pixels(e.clamp(-radius, radius), pixels)
     return e

@@ -39,11 +39,10 @@ def fault(key: Key, message: str, files: Sequence[str | Path]) -> str:
 
 
 def _describe(error: Any, config: dict[str, Any], files: Sequence[str | Path]) -> str:
-    key = _strip_tags(error["loc"], config)
     kind, message = error["type"], error["msg"]
-    if kind == "unknown_key":
-        key = (*key, error["ctx"]["key"])
-    elif kind == "missing":
+    unknown = (error["ctx"]["key"],) if kind == "unknown_key" else ()
+    key = _strip_tags((*error["loc"], *unknown), config)
+    if kind == "missing":
         message = "this key is required"
     elif kind == "union_tag_not_found":
         key, message = (*key, error["ctx"]["discriminator"].strip("'")), "this key is required"
@@ -51,7 +50,7 @@ def _describe(error: Any, config: dict[str, Any], files: Sequence[str | Path]) -
         key = (*key, error["ctx"]["discriminator"].strip("'"))
         known = [tag.strip("' ") for tag in error["ctx"]["expected_tags"].split(",")]
         message = f"{error['ctx']['tag']!r} does not exist; {nearest(error['ctx']['tag'], known)}"
-    else:
+    elif kind != "unknown_key":
         message = message.removeprefix("Value error, ") + f", not {error['input']!r}"
         if kind.endswith("_type") and isinstance(error["input"], str) and _is_number(error["input"]):
             message += (

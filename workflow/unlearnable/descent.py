@@ -12,7 +12,7 @@ from torch import Tensor
 from unlearnable.attacks import uniform, within_pixels
 from unlearnable.draws import Draws
 from unlearnable.settings.dataset import Augmentation
-from unlearnable.settings.methods.descent import NoiseDescent
+from unlearnable.settings.methods.descent import SignDescent
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def minimise(
     images: Tensor,
     gradient: Callable[[Tensor], Tensor],
     rho_u: int,
-    settings: NoiseDescent,
+    settings: SignDescent,
     generator: Draws,
     start: Tensor | None = None,
 ) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import textwrap
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -9,20 +12,19 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from unlearnable import files
-from unlearnable.data import dataset, published
-from unlearnable.data.images import Array
-from unlearnable.results import frame, label
+from unlearnable.results import frame, grouped, with_clean_at_every_share
 from unlearnable.settings import render
 
-# Okabe and Ito's colours, dark enough on white, in an order whose greys differ too.
+# Okabe and Ito's colours, dark enough on white, in an order whose greys differ too. Of colours, markers and lines there
+# are 7, 13 and 5, which have no factor in common: pairs repeat late.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one more than colours, so that pairs repeat late
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "p", ">", "h", "d")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -37,7 +39,10 @@ STYLE: Any = {
     "svg.hashsalt": "unlearnable",  # the same figure is the same bytes
     "pdf.fonttype": 42,
 }
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph that it puts into a PDF
 NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+LINE = 0.16  # inches, of a title
+PANEL = ["dataset", "network", "protected", "countermeasure"]
 
 
 def save(figure: Figure, pdf: str, svg: str, png: str, dpi: int) -> None:
@@ -53,6 +58,65 @@ def looks(labels: list[str]) -> dict[str, dict[str, Any]]:
     return {name: {"color": colour, "marker": marker, "linestyle": line} for name, colour, marker, line in styles}
 
 
+def training_kind(radius: int) -> str:
+    """Standard or adversarial training, in words."""
+    return "standard training" if radius == 0 else f"adversarial training, radius {radius}/255"
+
+
+def title(data: pd.DataFrame, panel: dict[str, Any]) -> list[str]:
+    """What a panel shows: its dataset and network, and its share and counter-measure where there are several.
+
+    Args:
+        data: all rows of the figure.
+        panel: the panel's values of ``PANEL``.
+
+    Returns:
+        One or two lines.
+    """
+    more = []
+    if data["protected"].nunique() > 1:
+        more.append(f"{panel['protected']} % protected")
+    if (data["countermeasure"] != "none").any():
+        more.append("no counter-measure" if panel["countermeasure"] == "none" else panel["countermeasure"])
+    return [f"{panel['dataset']}, {panel['network']}", *([", ".join(more)] if more else [])]
+
+
+def broken(lines: list[str], width: float) -> list[str]:
+    """The lines of a title, broken where they would reach beyond a panel of so many inches."""
+    characters = max(12, int(14.5 * (width - 0.5)))  # in the size of titles, with room for labels to the panel's left
+    return [part for line in lines for part in textwrap.wrap(line, characters, break_on_hyphens=False)]
+
+
+def set_title(axes: Axes, lines: list[str], width: float) -> None:
+    """Put a title above a panel of so many inches."""
+    axes.set_title("\n".join(broken(lines, width)), loc="left", fontsize=9)
+
+
+def accuracy_panels(titles: list[list[str]], width: float, aspect: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of clean-test accuracies: below one another as long as they are few, else in a grid.
+
+    Args:
+        titles: the lines of each panel's title.
+        width: of the figure, in inches.
+        aspect: height of a panel, as a share of its width.
+    """
+    columns = 1 if len(titles) <= 2 else 2 if len(titles) <= 6 else 3
+    rows = math.ceil(len(titles) / columns)
+    lines = max(len(broken(of_panel, width / columns)) for of_panel in titles)
+    room = (lines - 1) * LINE + (0 if columns == 1 else 0.35)  # a narrow panel needs the same room for its labels
+    figure = Figure(figsize=(width, (aspect * width / columns + room) * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for first in grid[:, 0]:
+        first.set_ylabel("clean-test accuracy (%)")
+    for axes in grid.ravel()[len(titles) :]:
+        axes.set_axis_off()
+    panels = list(grid.ravel()[: len(titles)])
+    for axes, of_panel in zip(panels, titles, strict=True):
+        axes.set_ylim(0, 100)
+        set_title(axes, of_panel, width / columns)
+    return figure, panels
+
+
 def accuracy_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: str, png: str) -> None:
     """Clean-test accuracy against the victim's radius: a line for every noise, with standard deviations.
 
@@ -66,105 +130,39 @@ def accuracy_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: s
     style = render.Figure(**config["style"])
     data = frame(config["cells"], metrics)
     chosen = looks(list(dict.fromkeys(data["label"])))
-    panels = list(data.groupby(["dataset", "network"], sort=False))
+    data = with_clean_at_every_share(data)
+    groups = list(grouped(data, PANEL))
+    titles = [title(data, dict(zip(PANEL, key, strict=True))) for key, _ in groups]
+    if len(groups) == 1:
+        titles[0][-1] += f": mean ± s.d. of {data['seed'].nunique()} seed(s)"
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(style.width, 0.62 * style.width * len(panels)))
-        for number, ((dataset_name, network), panel) in enumerate(panels, 1):
-            axes = figure.add_subplot(len(panels), 1, number)
-            for name, look in chosen.items():
+        figure, all_axes = accuracy_panels(titles, style.width, 0.62)
+        for axes, (_, panel) in zip(all_axes, groups, strict=True):
+            radii = sorted(panel["radius"].unique().tolist())
+            for place, (name, look) in enumerate(chosen.items()):
                 line = 100 * panel[panel["label"] == name].groupby("radius")["test_accuracy"].agg(["mean", "std"])
-                axes.errorbar(line.index, line["mean"], line["std"].fillna(0), label=name, capsize=3, **look)
-            axes.set_xticks(sorted(panel["radius"].unique()))
-            axes.set_ylim(0, 100)
-            axes.set_xlabel("victim's training radius (1/255); 0 is standard training")
-            axes.set_ylabel("clean-test accuracy (%)")
-            seeds = panel["seed"].nunique()
-            axes.set_title(f"{dataset_name}, {network}: mean ± s.d. of {seeds} seed(s)", loc="left", fontsize=9)
-            axes.legend(title="noise", loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.5)
-        figure.tight_layout()
-        save(figure, pdf, svg, png, style.dpi)
-
-
-def training_curves(config: dict[str, Any], histories: list[str], pdf: str, svg: str, png: str) -> None:
-    """Accuracy over the steps of the victims: on their own training batches and on the clean test set.
-
-    Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        histories: the victims' histories, in the order of the cells.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
-    """
-    style = render.Figure(**config["style"])
-    parts = []
-    for cell, path in zip(config["cells"], histories, strict=True):
-        parts.append(pq.read_table(path).to_pandas().assign(**cell, label=label(cell)))
-    data = pd.concat(parts)
-    chosen = looks(list(dict.fromkeys(data["label"])))
-    rows = list(data.groupby(["dataset", "network", "radius"], sort=False))
-    columns = {"batch_accuracy": "on training batches (%)", "test_accuracy": "on the clean test set (%)"}
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(style.width, 0.36 * style.width * len(rows)))
-        grid = figure.subplots(len(rows), 2, squeeze=False, sharey=True, sharex="row")
-        for axes_row, ((dataset_name, network, radius), panel) in zip(grid, rows, strict=True):
-            kind = "standard training" if radius == 0 else f"adversarial training, radius {radius}/255"
-            for axes, (column, text) in zip(axes_row, columns.items(), strict=True):
-                for name, look in chosen.items():
-                    line = 100 * panel[panel["label"] == name].groupby("step")[column].agg(["mean", "std"])
-                    plain = {key: value for key, value in look.items() if key != "marker"}
-                    axes.plot(line.index, line["mean"], label=name, **plain)
-                    low, high = line["mean"] - line["std"].fillna(0), line["mean"] + line["std"].fillna(0)
-                    axes.fill_between(line.index, low, high, color=look["color"], alpha=0.12, linewidth=0)
-                axes.set_ylim(0, 100)
-                axes.set_ylabel(f"accuracy {text}")
-                axes.set_xlabel("training step")
-                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes_row[0].set_title(f"{dataset_name}, {network}: {kind}", loc="left", fontsize=9)
-        handles, names = grid[0][0].get_legend_handles_labels()
-        figure.tight_layout()
-        figure.legend(handles, names, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, 0), handlelength=3.5)
-        save(figure, pdf, svg, png, style.dpi)
-
-
-def noise_sheet(config: dict[str, Any], perturbed: list[str], source: str, pdf: str, svg: str, png: str) -> None:
-    """The first protected image of each class, the noise in it (amplified around grey) and what was published.
-
-    Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the published datasets' cells.
-        perturbed: their folders, in the order of the cells.
-        source: folder of the clean dataset.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
-    """
-    style = render.NoiseSheet(**config["style"])
-    clean = dataset.load(source, "train")
-    published_images = [published.load(path).images for path in perturbed]
-    changed = np.ones(len(clean.labels), bool)
-    if published_images:  # at one seed every method protects the same images, so one of them tells which
-        changed = (published_images[0] != clean.images).any(axis=(1, 2, 3))
-    firsts = [np.flatnonzero(changed & (clean.labels == y))[:1] for y in range(len(clean.classes))]
-    shown = np.concatenate(firsts)[: style.images]
-    originals = clean.images[shown]
-    rows: list[tuple[str, Array]] = [("original", originals)]
-    for cell, whole in zip(config["cells"], published_images, strict=True):
-        change = whole[shown].astype(np.int16) - originals
-        factor = 127 / cell["rho_u"]
-        amplified = np.clip(127.5 + factor * change, 0, 255).astype(np.uint8)
-        rows += [(f"{label(cell)}\nnoise x{factor:.3g}", amplified), (f"{label(cell)}\nprotected", whole[shown])]
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
-        side = style.width / (len(shown) + 1.4)
-        figure = Figure(figsize=(style.width, side * 1.08 * (len(rows) + 0.4)))
-        grid = figure.subplots(len(rows), len(shown), squeeze=False)
-        for (text, images), axes_row in zip(rows, grid, strict=True):
-            for column, (axes, image) in enumerate(zip(axes_row, images, strict=True)):
-                axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                x = line.index if len(radii) > 1 else np.full(len(line), place)  # a lone radius: side by side
+                axes.errorbar(x, line["mean"], line["std"].fillna(0), label=name, capsize=3, **look)
+            if len(radii) > 1:
+                axes.set_xticks(radii)
+                text = "victim's training radius (1/255)"
+                axes.set_xlabel(text if len(groups) > 2 else f"{text}; 0 is standard training")
+            else:
                 axes.set_xticks([])
-                axes.set_yticks([])
-                for spine in axes.spines.values():
-                    spine.set_visible(False)
-                if text == "original":
-                    axes.set_title(clean.classes[clean.labels[shown[column]]], fontsize=6)
-            axes_row[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
-        figure.subplots_adjust(wspace=0.05, hspace=0.05)
+                axes.set_xlabel(training_kind(radii[0]))
+        figure.tight_layout()
+        legend_outside(figure, all_axes, list(chosen))
         save(figure, pdf, svg, png, style.dpi)
+
+
+def legend_entries(all_axes: list[Axes], noises: list[str]) -> tuple[list[Artist], list[str]]:
+    """Handles and names of what the panels show: the noises in this order, then what else has a name."""
+    found = {name: handle for axes in all_axes for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    names = [*(name for name in noises if name in found), *(name for name in found if name not in noises)]
+    return [found[name] for name in names], names
+
+
+def legend_outside(figure: Figure, all_axes: list[Axes], noises: list[str]) -> None:
+    """One legend for all panels, to their right."""
+    entries = legend_entries(all_axes, noises)
+    figure.legend(*entries, title="noise", loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=3.5)

@@ -27,6 +27,7 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
+@cache
 def code_fingerprint(script: str | Path, *modules: str) -> str:
     """A hash of a script, of ``modules`` it loads by name, and of every project module any of them imports.
 

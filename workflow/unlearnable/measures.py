@@ -1,44 +1,63 @@
-"""What is measured on a trained network."""
+"""What is measured on a trained network. Images pass by in batches, so that any number of them may be measured."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unlearnable.attacks import ascend, frozen, uniform
-from unlearnable.device import autocast
+from unlearnable.data.feed import Feed
+from unlearnable.engine import Engine
 from unlearnable.randomness import generator
 
 BATCH = 250
+Seen = Callable[[Tensor], Tensor]
 
 
-def accuracy(network: nn.Module, images: Tensor, labels: Tensor, precision: torch.dtype) -> float:
-    """The share of ``images`` (``(N, C, H, W)`` uint8) that the network, in eval mode, classifies as ``labels``."""
-    correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    with frozen(network, precision), torch.no_grad():
-        for x, y in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
-            with autocast(x.device, precision):
-                correct += (network(x.float()).argmax(1) == y).sum()
-    return int(correct) / len(labels)
+def batches(feed: Feed, see: Seen, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first ``count`` images, ``(B, C, H, W)`` float in [0, 255] as the network sees them, and their labels."""
+    rows = (np.arange(at, min(at + BATCH, count)) for at in range(0, count, BATCH))
+    return ((see(x).float(), y) for x, y, _ in feed.batches(rows))
+
+
+def accuracy(engine: Engine, feed: Feed, see: Seen) -> float:
+    """The share of the images that the network, in eval mode, classifies right.
+
+    Args:
+        engine: the network.
+        feed: images and labels.
+        see: what the images pass through first (``transforms.evaluation``).
+    """
+    correct = torch.zeros((), dtype=torch.int64, device=feed.device)
+    with frozen(engine.network, engine.precision, engine.micro_batch) as fixed:
+        for x, y in batches(feed, see, len(feed)):
+            correct += (fixed.logits(x).argmax(1) == y).sum()
+    return int(correct) / len(feed)
 
 
 def robust_accuracy(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    radius: float,
-    steps: int,
-    precision: torch.dtype,
-    seed: int,
+    engine: Engine, feed: Feed, see: Seen, radius: float, steps: int, images: int, seed: int
 ) -> tuple[float, int]:
-    """The accuracy under PGD of ``steps`` steps of radius/5 (1/255) from one random start, and its passes."""
-    correct = torch.zeros((), dtype=torch.int64, device=images.device)
-    with frozen(network, precision) as fixed:
-        for index, (x, y) in enumerate(zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True)):
-            draws = generator(seed, "robust accuracy", index, device=x.device)
-            attacked = x.float() + ascend(fixed, x.float(), y, radius, steps, 0.2, uniform(x.float(), radius, draws))
-            with torch.no_grad(), autocast(x.device, precision):
-                correct += (network(attacked).argmax(1) == y).sum()
-        return int(correct) / len(labels), math.ceil(fixed.images / BATCH)
+    """The accuracy under PGD of ``steps`` steps of radius/5 (1/255) from one random start, and its passes.
+
+    Args:
+        engine: the network.
+        feed: images and labels.
+        see: what the images pass through before the attack.
+        radius: of the attack, in units of 1/255.
+        steps: of the attack.
+        images: how many images to attack, the first ones.
+        seed: of the random start.
+    """
+    count = min(images, len(feed))
+    correct = torch.zeros((), dtype=torch.int64, device=feed.device)
+    with frozen(engine.network, engine.precision, engine.micro_batch) as fixed:
+        for index, (x, y) in enumerate(batches(feed, see, count)):
+            draws = generator(seed, "robust accuracy", index, device=feed.device)
+            attacked = x + ascend(fixed, x, y, radius, steps, 0.2, uniform(x, radius, draws))
+            correct += (fixed.logits(attacked).argmax(1) == y).sum()
+        return int(correct) / count, math.ceil(fixed.images / BATCH)

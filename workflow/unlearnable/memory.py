@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.attacks import frozen
+from unlearnable.countermeasures.base import Lesson, Objective, cross_entropy
 from unlearnable.device import autocast
 from unlearnable.errors import UserError
 
@@ -48,11 +49,20 @@ def of_pass(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype) 
         return Footprint(folded, _per_image(network, shape, precision))
 
 
-def of_step(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype) -> Footprint:
-    """The footprint of one SGD step with momentum in training mode; arguments as for ``of_pass``."""
+def of_step(
+    network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, objective: Objective = cross_entropy
+) -> Footprint:
+    """The footprint of one SGD step with momentum in training mode.
+
+    Args:
+        network: on the device where it will run.
+        shape: of one image, ``(C, H, W)``.
+        precision: of its convolutions.
+        objective: what is minimised; some take several passes, which are all in memory at once.
+    """
     gradients_and_momentum = 2 * sum(p.nbytes for p in network.parameters() if p.requires_grad)
     trained = copy.deepcopy(network).train()  # a copy, because the pass moves the running statistics
-    return Footprint(gradients_and_momentum, _per_image(trained, shape, precision))
+    return Footprint(gradients_and_momentum, _per_image(trained, shape, precision, objective))
 
 
 def available(device: torch.device) -> int:
@@ -78,14 +88,20 @@ def micro_batch(network: nn.Module, shape: tuple[int, ...], precision: torch.dty
 
 
 def require_step(
-    network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, device: torch.device, batch: int, stage: str
+    network: nn.Module,
+    shape: tuple[int, ...],
+    precision: torch.dtype,
+    device: torch.device,
+    batch: int,
+    stage: str,
+    objective: Objective = cross_entropy,
 ) -> None:
     """Make sure that a training step fits.
 
     Raises:
         UserError: it does not; names the batch that would.
     """
-    footprint, free = of_step(network, shape, precision), available(device)
+    footprint, free = of_step(network, shape, precision, objective), available(device)
     if footprint.bytes(batch) > USABLE * free:
         fits = footprint.largest(USABLE * free)
         raise UserError(
@@ -95,7 +111,9 @@ def require_step(
         )
 
 
-def _per_image(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype) -> int:
+def _per_image(
+    network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, objective: Objective = cross_entropy
+) -> int:
     """Bytes per image at the peak, from a tiny batch.
 
     The backward pass meets what autograd kept in the opposite order and frees it on the way: at a tensor, all that was
@@ -114,8 +132,9 @@ def _per_image(network: nn.Module, shape: tuple[int, ...], precision: torch.dtyp
         return tensor
 
     pixels = torch.zeros(batch, *shape, device=device, requires_grad=True)
+    lesson = Lesson(pixels, torch.zeros(batch, dtype=torch.int64, device=device), clean=pixels)
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack), autocast(device, precision):
-        logits = network(pixels)  # alive below, and with it all addresses
+        loss, _ = objective(network, lesson)  # alive below, and with it all addresses
     sizes = list(kept.values())
-    del logits
+    del loss
     return max(before + 2 * size for before, size in zip(accumulate(sizes), sizes, strict=True)) // batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +11,54 @@ import numpy as np
 
 from unlearnable import files
 from unlearnable.batches import shard_rows
+from unlearnable.bounds import Bound
 from unlearnable.data import dataset
 from unlearnable.data.images import Array
+from unlearnable.data.streams import chunk_rows
 from unlearnable.errors import UserError
 
+AGAIN = "run the noise stage again"
 
-def join(shards: list[Array], names: list[str], shape: tuple[int, ...], batch_size: int, rho_u: int) -> Array:
-    """Put every shard in its place.
+
+def join(
+    shards: list[Array], names: list[str], shape: tuple[int, ...], batch_size: int, bound: Bound
+) -> Iterator[Array]:
+    """The whole noise from its shards, in the order of the images and a piece at a time.
 
     Args:
-        shards: ``(rows, H, W, C)`` each, signed whole grey levels, in order.
+        shards: ``(rows, H, W, C)`` each, int8 or int16, whole grey levels, in order; they may be memory maps.
         names: what to call each shard in a message.
         shape: of the whole noise, ``(N, H, W, C)``.
         batch_size: images per batch of the noise pass.
-        rho_u: radius in units of 1/255.
+        bound: what the noise of every image keeps to.
 
     Raises:
-        UserError: the shards do not cover every image exactly once, or one exceeds the radius.
+        UserError: the shards do not cover every image exactly once, or the noise of an image is beyond the bound.
     """
-    whole = np.zeros(shape, shards[0].dtype)
-    written = np.zeros(shape[0], np.int64)
+    done = 0
+    step = chunk_rows(shape[1:])
     for number, (name, part) in enumerate(zip(names, shards, strict=True)):
         rows = shard_rows(shape[0], batch_size, number, len(shards))
         if part.shape != (len(rows), *shape[1:]):
-            raise UserError(f"{name}: shape {part.shape} is not {(len(rows), *shape[1:])}; run the noise stage again")
-        largest = int(np.abs(part.astype(np.int16)).max(initial=0))
-        if largest > rho_u:
-            raise UserError(f"{name}: the noise reaches {largest}/255, beyond rho_u = {rho_u}/255")
-        whole[rows.start : rows.stop] = part
-        written[rows.start : rows.stop] += 1
-    wrong = np.flatnonzero(written != 1)
-    if wrong.size:
-        raise UserError(f"image {wrong[0]} has {written[wrong[0]]} noises, not one; run the noise stage again")
-    return whole
+            raise UserError(f"{name}: shape {part.shape} is not {(len(rows), *shape[1:])}; {AGAIN}")
+        if part.dtype != shards[0].dtype or part.dtype not in (np.int8, np.int16):
+            raise UserError(f"{name}: {part.dtype} where all shards must be int8, or all int16; {AGAIN}")
+        if rows.start != done:
+            raise UserError(
+                f"{name}: starts at image {rows.start}, not {done}, so not every image has one noise; {AGAIN}"
+            )
+        for start in range(0, len(part), step):
+            piece = part[start : start + step]
+            beyond = bound.exceeded_by(piece)
+            if beyond is not None:
+                size = float(bound.sizes(piece[[beyond]])[0])
+                raise UserError(
+                    f"{name}: the noise of image {done + beyond} has a size of {size:g}, beyond the bound, {bound}"
+                )
+            yield piece
+            done += len(piece)
+    if done != shape[0]:
+        raise UserError(f"image {done} has no noise; {AGAIN}")
 
 
 def merge(
@@ -66,18 +83,23 @@ def merge(
     """
     train = files.read_json(source / "manifest.json")["train"]
     shape = (train["rows"], *train["shape"])
-    parts = [files.read_array(path) for path in shards]
-    whole = join(parts, shards, shape, config["pass"]["batch_size"], config["rho_u"])
-    files.write_array(noise, whole)
+    parts = [files.map_array(path) for path in shards]
+    largest = total = 0
+    with files.stream_array(noise, shape, parts[0].dtype) as file:
+        for piece in join(parts, shards, shape, config["pass"]["batch_size"], Bound(**config["bound"])):
+            levels = np.abs(piece.astype(np.int32))
+            largest = max(largest, int(levels.max(initial=0)))
+            total += int(levels.sum())
+            file.write(piece)
     measured = [files.read_json(path) for path in shard_metrics]
     files.write_json(
         manifest,
         {
             "dataset": dataset.identity(source),
-            "sha256": files.sha256(noise),
+            "sha256": file.sha256,
             "shape": list(shape),
-            "largest": int(np.abs(whole.astype(np.int16)).max()),
-            "mean_size": float(np.abs(whole.astype(np.int16)).mean()),
+            "largest": largest,
+            "mean_size": total / math.prod(shape),
             "config": config,
         },
     )

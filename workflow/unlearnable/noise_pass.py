@@ -1,9 +1,11 @@
-"""The noise stage: every image's noise, afresh, from the frozen source model, shard by shard."""
+"""The noise stage: every image's noise, afresh, from the frozen source model if it has one, shard by shard."""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,26 @@ import numpy as np
 import torch
 
 from unlearnable import files, registry
+from unlearnable.attacks import FrozenNetwork
 from unlearnable.batches import shard_rows
-from unlearnable.data.images import Split
+from unlearnable.data.feed import Feed
+from unlearnable.data.images import Chosen, Split
 from unlearnable.device import choose_precision, describe, peak_memory
 from unlearnable.draws import of_rows
 from unlearnable.engine import prepare
+from unlearnable.growing import growing
 from unlearnable.models import create, restore
 from unlearnable.problem import problem_of
 from unlearnable.resume import Loop
+from unlearnable.settings.dataset import Augmentation
 from unlearnable.settings.noise import NoisePass
+from unlearnable.transforms import transformed
 
 
 def make_shard(
     config: dict[str, Any],
     train: Split,
-    model: str | Path,
+    model: str | Path | None,
     shard: int,
     shards: int,
     loop: Loop,
@@ -36,61 +43,59 @@ def make_shard(
     """Compute the noise of one shard's images (Fu et al. 2022, the pass after Algorithm 1).
 
     Batches follow the order of the images, and an image's draws depend on its place alone: neither the shard count nor
-    an interruption changes a byte, and the batch size nothing beyond rounding.
+    an interruption changes a byte, and the batch size nothing beyond rounding (NTGA's batches are its blocks, though).
 
     Args:
         config: the stage's settings, as ``Study.noise_config`` gives them.
         train: all clean training images.
-        model: the source model's weights.
+        model: the source model's weights; None for a noise without one.
         shard: which shard, from 0.
         shards: how many there are.
         loop: progress, checkpoints and time.
         device: where to compute.
         noise: ``.npy`` file to write: ``(rows, H, W, C)``, whole grey levels.
-        metrics: JSON file to write: passes, seconds, memory.
+        metrics: JSON file to write: passes, seconds, memory. Every shard computes, and counts, what all images' noise
+            starts from.
+
+    Raises:
+        UserError: a checkpoint or the noise does not fit on the disk, or the method does not fit the images.
     """
     settings = NoisePass(**config["pass"])
     method = registry.load("noises", config["method"]["algorithm"])
     problem = problem_of(config, len(train.classes))
-    _, size, _, channels = train.images.shape
-    network = create(config["network"], channels, len(train.classes), size, config["seed"], device, config["stem"])
-    restore(network, model)
-
-    rows = shard_rows(len(train.labels), settings.batch_size, shard, shards)
-    images, labels = Split(train.images[rows.start : rows.stop], train.labels[rows.start : rows.stop], []).on(device)
-    starts = range(0, len(rows), settings.batch_size)
-    whole = np.zeros((len(rows), *train.images.shape[1:]), np.int8 if problem.rho_u <= 127 else np.int16)
+    bound, size = config["bound"], settings.batch_size
+    small = bound["norm"] == "linf" and bound["radius"] <= 127
+    rows = np.array(shard_rows(len(train.labels), size, shard, shards), np.int64)
+    feed = Feed(Split(Chosen(train.images, rows), train.labels[rows], train.classes), device)
+    starts = range(0, len(rows), size)
     state = loop.restore()
-    done = state["batches"] if state is not None else 0
-    if state is not None:
-        ready = min(done * settings.batch_size, len(rows))
-        whole[:ready] = state["noise"].numpy()
-    passes = state["passes"] if state is not None else 0
+    shape, dtype = (len(rows), *train.images.shape[1:]), np.int8 if small else np.int16
+    # Of all shards, so that all compute alike.
+    expected = math.ceil(len(train.labels) / size) * method.noise_passes(problem.settings)
 
-    batches = math.ceil(len(train.labels) / settings.batch_size)  # of all shards, so that all compute alike
-    engine = prepare(
-        network,
-        (channels, size, size),
-        choose_precision(settings.precision, device),
-        batches * method.noise_passes(problem.settings),
-    )
-    with engine.frozen() as fixed:
-        for index in range(done, len(starts)):
-            start = starts[index]
-            stop = min(start + settings.batch_size, len(rows))
-            draws = of_rows(rows.start + start, rows.start + stop, config["seed"], "noise", device)
-            x, y = images[start:stop].float(), labels[start:stop]
-            before = fixed.images
-            d = method.noise(fixed, x, y, problem, draws)
-            passes += (fixed.images - before) // len(x)
-            whole[start:stop] = d.permute(0, 2, 3, 1).cpu().numpy().astype(whole.dtype)
+    with (
+        frozen_source(config, train, model, device, expected) as network,
+        growing(noise, shape, dtype, None if state is None else state["noise"]) as written,
+    ):
+        done = math.ceil(written.rows / size)
+        passes = state["passes"] if state is not None and done else 0
+        basis = method.basis(network, train, problem, config["seed"], device)
+        if network is not None and not done:
+            passes += math.ceil(network.images / size)
+        chosen = (np.arange(start, min(start + size, len(rows))) for start in starts[done:])
+        for index, (images, y, _) in enumerate(feed.batches(chosen), start=done):
+            first = int(rows[index * size])
+            draws = of_rows(first, first + len(y), config["seed"], "noise", device)
+            before = 0 if network is None else network.images
+            d = method.noise(basis, images.float(), y, problem, draws)
+            if network is not None:
+                passes += (network.images - before) // len(y)
+            written.write(d.permute(0, 2, 3, 1).cpu().numpy().astype(dtype))
 
-            def snapshot(batches: int = index + 1, stop: int = stop, passes: int = passes) -> dict[str, Any]:
-                ready = torch.from_numpy(whole[:stop].copy())
-                return {"noise": ready, "batches": batches, "passes": passes}
+            def snapshot(passes: int = passes) -> dict[str, Any]:
+                return {"noise": written.save(), "passes": passes}
 
             loop.after(index + 1, len(starts), snapshot, functools.partial("{} passes".format, passes))
-    files.write_array(noise, whole)
     files.write_json(
         metrics,
         {
@@ -101,3 +106,30 @@ def make_shard(
         },
     )
     loop.done()
+
+
+@contextmanager
+def frozen_source(
+    config: dict[str, Any], train: Split, model: str | Path | None, device: torch.device, passes: int
+) -> Iterator[FrozenNetwork | None]:
+    """The source model, frozen for the duration; None for a noise without one.
+
+    Args:
+        config: the stage's settings.
+        train: all clean training images.
+        model: the weights, or None.
+        device: where to compute.
+        passes: how many passes through the network the noise of all images takes.
+    """
+    if model is None:
+        yield None
+        return
+    height, width, channels = train.images.shape[1:]
+    raw = (channels, height, width)
+    shape = transformed(Augmentation(**config["augmentation"]), raw)
+    network = create(config["network"], channels, len(train.classes), shape[1], config["seed"], device, config["stem"])
+    restore(network, model)
+    largest = tuple(map(max, shape, raw))  # some noises pass untransformed images too
+    precision = choose_precision(NoisePass(**config["pass"]).precision, device)
+    with prepare(network, largest, precision, passes).frozen() as fixed:
+        yield fixed

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from unlearnable import files
 
+CLEAN = "clean"
+CLEAN_REST = "clean rest"
 
-def label(cell: dict[str, Any]) -> str:
-    """What a method is called in a table or figure: its name and, where it has them, its radii in 1/255."""
+
+def labels(cells: list[dict[str, Any]]) -> list[str]:
+    """What the methods of cells are called in a table or figure: their names and, where they have them, radii in 1/255.
+
+    A rho_a of 0 is named where the method also stands with another one. Clean images of which a share is left out are
+    ``clean rest``: the unprotected part of a protected dataset, alone.
+    """
+    adversarial = {cell["method"] for cell in cells if cell["rho_a"]}
+    return [_label(cell, with_rho_a=cell["method"] in adversarial) for cell in cells]
+
+
+def _label(cell: dict[str, Any], with_rho_a: bool) -> str:
     if cell["method"] == "clean":
-        return "clean"
-    radii = str(cell["rho_u"]) + (f"-{cell['rho_a']}" if cell["rho_a"] else "")
-    return f"{cell['method'].upper()} {radii}"
+        return CLEAN_REST if cell.get("protected") else CLEAN
+    radii = f"{cell['rho_u']}-{cell['rho_a']}" if with_rho_a else str(cell["rho_u"] or "")
+    return f"{cell['method'].upper()} {radii}".rstrip()
+
+
+def trainer(countermeasure: str, radius: int) -> str:
+    """What a way of training is called: the counter-measure, and the radius of adversarial training in 1/255."""
+    if radius == 0:
+        return "standard" if countermeasure == "none" else countermeasure
+    return f"{'adversarial' if countermeasure == 'none' else countermeasure} {radius}/255"
 
 
 def frame(cells: list[dict[str, Any]], metrics: list[str]) -> pd.DataFrame:
@@ -24,10 +44,46 @@ def frame(cells: list[dict[str, Any]], metrics: list[str]) -> pd.DataFrame:
         cells: the axes of each cell.
         metrics: the metrics files, in the same order.
     """
-    rows = [cell | {"label": label(cell)} | files.read_json(path) for cell, path in zip(cells, metrics, strict=True)]
-    return pd.DataFrame(rows)
+    rows = zip(cells, labels(cells), metrics, strict=True)
+    return pd.DataFrame([cell | {"label": label} | files.read_json(path) for cell, label, path in rows])
+
+
+def records(data: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dicts."""
+    return data.to_dict("records")  # type: ignore[return-value]
 
 
 def mean_and_sd(values: pd.Series[float]) -> tuple[float, float, int]:
     """Mean, sample standard deviation (nan for a single value) and count."""
     return float(values.mean()), float(values.std(ddof=1)), len(values)
+
+
+def with_clean_at_every_share(data: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, those of the clean reference (no share of it is protected) repeated at every share of the others.
+
+    So that whatever is grouped by the share has the reference in each group.
+    """
+    clean = data["label"] == CLEAN
+    shares = sorted(data.loc[~clean, "protected"].unique())
+    if not shares:
+        return data
+    return pd.concat([data[~clean], *(data[clean].assign(protected=share) for share in shares)])
+
+
+def in_order(data: pd.DataFrame, axes: list[str]) -> list[tuple[Any, ...]]:
+    """The combinations of ``axes`` in ``data``: names in order of first appearance, numbers in growing order."""
+    ranks = {
+        axis: {
+            value: value if isinstance(value, int) else place
+            for place, value in enumerate(data[axis].unique().tolist())
+        }
+        for axis in axes
+    }
+    found = data[axes].drop_duplicates().itertuples(index=False, name=None)
+    return sorted(found, key=lambda values: [ranks[axis][value] for axis, value in zip(axes, values, strict=True)])
+
+
+def grouped(data: pd.DataFrame, axes: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Each combination of ``axes`` and its rows, in the order of ``in_order``."""
+    groups = dict(list(data.groupby(axes, sort=False)))
+    yield from ((key, groups[key]) for key in in_order(data, axes))

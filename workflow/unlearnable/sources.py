@@ -10,7 +10,11 @@ from torch import Tensor
 
 from unlearnable import files, registry
 from unlearnable.attacks import FrozenNetwork, uniform
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.data.feed import Feed
 from unlearnable.data.images import Split
+from unlearnable.data.streams import chunk_rows
+from unlearnable.descent import Problem
 from unlearnable.device import choose_precision, describe, peak_memory
 from unlearnable.engine import prepare
 from unlearnable.history import write_history
@@ -18,9 +22,9 @@ from unlearnable.models import create, save
 from unlearnable.problem import problem_of
 from unlearnable.randomness import generator
 from unlearnable.resume import Loop
-from unlearnable.settings.methods.descent import NoiseDescent
 from unlearnable.settings.training import SourceModel
 from unlearnable.training import fit
+from unlearnable.transforms import transformed
 
 
 def train_source_model(
@@ -46,33 +50,32 @@ def train_source_model(
     training = SourceModel(**config["training"])
     problem = problem_of(config, len(train.classes))
     method = registry.load("noises", config["method"]["algorithm"])
-    images, labels = train.on(device)
-    channels, size = images.shape[1:3]
-    network = create(training.network, channels, len(train.classes), size, config["seed"], device, training.stem)
-    warm = isinstance(problem.settings, NoiseDescent) and problem.settings.start == "previous"
-    first = generator(config["seed"], "source model", "start", device=device)
-    kept = uniform(images.float(), problem.rho_u, first).round().to(torch.int16) if warm else None
+    feed = Feed(train, device)
+    shape = transformed(problem.augmentation, feed.shape)
+    network = create(training.network, shape[0], len(train.classes), shape[1], config["seed"], device, training.stem)
+    kept = carried_noise(problem, feed, config["seed"])
 
-    def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
-        d = method.noise(fixed, x, y, problem, draws, None if kept is None else kept[rows].float())
+    def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
+        place = rows if problem.settings.carried == "image" else y
+        start = None if kept is None else kept[place].float()
+        pixels, d = method.training_inputs(fixed, x, y, problem, draws, start)
         if kept is not None:
-            kept[rows] = d.to(kept.dtype)
-        pixels: Tensor = method.training_inputs(fixed, x, y, d, problem, draws)
-        return pixels
+            kept[place] = d.to(kept.dtype)
+        return Lesson(pixels, y, clean=pixels)
 
     engine = prepare(
         network,
-        tuple(images.shape[1:]),
+        tuple(map(max, shape, feed.shape)),  # some noises pass untransformed images too
         choose_precision(training.precision, device),
         training.steps * method.training_passes(problem.settings),
     )
     rows, passes = fit(
         engine,
-        images,
-        labels,
+        feed,
         training,
         inputs,
         loop,
+        shape=shape,
         carried=() if kept is None else (kept,),
         seed=config["seed"],
         stage="source model",
@@ -93,3 +96,21 @@ def train_source_model(
         },
     )
     loop.done()
+
+
+def carried_noise(problem: Problem, feed: Feed, seed: int) -> Tensor | None:
+    """The noise that goes on from step to step, as it is before the first: a uniform draw.
+
+    Returns:
+        ``(N, C, H, W)`` int16, that of each image, which is whole grey levels; ``(classes, C, H, W)`` float32, that of
+        each class; or None, where every step draws a new one.
+    """
+    draws = generator(seed, "source model", "start", device=feed.device)
+    if problem.settings.carried == "class":
+        return uniform(torch.empty(problem.classes, *feed.shape, device=feed.device), problem.rho_u, draws)
+    if problem.settings.carried is None:
+        return None
+    kept = torch.empty(len(feed), *feed.shape, dtype=torch.int16, device=feed.device)
+    for part in torch.split(kept, chunk_rows(feed.shape)):  # a whole draw would take twice the memory of what is kept
+        part.copy_(uniform(torch.empty(part.shape, device=feed.device), problem.rho_u, draws).round())
+    return kept

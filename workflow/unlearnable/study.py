@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from unlearnable import configuration, registry
+from unlearnable.bounds import Bound, linf
 from unlearnable.configuration import Key
 from unlearnable.errors import UserError
 from unlearnable.fingerprint import canonical
 from unlearnable.settings.base import nearest
 from unlearnable.settings.noise import NoisePass
-from unlearnable.settings.study import ADVERSARIAL, CLEAN_SOURCE, Experiment, NoiseAxis
+from unlearnable.settings.study import Experiment, NoiseAxis, VictimAxis
 
 DATASET = "results/dataset/{dataset}"
 SOURCE = "results/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
 NOISE = "results/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
 PERTURBED = "results/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}"
-VICTIM = "results/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/r{radius}/s{seed}"
+VICTIM = "results/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seed}"
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,32 @@ class Noise:
 
 @dataclass(frozen=True)
 class Perturbed(Noise):
-    """A published dataset: ``protected`` per cent of its images carry the noise."""
+    """A published dataset: ``protected`` per cent of its images carry the noise.
+
+    For the method clean, no image carries noise, and the ``protected`` per cent that would are left out: with more than
+    0, it is the clean rest of a partly protected dataset.
+    """
 
     protected: int
 
 
 @dataclass(frozen=True)
 class Victim(Perturbed):
-    """A network trained on a published dataset at a radius (1/255; 0 is standard training)."""
+    """A network trained on a published dataset, with a counter-measure, at a radius (1/255; 0: standard training)."""
 
     network: str
+    countermeasure: str
     radius: int
 
 
 def path(template: str, cell: Any) -> str:
     """The folder of a cell."""
-    return template.format(**asdict(cell))
+    return template.format(**vars(cell))
 
 
 def perturbed_of(cell: Victim) -> Perturbed:
-    """The dataset that a victim trains on. Clean data are the same for every seed, so they are written once."""
-    seed = 0 if cell.method == "clean" else cell.seed
+    """The dataset that a victim trains on. All clean data are the same for every seed, so they are written once."""
+    seed = 0 if cell.method == "clean" and cell.protected == 0 else cell.seed
     return Perturbed(cell.dataset, cell.method, cell.rho_u, cell.rho_a, seed, cell.protected)
 
 
@@ -104,6 +111,8 @@ class Study:
             checks.append((("run", index), missing(name, s.experiments, "experiment")))
         if getattr(s.methods.get("clean"), "algorithm", None) != "clean":
             checks.append((("methods",), "must define the reference, clean: {algorithm: clean}"))
+        if getattr(s.countermeasures.get("none"), "kind", None) != "none":
+            checks.append((("countermeasures",), "must define plain training, none: {kind: none}"))
         for name, method in s.methods.items():
             for dataset in getattr(method, "by_dataset", {}):
                 checks.append((("methods", name, "by_dataset", dataset), missing(dataset, s.datasets, "dataset")))
@@ -127,40 +136,62 @@ class Study:
             at: Key = ("experiments", name)
             for index, dataset in enumerate(experiment.datasets):
                 checks.append(((*at, "datasets", index), missing(dataset, s.datasets, "dataset")))
-            for index, network in enumerate(experiment.victims.networks):
-                checks.append(((*at, "victims", "networks", index), missing(network, networks, "network")))
-            for index, axis in enumerate(experiment.noises):
+            for group, axis in enumerate(experiment.victims):
+                place = self._group(at, group, experiment)
+                for index, network in enumerate(axis.networks):
+                    checks.append(((*place, "networks", index), missing(network, networks, "network")))
+                for index, name in enumerate(axis.countermeasures):
+                    unknown = missing(name, s.countermeasures, "counter-measure")
+                    checks.append(((*place, "countermeasures", index), unknown))
+                    if unknown is None:
+                        checks.append(((*place, "countermeasures", index), self._unfit(name, axis, experiment)))
+            for index, noise in enumerate(experiment.noises):
                 place = (*at, "noises", index)
-                unknown = missing(axis.method, s.methods, "noise")
+                unknown = missing(noise.method, s.methods, "noise")
                 checks.append(((*place, "method"), unknown))
                 if unknown is None:
-                    checks.extend(self._radii(place, axis))
+                    checks.extend(self._radii(place, noise))
         yield from ((key, message) for key, message in checks if message is not None)
         if not any(message for _, message in checks):
             yield from self._unfit_overrides()
 
+    def _group(self, at: Key, group: int, experiment: Experiment) -> Key:
+        """Where a group of victims stands: a lone group need not be in a list."""
+        return (*at, "victims", group) if len(experiment.victims) > 1 else (*at, "victims")
+
+    def _unfit(self, name: str, axis: VictimAxis, experiment: Experiment) -> str | None:
+        """Why a counter-measure cannot be applied to some victims of an experiment, if it cannot."""
+        kind = self.settings.countermeasures[name]
+        if kind.needs_radius and 0 in axis.radii:
+            return f"{name!r} is a way of adversarial training: its radii must be greater than 0"
+        for dataset in experiment.datasets:
+            described = self.settings.datasets.get(dataset)
+            if described is not None and described.channels not in kind.channels:
+                return f"{name!r} does not fit {dataset!r}, whose images have {described.channels} channel(s)"
+        return None
+
     def _radii(self, place: Key, axis: NoiseAxis) -> Iterator[tuple[Key, str | None]]:
         """Exactly the radii that the method has."""
-        algorithm = self.settings.methods[axis.method].algorithm
-        wanted = {"rho_u": algorithm != "clean", "rho_a": algorithm in ADVERSARIAL}
-        for radius, needed in wanted.items():
+        needed = self.settings.methods[axis.method].radii
+        for radius in ("rho_u", "rho_a"):
             given = getattr(axis, radius) is not None
-            if needed and not given:
+            if radius in needed and not given:
                 yield (*place, radius), f"{axis.method} needs a list of radii in units of 1/255, such as [8]"
-            elif given and not needed:
+            elif given and radius not in needed:
                 yield (*place, radius), f"{axis.method} has no such radius; remove this key"
 
     def _unfit_overrides(self) -> Iterator[tuple[Key, str]]:
-        """Keys of the noise pass that the method at hand does not have, found by building every setting."""
-        for cell in unique(self.noises(*self.settings.experiments)):
-            if cell.method != "clean":
-                algorithm, keys = self._noise_changes(cell.dataset, cell.method)
-                fields = set(type(self.settings.methods[cell.method]).model_fields) - {"algorithm", "by_dataset"}
-                for key, change in keys:
-                    for name in change:
-                        if name not in fields | set(NoisePass.model_fields):
-                            hint = nearest(name, sorted(fields))
-                            yield (*key, name), f"the method {cell.method!r} ({algorithm}) has no such key; {hint}"
+        """Keys of the noise pass that the method at hand does not have."""
+        experiments = self.settings.experiments.values()
+        pairs = [(data, axis.method) for e in experiments for data in e.datasets for axis in e.noises]
+        for dataset, method in unique(pairs):
+            algorithm, keys = self._noise_changes(dataset, method)
+            fields = set(type(self.settings.methods[method]).model_fields) - {"algorithm", "by_dataset"}
+            for key, change in keys:
+                for name in change:
+                    if name not in fields | set(NoisePass.model_fields):
+                        hint = nearest(name, sorted(fields))
+                        yield (*key, name), f"the method {method!r} ({algorithm}) has no such key; {hint}"
 
     # ---- cells
 
@@ -169,24 +200,23 @@ class Study:
         return unique([cell for name in experiments for cell in self._victims(self.settings.experiments[name])])
 
     def _victims(self, experiment: Experiment) -> Iterator[Victim]:
-        for dataset in experiment.datasets:
-            for network in experiment.victims.networks:
-                for axis in experiment.noises:
-                    for rho_u in axis.rho_u or [0]:
-                        for rho_a in axis.rho_a or [0]:
-                            for protected in experiment.protected:
-                                for radius in experiment.victims.radii:
-                                    for seed in experiment.seeds:
-                                        cell = Victim(
-                                            dataset, axis.method, rho_u, rho_a, seed, protected, network, radius
-                                        )
-                                        yield self._normal(cell)
+        for dataset, data in product(experiment.datasets, self._data(experiment)):
+            method, rho_u, rho_a, protected = data
+            for axis in experiment.victims:
+                for training in product(axis.networks, axis.countermeasures, axis.radii, experiment.seeds):
+                    network, countermeasure, radius, seed = training
+                    yield Victim(dataset, method, rho_u, rho_a, seed, protected, network, countermeasure, radius)
 
-    def _normal(self, cell: Victim) -> Victim:
-        """With nothing protected, every method is the clean reference."""
-        if cell.protected == 0 or self.settings.methods[cell.method].algorithm == "clean":
-            return Victim(cell.dataset, "clean", 0, 0, cell.seed, 0, cell.network, cell.radius)
-        return cell
+    def _data(self, experiment: Experiment) -> list[tuple[str, int, int, int]]:
+        """Method, rho_u, rho_a and share of the published datasets; with nothing protected, all are the clean one."""
+        found = []
+        for axis in experiment.noises:
+            clean = self.settings.methods[axis.method].algorithm == "clean"
+            for rho_u, rho_a, protected in product(axis.rho_u or [0], axis.rho_a or [0], experiment.protected):
+                found.append(("clean", 0, 0, 0) if clean or not protected else (axis.method, rho_u, rho_a, protected))
+        if experiment.clean_rest:
+            found += [("clean", 0, 0, protected) for protected in experiment.protected if 0 < protected < 100]
+        return unique(found)
 
     def perturbed(self, *experiments: str) -> list[Perturbed]:
         """The published datasets of the experiments."""
@@ -196,15 +226,17 @@ class Study:
         """The noises of the experiments; clean data have none."""
         return unique([noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"])
 
-    def source_of(self, cell: Noise) -> Noise:
-        """The source model of a noise: for TAP the clean training, which no radius enters."""
-        if self.settings.methods[cell.method].algorithm in CLEAN_SOURCE:
-            return Noise(cell.dataset, "clean", 0, 0, cell.seed)
-        return cell
+    def source_of(self, cell: Noise) -> Noise | None:
+        """The source model of a noise: for TAP the clean training, which no radius enters; for some there is none."""
+        source = self.settings.methods[cell.method].source
+        if source == "none":
+            return None
+        return cell if source == "own" else Noise(cell.dataset, "clean", 0, 0, cell.seed)
 
     def sources(self, *experiments: str) -> list[Noise]:
         """The source models of the experiments."""
-        return unique([self.source_of(cell) for cell in self.noises(*experiments)])
+        sources = [self.source_of(cell) for cell in self.noises(*experiments)]
+        return unique([source for source in sources if source is not None])
 
     # ---- settings of each stage, as canonical dicts
 
@@ -271,13 +303,15 @@ class Study:
     def noise_config(self, cell: Noise) -> dict[str, Any]:
         """Settings of the noise pass. The shard count is not among them: it does not change the noise."""
         of_pass, of_method = self._noise_settings(cell.dataset, cell.method)
-        source = self.source_config(self.source_of(cell))["training"]
+        source = self.source_of(cell)
+        network = None if source is None else self.source_config(source)["training"]
         return canonical(  # type: ignore[no-any-return]
             {
                 "pass": {k: v for k, v in of_pass.items() if k != "shards"},
                 "method": of_method,
-                "network": source["network"],
-                "stem": source["stem"],
+                "bound": self.bound(cell).plain(),
+                "network": None if network is None else network["network"],
+                "stem": None if network is None else network["stem"],
                 "augmentation": self._augmentation(cell.dataset),
                 "rho_u": cell.rho_u,
                 "rho_a": cell.rho_a,
@@ -285,14 +319,25 @@ class Study:
             }
         )
 
+    def bound(self, cell: Noise) -> Bound:
+        """How far a noise may go."""
+        data = self.settings.datasets[cell.dataset]
+        shape = (data.image_size, data.image_size, data.channels)
+        keys = self._noise_settings(cell.dataset, cell.method)[1]
+        method = type(self.settings.methods[cell.method]).model_validate(keys)
+        return method.bound(cell.rho_u, shape)
+
     def perturbed_config(self, cell: Perturbed) -> dict[str, Any]:
         """Settings of a published dataset, with those of its noise and source model for the manifest."""
         config: dict[str, Any] = self.settings.perturbed.model_dump()
-        config |= {"method": cell.method, "rho_u": cell.rho_u, "protected": cell.protected, "seed": cell.seed}
-        config |= {"dataset": self.dataset_config(cell.dataset), "noise": None, "source_model": None}
+        config |= {"method": cell.method, "protected": cell.protected, "seed": cell.seed}
+        config |= {"bound": linf(0).plain(), "dataset": self.dataset_config(cell.dataset)}
+        config |= {"noise": None, "source_model": None}
         if cell.method != "clean":
             noise = noise_of(cell)
-            config |= {"noise": self.noise_config(noise), "source_model": self.source_config(self.source_of(noise))}
+            source = self.source_of(noise)
+            config |= {"bound": self.bound(noise).plain(), "noise": self.noise_config(noise)}
+            config |= {"source_model": None if source is None else self.source_config(source)}
         return canonical(config)  # type: ignore[no-any-return]
 
     def victim_config(self, cell: Victim) -> dict[str, Any]:
@@ -302,6 +347,7 @@ class Study:
         return canonical(  # type: ignore[no-any-return]
             {
                 "training": training,
+                "countermeasure": self.settings.countermeasures[cell.countermeasure].model_dump(),
                 "augmentation": self._augmentation(cell.dataset),
                 "radius": cell.radius,
                 "seed": cell.seed,
@@ -316,7 +362,7 @@ class Study:
         return [c for c in cells if c.method != "clean" and (c.dataset, c.seed, c.protected) == wanted]
 
     def product_config(self, experiment: str, product: str, cells: Any) -> dict[str, Any]:
-        """Settings of a table or figure: its cells, in the order of its inputs, and its style.
+        """Settings of a table or figure: its cells, in the order of its inputs, what they name, and its style.
 
         Args:
             experiment: whose product it is.
@@ -324,14 +370,23 @@ class Study:
             cells: a list of cells, or such lists by stage.
         """
         style = getattr(self.settings.render, product.replace("-", "_"))
-        if isinstance(cells, dict):
-            plain: Any = {stage: [asdict(cell) for cell in of_stage] for stage, of_stage in cells.items()}
-        else:
-            plain = [asdict(cell) for cell in cells]
-        return canonical({"experiment": experiment, "cells": plain, "style": style.model_dump()})  # type: ignore[no-any-return]
+        by_stage = cells if isinstance(cells, dict) else {"": cells}
+        every = [cell for of_stage in by_stage.values() for cell in of_stage if cell is not None]
+        plain = {stage: [cell and asdict(cell) for cell in of_stage] for stage, of_stage in by_stage.items()}
+        methods = {cell.method: self.settings.methods[cell.method] for cell in every}
+        measures = {c.countermeasure: self.settings.countermeasures[c.countermeasure] for c in self.victims(experiment)}
+        return canonical(  # type: ignore[no-any-return]
+            {
+                "experiment": experiment,
+                "cells": plain if isinstance(cells, dict) else plain[""],
+                "methods": {name: method.model_dump(exclude={"by_dataset"}) for name, method in methods.items()},
+                "countermeasures": {name: measure.model_dump() for name, measure in measures.items()},
+                "style": style.model_dump(),
+            }
+        )
 
     def tradeoff(self, experiment: str) -> dict[str, list[Any]]:
-        """The noises, the source model of each (in the same order) and the victims."""
+        """The noises, the source model of each that has one (in the same order) and the victims."""
         noises = self.noises(experiment)
         return {
             "source model": [self.source_of(cell) for cell in noises],

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unlearnable import memory
 from unlearnable.attacks import FrozenNetwork
+from unlearnable.countermeasures.base import Lesson, Objective, cross_entropy
+from unlearnable.data.feed import Feed
+from unlearnable.data.images import Array
 from unlearnable.device import autocast
 from unlearnable.engine import Engine
 from unlearnable.errors import UserError
@@ -19,38 +22,42 @@ from unlearnable.randomness import generator, number
 from unlearnable.resume import Loop
 from unlearnable.settings.training import Training
 
-Inputs = Callable[[FrozenNetwork, Tensor, Tensor, Tensor, torch.Generator], Tensor]
+Inputs = Callable[[FrozenNetwork, Tensor, Tensor, Tensor, torch.Generator], Lesson]
 Row = dict[str, float]
 
 
 def fit(
     engine: Engine,
-    images: Tensor,
-    labels: Tensor,
+    feed: Feed,
     training: Training,
     inputs: Inputs,
     loop: Loop,
     *,
+    shape: tuple[int, ...],
     seed: int,
     stage: str,
     row_every: int,
+    objective: Objective = cross_entropy,
+    objective_passes: int = 1,
     carried: tuple[Tensor, ...] = (),
     measure: Callable[[], Row] = dict,
 ) -> tuple[list[Row], int]:
     """Train the engine's network by SGD on what ``inputs`` makes of each batch.
 
     Args:
-        engine: the network, trained in place, on the device of ``images``; and how passes through it are made.
-        images: ``(N, C, H, W)`` uint8.
-        labels: ``(N,)`` int64.
+        engine: the network, trained in place, on the device of ``feed``; and how passes through it are made.
+        feed: the training images.
         training: steps, batch size and optimiser.
-        inputs: maps the frozen network, a float batch in [0, 255], its labels, its rows among ``images`` and the
-            step's generator to the pixels that the network learns from at this step.
+        inputs: maps the frozen network, a float batch in [0, 255], its labels, its rows among the images and the
+            step's generator to what the network learns from at this step.
         loop: progress, checkpoints and time.
-        carried: tensors that ``inputs`` changes in place from step to step; saved with every checkpoint.
+        shape: ``(C, H, W)`` of one image of a lesson.
         seed: the cell's seed; with ``stage`` and the step it determines every draw.
         stage: name of the stage.
         row_every: steps between two rows of the history; the last step always has one.
+        objective: maps the network in train mode and a lesson to the mean loss and the logits.
+        objective_passes: how often it passes a batch through the network.
+        carried: tensors that ``inputs`` changes in place from step to step; saved with every checkpoint.
         measure: further columns of a row, such as an accuracy; called with the network as it stands.
 
     Returns:
@@ -59,13 +66,13 @@ def fit(
     Raises:
         UserError: too few images for one batch, too little memory, or the loss is no longer finite.
     """
-    if len(images) < training.batch_size:
+    if len(feed) < training.batch_size:
         raise UserError(
-            f"{stage}: batch_size is {training.batch_size}, but there are only {len(images)} training images; "
+            f"{stage}: batch_size is {training.batch_size}, but there are only {len(feed)} training images; "
             "lower batch_size"
         )
-    network, device = engine.network, images.device
-    memory.require_step(network, tuple(images.shape[1:]), engine.precision, device, training.batch_size, stage)
+    network, device = engine.network, feed.device
+    memory.require_step(network, shape, engine.precision, device, training.batch_size, stage, objective)
     optimizer = torch.optim.SGD(
         network.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
     )
@@ -102,26 +109,18 @@ def fit(
         latest = history[-1] if history else {}
         return ", ".join(f"{name} {value:.4g}" for name, value in latest.items() if name != "step") or "warming up"
 
-    batches = len(images) // training.batch_size
-    order, epoch = torch.empty(0), -1
-    for step in range(progress["step"], training.steps):
-        if step // batches != epoch:
-            epoch = step // batches
-            order = torch.randperm(len(images), generator=generator(seed, stage, "order", epoch)).to(device)
-        at = step % batches * training.batch_size
-        chosen = order[at : at + training.batch_size]
-        x, y = images[chosen].float(), labels[chosen]
-
+    chosen = _batches(len(feed), training, progress["step"], seed, stage)
+    for step, (images, y, rows) in enumerate(feed.batches(chosen), start=progress["step"]):
+        x = images.float()
         with engine.frozen() as fixed:
-            pixels = inputs(fixed, x, y, chosen, generator(seed, stage, step, device=device))
-            progress["passes"] += fixed.images // len(x) + 1
+            lesson = inputs(fixed, x, y, rows, generator(seed, stage, step, device=device))
+            progress["passes"] += fixed.images // len(x) + objective_passes
         for group in optimizer.param_groups:
             group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
         torch.manual_seed(number(seed, stage, "dropout", step))  # dropout takes no generator of its own
         with autocast(device, engine.precision):
-            logits = network(pixels)
-        loss = F.cross_entropy(logits.float(), y)
+            loss, logits = objective(network, lesson)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -137,6 +136,18 @@ def fit(
             progress |= {"sums": torch.zeros(2, device=device), "since": 0}
         loop.after(progress["step"], training.steps, snapshot, report)
     return history, progress["passes"]
+
+
+def _batches(rows: int, training: Training, step: int, seed: int, stage: str) -> Iterator[Array]:
+    """The rows of each batch from ``step`` on: whole batches of an order that is drawn afresh for every epoch."""
+    batches = rows // training.batch_size
+    order, epoch = np.empty(0, np.int64), -1
+    for now in range(step, training.steps):
+        if now // batches != epoch:
+            epoch = now // batches
+            order = torch.randperm(rows, generator=generator(seed, stage, "order", epoch)).numpy()
+        at = now % batches * training.batch_size
+        yield order[at : at + training.batch_size]
 
 
 def _require_finite(loss: float, stage: str, step: int, loop: Loop) -> None:

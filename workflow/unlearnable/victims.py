@@ -1,26 +1,33 @@
-"""Victims: networks trained on a published dataset, normally or adversarially."""
+"""Victims: networks trained on a published dataset, normally or adversarially, with or without a counter-measure."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
-from unlearnable import files
+from unlearnable import files, registry
 from unlearnable.attacks import FrozenNetwork, ascend, uniform
-from unlearnable.data.images import Split
+from unlearnable.auto_attack import auto_attack_accuracy, require_library
+from unlearnable.countermeasures.base import Countermeasure, Lesson
+from unlearnable.data.feed import Feed
+from unlearnable.data.images import Array, Split
+from unlearnable.data.streams import chunk_rows
 from unlearnable.device import choose_precision, describe, peak_memory
 from unlearnable.engine import prepare
 from unlearnable.history import write_history
 from unlearnable.measures import accuracy, robust_accuracy
 from unlearnable.models import create, save
 from unlearnable.resume import Loop
+from unlearnable.settings.countermeasures import Countermeasure as CountermeasureSettings
 from unlearnable.settings.dataset import Augmentation
 from unlearnable.settings.training import Victim
-from unlearnable.training import fit
-from unlearnable.transforms import draw
+from unlearnable.training import Inputs, fit
+from unlearnable.transforms import draw, evaluation, transformed
 
 
 def train_victim(
@@ -43,40 +50,44 @@ def train_victim(
         device: where to compute.
         model: safetensors file to write.
         history: Parquet file to write, one row for every ``evaluate_every`` steps.
-        metrics: JSON file to write; accuracies are shares in 0..1.
+        metrics: JSON file to write; accuracies are shares in 0..1, and AutoAttack's passes do not count.
+
+    Raises:
+        UserError: the counter-measure or the augmentation does not fit the images, or AutoAttack is asked for and not
+            installed.
     """
     training = Victim(**config["training"])
     augmentation = Augmentation(**config["augmentation"])
-    radius, seed = config["radius"], config["seed"]
-    precision = choose_precision(training.precision, device)
-    images, labels = train.on(device)
-    test_images, test_labels = test.on(device)
-    channels, size = images.shape[1:3]
-    network = create(training.network, channels, len(train.classes), size, seed, device, training.stem)
-
-    def inputs(frozen: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Tensor:
-        z = draw(augmentation, len(x), draws)(x)
-        if radius == 0:
-            return z
-        return z + ascend(frozen, z, y, radius, training.k_a, training.alpha_a, uniform(z, radius, draws))
-
-    engine = prepare(network, tuple(images.shape[1:]), precision, training.steps * (training.k_a if radius else 0))
+    radius, seed, classes = config["radius"], config["seed"], len(train.classes)
+    if training.auto_attack:
+        require_library(classes)  # before the training, not after it
+    measure = countermeasure(config["countermeasure"], train, classes, seed)
+    feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
+    shape = transformed(augmentation, feed.shape)
+    network = create(training.network, shape[0], classes, shape[1], seed, device, training.stem)
+    passes_of_attacks = training.steps * (training.k_a if radius else 0)
+    engine = prepare(network, shape, choose_precision(training.precision, device), passes_of_attacks)
+    see = evaluation(augmentation)
     rows, passes = fit(
         engine,
-        images,
-        labels,
+        feed,
         training,
-        inputs,
+        lessons(augmentation, measure, radius, training),
         loop,
+        shape=shape,
         seed=seed,
         stage="victim",
         row_every=training.evaluate_every,
-        measure=lambda: {"test_accuracy": accuracy(network, test_images, test_labels, precision)},
+        objective=measure.objective,
+        objective_passes=measure.passes,
+        measure=lambda: {"test_accuracy": accuracy(engine, tests, see)},
     )
     best = max(rows, key=lambda row: row["test_accuracy"])
-    attacked = slice(training.robust_images)
-    robust, robust_passes = robust_accuracy(
-        network, test_images[attacked], test_labels[attacked], radius, training.robust_steps, precision, seed
+    train_accuracy = accuracy(engine, feed, see)
+    images = training.robust_images
+    robust, robust_passes = robust_accuracy(engine, tests, see, radius, training.robust_steps, images, seed)
+    automatic = (
+        auto_attack_accuracy(engine, tests, see, radius, images, classes, seed) if training.auto_attack else None
     )
     save(network, model)
     write_history(history, rows)
@@ -86,9 +97,10 @@ def train_victim(
             "test_accuracy": rows[-1]["test_accuracy"],
             "best_test_accuracy": best["test_accuracy"],
             "best_step": best["step"],
-            "train_accuracy": accuracy(network, images, labels, precision),
+            "train_accuracy": train_accuracy,
             "robust_accuracy": robust,
             "robust_radius": radius,
+            "auto_attack_accuracy": automatic,
             "passes": passes + robust_passes,
             "seconds": loop.seconds,
             "peak_memory_bytes": peak_memory(device),
@@ -96,3 +108,69 @@ def train_victim(
         },
     )
     loop.done()
+
+
+def countermeasure(settings: dict[str, Any], train: Split, classes: int, seed: int) -> Countermeasure:
+    """What a victim's trainer does against noise.
+
+    Args:
+        settings: of the counter-measure, as plain values; ``kind`` names its module.
+        train: the published training images.
+        classes: number of classes.
+        seed: of its random draws.
+    """
+    checked: CountermeasureSettings = TypeAdapter(CountermeasureSettings).validate_python(settings)
+    built: Countermeasure = registry.load("countermeasures", checked.kind).build(checked, train, classes, seed)
+    return built
+
+
+def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, training: Victim) -> Inputs:
+    """What a victim learns from at one step: augmented images, which a counter-measure may change, under attack.
+
+    Args:
+        augmentation: of the training images.
+        measure: the counter-measure.
+        radius: of the attack, in units of 1/255; 0 for none.
+        training: steps of the attack and their size.
+    """
+
+    def inputs(frozen: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
+        clean, targets = draw(augmentation, x, draws)(x), y
+        if measure.batch is not None:
+            clean, targets = measure.batch(clean, y, draws)
+        if radius == 0:
+            return Lesson(clean, targets, clean)
+        aims = targets if measure.attack_targets is None else measure.attack_targets(frozen, clean, targets)
+        start = (measure.attack_start or uniform)(clean, radius, draws)
+        e = ascend(frozen, clean, aims, radius, training.k_a, training.alpha_a, start)
+        return Lesson(clean + e, targets, clean)
+
+    return inputs
+
+
+def counteracted(train: Split, measure: Countermeasure, model: Path) -> Split:
+    """The training images after the counter-measure that changes them once, where it is such a one.
+
+    They lie in a hidden file beside ``model``, which loses its name as soon as it is written and mapped: the system
+    removes it with the last one who reads it, however the job ends. A job that goes on makes them again.
+
+    Raises:
+        UserError: the counter-measure does not fit the images, or the disk is full.
+    """
+    if measure.images is None:
+        return train
+    path = model.with_name(f".{model.stem}.images.npy")
+    for part in path.parent.glob(f".{path.name}.*.part"):  # of a job that was killed while it wrote one
+        part.unlink()
+    write_changed(path, train, measure.images)
+    images = files.map_array(path)
+    path.unlink()
+    return Split(images, train.labels, train.classes)
+
+
+def write_changed(path: Path, train: Split, change: Callable[[Array], Array]) -> None:
+    """Write the changed training images as ``.npy``, a piece at a time."""
+    count, step = len(train.labels), chunk_rows(train.images.shape[1:])
+    with files.stream_array(path, train.images.shape, "uint8") as file:
+        for start in range(0, count, step):
+            file.write(change(train.images[start : start + step]))

@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from unlearnable import files
-from unlearnable.data.readers import MNIST_FILES, idx_bytes, parse_idx
+from unlearnable.data.readers.mnist import FILES, idx_bytes, parse_idx
 
 PER_CLASS = {"train": 600, "test": 400}
 
 
 def main(source: Path, target: Path) -> None:
     """Write ``train.parquet`` and ``test.parquet`` into ``target``."""
-    for split, names in MNIST_FILES.items():
+    for split, names in FILES.items():
         images, labels = (parse_idx(idx_bytes(source / f), n, source / f) for f, n in zip(names, (3, 1), strict=True))
         first = [np.flatnonzero(labels == label)[: PER_CLASS[split]] for label in range(10)]
         rows = np.sort(np.concatenate(first))

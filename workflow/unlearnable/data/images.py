@@ -1,18 +1,32 @@
-"""Images and labels in memory, and the checks every source of images must pass."""
+"""Images and labels, in memory or not, and the checks every source of images must pass."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from unlearnable.errors import UserError
 
-if TYPE_CHECKING:
-    import torch
-
 Array = np.ndarray[Any, Any]
+
+
+class Images(Protocol):
+    """``(N, H, W, C)`` uint8, of which only what is asked for need be in memory. An array is one too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, H, W, C)``."""
+        ...
+
+    def __len__(self) -> int:
+        """N."""
+        ...
+
+    def __getitem__(self, rows: slice | Array, /) -> Array:
+        """The images of a slice without a step, or of an array of row numbers in any order, in memory."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -20,43 +34,68 @@ class Split:
     """One half of a dataset.
 
     Attributes:
-        images: ``(N, H, W, C)`` uint8.
+        images: ``(N, H, W, C)`` uint8; not to be assumed to fit into memory.
         labels: ``(N,)`` int64.
         classes: the class names, by label.
     """
 
-    images: Array
+    images: Images
     labels: Array
     classes: list[str]
 
-    def on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images as ``(N, C, H, W)`` uint8 (channels last in memory) and the labels, on ``device``."""
-        import torch  # here, because stages without tensors start faster without it
 
-        images = torch.from_numpy(np.ascontiguousarray(self.images)).permute(0, 3, 1, 2)
-        return images.to(device), torch.from_numpy(self.labels).to(device)
+@dataclass(frozen=True)
+class Chosen:
+    """Some of the rows of ``images``, in the order of ``rows``."""
+
+    images: Images
+    rows: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, H, W, C)``."""
+        return len(self.rows), *self.images.shape[1:]
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """The images of these rows."""
+        return self.images[self.rows[rows]]
 
 
-def check(split: Split, where: str, image_size: int, channels: int) -> None:
-    """Make sure that a split is what its description says.
+def check_labels(labels: Array, classes: list[str], where: str) -> None:
+    """Make sure that labels are what the description of a dataset says.
+
+    Args:
+        labels: ``(N,)`` whole numbers.
+        classes: the class names, by label.
+        where: what to call the labels in a message.
 
     Raises:
-        UserError: wrong size or channels, a label outside the classes, or a class without images.
+        UserError: a label outside the classes, or a class without images.
     """
-    expected = (image_size, image_size, channels)
-    if split.images.shape[1:] != expected:
-        raise UserError(f"{where}: images are (height, width, channels) {split.images.shape[1:]}, not {expected}")
-    classes = len(split.classes)
-    outside = np.flatnonzero((split.labels < 0) | (split.labels >= classes))
+    outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if outside.size:
         row = int(outside[0])
         raise UserError(
-            f"{where}, row {row}: label {int(split.labels[row])} is outside 0..{classes - 1} ({classes} classes)"
+            f"{where}, row {row}: label {int(labels[row])} is outside 0..{len(classes) - 1} ({len(classes)} classes)"
         )
-    counts = np.bincount(split.labels, minlength=classes)
+    counts = np.bincount(labels, minlength=len(classes))
     if (counts == 0).any():
         empty = int(np.flatnonzero(counts == 0)[0])
-        raise UserError(f"{where}: class {empty} ({split.classes[empty]!r}) has no images")
+        raise UserError(f"{where}: class {empty} ({classes[empty]!r}) has no images")
+
+
+def check_shape(images: Array, shape: tuple[int, int, int], where: str) -> None:
+    """Make sure that images have the size and the channels ``(H, W, C)`` that the description of a dataset says.
+
+    Raises:
+        UserError: they have not.
+    """
+    if images.shape[1:] != shape:
+        raise UserError(f"{where}: images are (height, width, channels) {images.shape[1:]}, not {shape}")
 
 
 def stratified_order(labels: Array, generator: np.random.Generator) -> Array:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import platform
 import resource
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from unlearnable import files
-from unlearnable.data import dataset, readers, shards
-from unlearnable.data.images import Array, Split, stratified_order
+from unlearnable.bounds import Bound
+from unlearnable.data import dataset, shards
+from unlearnable.data.encoded import MODES, Mapping, decode, encode, mapping, parquet_batches
+from unlearnable.data.images import Array, Chosen, Images, Split, stratified_order
+from unlearnable.data.streams import chunk_rows
 from unlearnable.errors import UserError
 from unlearnable.randomness import numpy_generator
 from unlearnable.settings.perturbed import Perturbed
 
 log = logging.getLogger(__name__)
+
+ROW_GROUP = 1000  # images in a row group of the Parquet files
 
 
 def protected_rows(labels: Array, percent: int, seed: int) -> Array:
@@ -47,6 +51,34 @@ def apply_noise(images: Array, noise: Array, protected: Array) -> Array:
     return np.clip(images.astype(np.int16) + d, 0, 255).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class Noisy:
+    """Images with noise in some of them, which is added as they are asked for.
+
+    Attributes:
+        images: ``(N, H, W, C)`` uint8.
+        noise: ``(N, H, W, C)`` signed whole grey levels; may be a memory map.
+        protected: ``(N,)`` bool, which images carry their noise.
+    """
+
+    images: Images
+    noise: Array
+    protected: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, H, W, C)``."""
+        return self.images.shape
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.images)
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """These images as they are published."""
+        return apply_noise(self.images[rows], self.noise[rows], self.protected[rows])
+
+
 def publish(
     config: dict[str, Any],
     source: Path,
@@ -55,37 +87,42 @@ def publish(
     arrays: Path,
     manifest: Path,
     metrics: Path,
+    threads: int = 1,
 ) -> None:
     """Write a protected dataset as Parquet with PNG images and as NumPy shards, and measure what was written.
+
+    The method clean publishes the images as they are: all of them or, asked for a protected share, the rest, which are
+    those that are not protected at that share and seed.
 
     Args:
         config: the stage's settings, as ``Study.perturbed_config`` gives them.
         source: folder of the clean dataset.
-        noise: folder of the merged noise, or None for the clean reference.
+        noise: folder of the merged noise, or None for clean images.
         parquet: folder for the Parquet files.
         arrays: folder for the NumPy shards.
         manifest: JSON file to write.
         metrics: JSON file to write: seconds, memory.
+        threads: how many images to encode, and later decode, at a time.
 
     Raises:
-        UserError: the noise was made for another dataset, or a written image is beyond the radius.
+        UserError: the noise was made for another dataset, or a written image is beyond the bound.
     """
     started = time.monotonic()
     settings = Perturbed(rows_per_parquet=config["rows_per_parquet"], rows_per_shard=config["rows_per_shard"])
+    bound = Bound(**config["bound"])
     clean = dataset.load(source, "train")
-    if noise is None:
-        protected = np.zeros(len(clean.labels), bool)
-        images = clean.images
-    else:
-        protected = protected_rows(clean.labels, config["protected"], config["seed"])
-        images = apply_noise(clean.images, read_noise(noise, source), protected)
+    protected = protected_rows(clean.labels, config["protected"], config["seed"])
+    index = np.arange(len(clean.labels))
+    if config["method"] == "clean":
+        index = index[~protected]
+        clean = Split(Chosen(clean.images, index), clean.labels[index], clean.classes)
+        protected = np.zeros(len(index), bool)
+    images = clean.images if noise is None else Noisy(clean.images, read_noise(noise, source), protected)
     split = Split(images, clean.labels, clean.classes)
 
     written = shards.write(arrays, split, settings.rows_per_shard)
-    hashes = write_parquet(parquet, split, protected, settings.rows_per_parquet)
-    largest, rows = measure(parquet, list(hashes), clean, protected)
-    if largest > config["rho_u"]:
-        raise UserError(f"{parquet}: |x' - x| reaches {largest}/255, beyond rho_u = {config['rho_u']}/255")
+    hashes = write_parquet(parquet, split, protected, settings.rows_per_parquet, index, threads)
+    measured = measure(parquet, list(hashes), clean, protected, bound, index, threads)
     files.write_json(
         manifest,
         {
@@ -93,21 +130,22 @@ def publish(
             "classes": clean.classes,
             "train": written,
             "parquet": hashes,
-            "rows": rows,
+            "rows": measured.rows,
             "protected_rows": int(protected.sum()),
             "share_protected": float(protected.mean()),
-            "largest_change": largest,
+            "largest_change": measured.largest_change,
+            "bound": bound.plain() | {"largest": measured.largest_size},
             "config": config,
             "versions": versions(),
         },
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     files.write_json(metrics, {"seconds": time.monotonic() - started, "peak_memory_bytes": peak})
-    log.info("%d images, %d protected, largest change %d/255", rows, protected.sum(), largest)
+    log.info("%d images, %d protected, largest change %d/255", measured.rows, protected.sum(), measured.largest_change)
 
 
 def read_noise(folder: Path, source: Path) -> Array:
-    """Read a merged noise and make sure that it belongs to the dataset.
+    """A merged noise, mapped into memory, after making sure that it belongs to the dataset.
 
     Raises:
         UserError: it was made for another dataset, or is damaged.
@@ -119,20 +157,13 @@ def read_noise(folder: Path, source: Path) -> Array:
             "run the noise stage again"
         )
     files.check_hashes(folder, {"noise.npy": made["sha256"]})
-    return files.read_array(folder / "noise.npy")
+    return files.map_array(folder / "noise.npy")
 
 
 def versions() -> dict[str, str]:
     """Versions of what the bytes depend on."""
     names = ("unlearnable", "numpy", "pillow", "pyarrow", "torch")
     return {"python": platform.python_version()} | {name: version(name) for name in names}
-
-
-def encode(image: Array) -> bytes:
-    """One image ``(H, W, C)`` uint8 as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(buffer, "png")
-    return buffer.getvalue()
 
 
 def schema(classes: list[str]) -> pa.Schema:
@@ -152,51 +183,130 @@ def schema(classes: list[str]) -> pa.Schema:
     return pa.schema(fields, metadata=metadata)
 
 
-def write_parquet(folder: Path, split: Split, protected: Array, rows_per_file: int) -> dict[str, str]:
-    """Write Parquet files with one PNG a row; returns their SHA-256 by name."""
+def write_parquet(
+    folder: Path,
+    split: Split,
+    protected: Array,
+    rows_per_file: int,
+    index: Array | None = None,
+    threads: int = 1,
+) -> dict[str, str]:
+    """Write Parquet files with one PNG a row, of which one row group at a time is in memory.
+
+    Args:
+        folder: where to write.
+        split: what to write.
+        protected: ``(N,)`` bool, the column of that name.
+        rows_per_file: images per file.
+        index: ``(N,)`` int64, each image's row in the clean dataset; by default they are all of it.
+        threads: how many images to encode at a time.
+
+    Returns:
+        The files' SHA-256 by name.
+    """
+    index = np.arange(len(split.labels)) if index is None else index
+    layout = schema(split.classes)
     starts = range(0, len(split.labels), rows_per_file)
     hashes = {}
-    for number, start in enumerate(starts):
-        rows = range(start, min(start + rows_per_file, len(split.labels)))
-        images = [{"bytes": encode(split.images[i]), "path": f"{i:06d}.png"} for i in rows]
-        columns = [images, split.labels[rows.start : rows.stop], list(rows), protected[rows.start : rows.stop]]
-        layout = schema(split.classes)
-        table = pa.Table.from_arrays(
-            [pa.array(column, field.type) for column, field in zip(columns, layout, strict=True)], schema=layout
-        )
-        name = f"train-{number:05d}-of-{len(starts):05d}.parquet"
-        with files.atomic(folder / name) as file:
-            pq.write_table(table, file, compression="none", row_group_size=1000)  # PNGs do not compress further
-        hashes[name] = files.sha256(folder / name)
+    with mapping(threads, split.images.shape[1:]) as apply:
+        for number, start in enumerate(starts):
+            name = f"train-{number:05d}-of-{len(starts):05d}.parquet"
+            stop = min(start + rows_per_file, len(split.labels))
+            with (
+                files.atomic(folder / name) as file,
+                pq.ParquetWriter(file, layout, compression="none") as writer,  # PNGs do not compress further
+            ):
+                for first in range(start, stop, ROW_GROUP):
+                    rows = slice(first, min(first + ROW_GROUP, stop))
+                    paths = [f"{row:06d}.png" for row in index[rows]]
+                    images = pa.StructArray.from_arrays(
+                        [_encoded(split, rows, apply), paths], fields=list(layout[0].type)
+                    )
+                    columns = [images, split.labels[rows], index[rows], protected[rows]]
+                    writer.write_table(pa.Table.from_arrays(columns, schema=layout))
+            hashes[name] = files.sha256(folder / name)
     return hashes
 
 
-def measure(folder: Path, names: list[str], clean: Split, protected: Array) -> tuple[int, int]:
-    """Decode what was written: the largest change in grey levels, and the number of rows.
+def _encoded(split: Split, rows: slice, apply: Mapping) -> pa.Array:
+    """The images of a slice as PNGs, encoded a piece at a time."""
+    step = chunk_rows(split.images.shape[1:])
+    pieces = [slice(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
+    return pa.concat_arrays([pa.array(list(apply(encode, split.images[piece])), pa.binary()) for piece in pieces])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What published files hold.
+
+    Attributes:
+        rows: number of images.
+        largest_change: of any value of any image, in grey levels.
+        largest_size: of the change of any image, in the unit of its bound.
+    """
+
+    rows: int
+    largest_change: int
+    largest_size: float
+
+
+def measure(
+    folder: Path,
+    names: list[str],
+    clean: Split,
+    protected: Array,
+    bound: Bound,
+    index: Array | None = None,
+    threads: int = 1,
+) -> Measured:
+    """Decode what was written and compare it with the clean images, a piece at a time.
+
+    Args:
+        folder: of the Parquet files.
+        names: of the files, in order.
+        clean: the images that should be in them, before any noise.
+        protected: ``(N,)`` bool, which of them may have changed.
+        bound: what the change of every image must keep to.
+        index: ``(N,)`` int64, each image's row in the clean dataset; by default they are all of it.
+        threads: how many images to decode at a time.
 
     Raises:
-        UserError: a row is missing, repeated or out of place, a label changed, or an unprotected image did.
+        UserError: a row is missing, repeated or out of place, a label changed, an unprotected image did, or a protected
+            one is beyond the bound.
     """
-    largest = 0
-    rows = 0
-    height, width, channels = clean.images.shape[1:]
-    for name in names:
-        table = readers.read_table(folder / name)
-        for image, label, index in zip(
-            table["image"].to_pylist(), table["label"].to_pylist(), table["index"].to_pylist(), strict=True
-        ):
-            where = f"{folder / name}, index {index}"
-            pixels = readers.decode(image["bytes"], where, (width, height), readers.MODES[channels])
-            if index != rows or label != clean.labels[index]:
-                raise UserError(f"{where}: row {rows} has index {index} and label {label}; write the dataset again")
-            change = int(np.abs(pixels.astype(np.int16) - clean.images[index]).max())
-            if change and not protected[index]:
-                raise UserError(f"{where}: an unprotected image changed by {change}/255")
-            largest = max(largest, change)
-            rows += 1
+    index = np.arange(len(clean.labels)) if index is None else index
+    height, width, channels = shape = clean.images.shape[1:]
+    rows, largest_change, largest_size = 0, 0, 0.0
+    with mapping(threads, shape) as apply:
+        for name in names:
+            for batch in parquet_batches(folder / name, ["image", "label", "index"], chunk_rows(shape)):
+                images, labels, places = (batch[column].to_pylist() for column in ("image", "label", "index"))
+                wheres = [f"{folder / name}, index {place}" for place in places]
+                for row, (where, label, place) in enumerate(zip(wheres, labels, places, strict=True), start=rows):
+                    if row >= len(index) or place != index[row] or label != clean.labels[row]:
+                        raise UserError(
+                            f"{where}: row {row} has index {place} and label {label}; write the dataset again"
+                        )
+
+                def pixels(image: dict[str, Any], where: str) -> Array:
+                    return decode(image["bytes"], where, (width, height), MODES[channels])
+
+                piece = slice(rows, rows + len(places))
+                change = np.stack(list(apply(pixels, images, wheres))).astype(np.int16) - clean.images[piece]
+                largest = np.abs(change).max(axis=(1, 2, 3))
+                astray = np.flatnonzero((largest > 0) & ~protected[piece])
+                if astray.size:
+                    raise UserError(f"{wheres[astray[0]]}: an unprotected image changed by {largest[astray[0]]}/255")
+                sizes = bound.sizes(change)
+                beyond = bound.exceeded_by(change)
+                if beyond is not None:
+                    raise UserError(f"{wheres[beyond]}: a change of {sizes[beyond]:g} is beyond the bound, {bound}")
+                largest_change = max(largest_change, int(largest.max()))
+                largest_size = max(largest_size, float(sizes.max()))
+                rows += len(places)
     if rows != len(clean.labels):
         raise UserError(f"{folder}: {rows} rows were written of {len(clean.labels)}")
-    return largest, rows
+    return Measured(rows, largest_change, largest_size)
 
 
 def load(folder: str | Path) -> Split:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +11,94 @@ import numpy as np
 
 from unlearnable import files
 from unlearnable.data.images import Array, Split
+from unlearnable.data.streams import Stream, of_split
+from unlearnable.errors import UserError
 
 
-def write(folder: Path, split: Split, rows_per_shard: int) -> dict[str, Any]:
-    """Write a split into ``folder`` and return its part of the manifest."""
+class Sharded:
+    """``(N, H, W, C)`` images that lie in several arrays, one after the other, of which each may be a memory map."""
+
+    def __init__(self, parts: list[Array]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+        self.shape: tuple[int, ...] = (int(self._starts[-1]), *parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        """N."""
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """A copy of the images of a slice without a step, or of row numbers in any order.
+
+        Raises:
+            IndexError: there is no such row.
+            TypeError: not row numbers, but a mask for example.
+        """
+        if isinstance(rows, slice):
+            return self._range(*rows.indices(len(self)))
+        if rows.dtype.kind not in "iu":
+            raise TypeError(f"rows must be whole numbers, not {rows.dtype}")
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} are not all among 0..{len(self) - 1}")
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        within = rows - self._starts[shards]
+        chosen = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for place, (shard, row) in enumerate(zip(shards.tolist(), within.tolist(), strict=True)):
+            chosen[place] = self._parts[shard][row]  # every image is copied once, which an index array would do twice
+        return chosen
+
+    def _range(self, start: int, stop: int, step: int) -> Array:
+        if step != 1:
+            raise TypeError(f"a slice of shards has no step, and this one has {step}")
+        chosen = np.empty((max(0, stop - start), *self.shape[1:]), np.uint8)
+        for part, first in zip(self._parts, self._starts[:-1].tolist(), strict=True):
+            low, high = max(start, first), min(stop, first + len(part))
+            if low < high:
+                chosen[low - start : high - start] = part[low - first : high - first]
+        return chosen
+
+
+def write(folder: Path, source: Stream | Split, rows_per_shard: int) -> dict[str, Any]:
+    """Write images, as they arrive, and labels into ``folder`` and return their part of the manifest.
+
+    Raises:
+        UserError: there are no images, the disk is full, or ``source`` refuses what it reads.
+        ValueError: there are more or fewer images than labels, or not all are uint8 of one shape.
+    """
+    stream = of_split(source, str(folder)) if isinstance(source, Split) else source
+    rows = len(stream.labels)
+    pieces = _cut(stream.chunks(), rows_per_shard)
+    first = next(pieces, None)
+    if first is None:
+        raise UserError(f"{stream.where}: there are no images")
+    shape = first.shape[1:]
+    pieces = chain([first], pieces)
     hashes = {}
-    for number, start in enumerate(range(0, len(split.labels), rows_per_shard)):
+    for number, start in enumerate(range(0, rows, rows_per_shard)):
         name = f"images-{number:05d}.npy"
-        files.write_array(folder / name, split.images[start : start + rows_per_shard])
-        hashes[name] = files.sha256(folder / name)
-    files.write_array(folder / "labels.npy", split.labels)
-    hashes["labels.npy"] = files.sha256(folder / "labels.npy")
-    return {"rows": len(split.labels), "shape": list(split.images.shape[1:]), "files": hashes}
+        size = min(rows_per_shard, rows - start)
+        with files.stream_array(folder / name, (size, *shape), np.uint8) as file:
+            while file.rows < size and (piece := next(pieces, None)) is not None:
+                file.write(piece)
+        hashes[name] = file.sha256
+    if next(pieces, None) is not None:
+        raise ValueError(f"{stream.where}: there are more images than the {rows} labels")
+    hashes["labels.npy"] = files.write_array(folder / "labels.npy", stream.labels)
+    return {"rows": rows, "shape": list(shape), "files": hashes}
+
+
+def _cut(chunks: Iterator[Array], rows_per_shard: int) -> Iterator[Array]:
+    """The same images, in pieces that lie within one shard each."""
+    done = 0
+    for chunk in chunks:
+        while len(chunk):
+            piece, chunk = np.split(chunk, [rows_per_shard - done % rows_per_shard])
+            done += len(piece)
+            yield piece
 
 
 def read(folder: Path, manifest: dict[str, Any], classes: list[str]) -> Split:
-    """Read the split that ``write`` wrote.
+    """The split that ``write`` wrote, its images mapped into memory.
 
     Args:
         folder: where the files are.
@@ -35,5 +109,5 @@ def read(folder: Path, manifest: dict[str, Any], classes: list[str]) -> Split:
         UserError: a file is missing or is not the one that the manifest describes.
     """
     files.check_hashes(folder, manifest["files"])
-    shards: list[Array] = [files.read_array(folder / name) for name in manifest["files"] if name != "labels.npy"]
-    return Split(np.concatenate(shards), files.read_array(folder / "labels.npy"), classes)
+    shards = [files.map_array(folder / name) for name in manifest["files"] if name != "labels.npy"]
+    return Split(Sharded(shards), files.read_array(folder / "labels.npy"), classes)

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork
+from unlearnable.data.images import Split
 from unlearnable.descent import Problem
 from unlearnable.draws import Draws
 from unlearnable.settings.methods.clean import Clean as Settings
 from unlearnable.transforms import draw
 
-__all__ = ["Settings", "noise", "noise_passes", "training_inputs", "training_passes"]
+__all__ = ["Settings", "basis", "noise", "noise_passes", "training_inputs", "training_passes"]
 
 
 def noise_passes(settings: Settings) -> int:
@@ -24,20 +25,22 @@ def training_passes(settings: Settings) -> int:
     return 0
 
 
-def noise(
+def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> None:
+    """Nothing: there is no noise to compute."""
+
+
+def noise(basis: None, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    """Zeros."""
+    return torch.zeros_like(images)
+
+
+def training_inputs(
     network: FrozenNetwork,
     images: Tensor,
     labels: Tensor,
     problem: Problem,
     generator: Draws,
     start: Tensor | None = None,
-) -> Tensor:
-    """Zeros."""
-    return torch.zeros_like(images)
-
-
-def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: Draws
-) -> Tensor:
-    """What the source model learns from at one step: the augmented images."""
-    return draw(problem.augmentation, len(images), generator)(images + d)
+) -> tuple[Tensor, Tensor]:
+    """What the source model learns from at one step, the augmented images, and their noise, which is zero."""
+    return draw(problem.augmentation, images, generator)(images), torch.zeros_like(images)

@@ -1,16 +1,19 @@
-"""Error-minimizing noise, EM (Huang et al. 2021), in the frame of the raw image."""
+"""Error-minimizing noise, EM (Huang et al. 2021), in the frame of the raw or of the augmented image."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork
+from unlearnable.data.images import Split
 from unlearnable.descent import Problem, minimise
 from unlearnable.draws import Draws
+from unlearnable.errors import UserError
 from unlearnable.settings.methods.em import Em as Settings
 from unlearnable.transforms import draw
 
-__all__ = ["Settings", "noise", "noise_passes", "training_inputs", "training_passes"]
+__all__ = ["Settings", "basis", "noise", "noise_passes", "training_inputs", "training_passes"]
 
 
 def noise_passes(settings: Settings) -> int:
@@ -23,28 +26,68 @@ def training_passes(settings: Settings) -> int:
     return noise_passes(settings)
 
 
-def noise(
+def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:
+    """The source model."""
+    return network
+
+
+def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    """Descend on the loss of the image in the frame that ``frame`` says: no adversary, no expectation.
+
+    Returns:
+        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``. That of a transformed image is published in the place of
+        the raw one, as it is in Fu et al.'s code.
+
+    Raises:
+        UserError: a transformed image is of another size than the raw one.
+    """
+    if problem.settings.frame == "augmented":
+        images = _augmented(images, problem, generator)
+    return _descend(basis, images, labels, problem, generator, None)
+
+
+def training_inputs(
     network: FrozenNetwork,
     images: Tensor,
     labels: Tensor,
     problem: Problem,
     generator: Draws,
     start: Tensor | None = None,
-) -> Tensor:
-    """Descend on the loss of the untransformed image: no adversary, no expectation.
+) -> tuple[Tensor, Tensor]:
+    """What the source model learns from at one step, and the noise in it.
 
-    Returns:
-        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
+    In the raw frame these are protected images, augmented as a victim would: without that transform, noise made for a
+    small network does not survive a shift by one pixel. In the augmented frame they are transformed images with the
+    noise on top, and no transform follows.
+
+    Raises:
+        UserError: as for ``noise``.
     """
+    if problem.settings.frame == "augmented":
+        z = _augmented(images, problem, generator)
+        d = _descend(network, z, labels, problem, generator, start)
+        return (z + d).clamp(0, 255), d
+    d = _descend(network, images, labels, problem, generator, start)
+    return draw(problem.augmentation, images, generator)((images + d).clamp(0, 255)), d
+
+
+def _descend(
+    network: FrozenNetwork,
+    images: Tensor,
+    labels: Tensor,
+    problem: Problem,
+    generator: Draws,
+    start: Tensor | None,
+) -> Tensor:
     d = minimise(images, lambda x: network.gradient(x, labels), problem.rho_u, problem.settings, generator, start)
     return d.round()
 
 
-def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: Draws
-) -> Tensor:
-    """What the source model learns from at one step: the protected images, augmented as a victim would.
-
-    Without that transform, noise made for a small network does not survive a shift by one pixel.
-    """
-    return draw(problem.augmentation, len(images), generator)((images + d).clamp(0, 255))
+def _augmented(images: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    z = draw(problem.augmentation, images, generator)(images)
+    if z.shape != images.shape:
+        raise UserError(
+            f"method em: with frame augmented the noise is as large as a transformed image, {z.shape[2]}x{z.shape[3]} "
+            f"pixels, but images are published with {images.shape[2]}x{images.shape[3]}; use frame: raw"
+        )
+    return z

@@ -6,12 +6,23 @@ import torch
 from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork, ascend, uniform, within_pixels
+from unlearnable.data.images import Split
 from unlearnable.descent import Problem, minimise
 from unlearnable.draws import Draws
+from unlearnable.settings.dataset import Augmentation
 from unlearnable.settings.methods.rem import Rem as Settings
-from unlearnable.transforms import Transform, draw, join
+from unlearnable.transforms import Transform, draw, join, transformed
 
-__all__ = ["Settings", "noise", "noise_passes", "robust_noise", "training_inputs", "training_passes"]
+__all__ = [
+    "Settings",
+    "attacked",
+    "basis",
+    "noise",
+    "noise_passes",
+    "robust_noise",
+    "training_inputs",
+    "training_passes",
+]
 
 
 def noise_passes(settings: Settings) -> int:
@@ -24,19 +35,48 @@ def training_passes(settings: Settings) -> int:
     return noise_passes(settings) + settings.k_a
 
 
-def noise(
+def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:
+    """The source model."""
+    return network
+
+
+def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    """Descend on the expected loss, over J transforms, of the image under the strongest adversary.
+
+    Returns:
+        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
+    """
+    return _descend(basis, images, labels, problem, generator, None)
+
+
+def training_inputs(
     network: FrozenNetwork,
     images: Tensor,
     labels: Tensor,
     problem: Problem,
     generator: Draws,
     start: Tensor | None = None,
-) -> Tensor:
-    """Descend on the expected loss, over J transforms, of the image under the strongest adversary.
+) -> tuple[Tensor, Tensor]:
+    """What the source model learns from at one step, protected images under attack, and the noise in them."""
+    d = _descend(network, images, labels, problem, generator, start)
+    return attacked(network, images + d, labels, problem, generator), d
 
-    Returns:
-        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
-    """
+
+def attacked(network: FrozenNetwork, protected: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    """Protected images, augmented and attacked afresh."""
+    s = problem.settings
+    z = draw(problem.augmentation, protected, generator)(protected.clamp(0, 255))
+    return z + ascend(network, z, labels, problem.rho_a, s.k_a, s.alpha_a, uniform(z, problem.rho_a, generator))
+
+
+def _descend(
+    network: FrozenNetwork,
+    images: Tensor,
+    labels: Tensor,
+    problem: Problem,
+    generator: Draws,
+    start: Tensor | None,
+) -> Tensor:
     if problem.settings.attack == "free":
         return free_noise(network, images, labels, problem, generator, start)
     return robust_noise(network, images, labels, problem, generator, start, problem.settings.k_a)
@@ -55,14 +95,12 @@ def robust_noise(
 
     The J transforms of a step are one joined batch: few large operations in place of many small ones.
     """
-    s = problem.settings
+    s, augmentation = problem.settings, _expected_over(problem)
     y = labels.repeat(s.j)
+    one = images.new_empty(len(images), *transformed(augmentation, images.shape[1:]))  # only its shape counts
 
     def expected_gradient(protected: Tensor) -> Tensor:
-        draws = [
-            (draw(problem.augmentation, len(images), generator), uniform(images, problem.rho_a, generator))
-            for _ in range(s.j)
-        ]
+        draws = [(draw(augmentation, images, generator), uniform(one, problem.rho_a, generator)) for _ in range(s.j)]
         t = join([transform for transform, _ in draws])
         z = t(torch.cat([protected] * s.j))
         e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start in draws]))
@@ -84,14 +122,14 @@ def free_noise(
     As in "free" adversarial training (Shafahi et al. 2019) one pass serves both. The adversary's e lives in the frame
     of the untransformed image, so that it survives from one draw of the transforms to the next.
     """
-    s = problem.settings
+    s, augmentation = problem.settings, _expected_over(problem)
     y = labels.repeat(s.j)
     start = uniform(images, problem.rho_u, generator) if start is None else start
     e = uniform(images, problem.rho_a, generator)
 
     def shared_gradient(protected: Tensor) -> Tensor:
         nonlocal e
-        t = join([draw(problem.augmentation, len(images), generator) for _ in range(s.j)])
+        t = join([draw(augmentation, images, generator) for _ in range(s.j)])
         e = within_pixels(e, protected)
         g = _summed(t, network.gradient(t(torch.cat([protected + e] * s.j)), y), s.j)
         e = (e + s.alpha_a * problem.rho_a * g.sign()).clamp(-problem.rho_a, problem.rho_a)
@@ -100,16 +138,12 @@ def free_noise(
     return minimise(images, shared_gradient, problem.rho_u, s, generator, start).round()
 
 
+def _expected_over(problem: Problem) -> Augmentation:
+    """The transforms that the noise is to survive: T, or for the ablation none."""
+    return problem.augmentation if problem.settings.expectation == "transform" else Augmentation()
+
+
 def _summed(t: Transform, gradients: Tensor, j: int) -> Tensor:
     """The gradients of a joined batch, pulled back to the images and summed over their J transforms."""
     parts = t.pull_back(gradients).chunk(j)
     return torch.stack(parts).sum(0)
-
-
-def training_inputs(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, d: Tensor, problem: Problem, generator: Draws
-) -> Tensor:
-    """What the source model learns from at one step: protected images, augmented and attacked afresh."""
-    s = problem.settings
-    z = draw(problem.augmentation, len(images), generator)((images + d).clamp(0, 255))
-    return z + ascend(network, z, labels, problem.rho_a, s.k_a, s.alpha_a, uniform(z, problem.rho_a, generator))

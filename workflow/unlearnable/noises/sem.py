@@ -7,10 +7,10 @@ from torch import Tensor
 from unlearnable.attacks import FrozenNetwork
 from unlearnable.descent import Problem
 from unlearnable.draws import Draws
-from unlearnable.noises.rem import robust_noise, training_inputs
+from unlearnable.noises.rem import attacked, basis, robust_noise
 from unlearnable.settings.methods.rem import Sem as Settings
 
-__all__ = ["Settings", "noise", "noise_passes", "training_inputs", "training_passes"]
+__all__ = ["Settings", "basis", "noise", "noise_passes", "training_inputs", "training_passes"]
 
 
 def noise_passes(settings: Settings) -> int:
@@ -23,17 +23,23 @@ def training_passes(settings: Settings) -> int:
     return noise_passes(settings) + settings.k_a
 
 
-def noise(
+def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    """Descend on the expected loss, over J transforms, under one uniform draw in the rho_a box.
+
+    Returns:
+        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
+    """
+    return robust_noise(basis, images, labels, problem, generator, start=None, ascent_steps=0)
+
+
+def training_inputs(
     network: FrozenNetwork,
     images: Tensor,
     labels: Tensor,
     problem: Problem,
     generator: Draws,
     start: Tensor | None = None,
-) -> Tensor:
-    """Descend on the expected loss, over J transforms, under one uniform draw in the rho_a box.
-
-    Returns:
-        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
-    """
-    return robust_noise(network, images, labels, problem, generator, start, ascent_steps=0)
+) -> tuple[Tensor, Tensor]:
+    """What the source model learns from at one step, protected images under attack, and the noise in them."""
+    d = robust_noise(network, images, labels, problem, generator, start, ascent_steps=0)
+    return attacked(network, images + d, labels, problem, generator), d

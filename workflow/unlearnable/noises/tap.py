@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from unlearnable.attacks import FrozenNetwork, uniform, within_pixels
+from unlearnable.data.images import Split
 from unlearnable.descent import Problem
 from unlearnable.draws import Draws
 from unlearnable.settings.methods.tap import Tap as Settings
 from unlearnable.transforms import draw
 
-__all__ = ["Settings", "noise", "noise_passes"]
+__all__ = ["Settings", "basis", "noise", "noise_passes"]
 
 
 def noise_passes(settings: Settings) -> int:
@@ -19,7 +20,12 @@ def noise_passes(settings: Settings) -> int:
     return settings.restarts * settings.steps
 
 
-def noise(network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:
+    """The source model, which was trained on clean images."""
+    return network
+
+
+def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
     """Descend on the loss towards the next class, (y + 1) mod C; keep the best of the restarts for each image.
 
     Every step draws a fresh transform and clips to valid pixels.
@@ -34,11 +40,11 @@ def noise(network: FrozenNetwork, images: Tensor, labels: Tensor, problem: Probl
     for _ in range(s.restarts):
         d = within_pixels(uniform(images, rho_u, generator), images)
         for _ in range(s.steps):
-            t = draw(problem.augmentation, len(images), generator)
-            g = t.pull_back(network.gradient(t(images + d), targets))
+            t = draw(problem.augmentation, images, generator)
+            g = t.pull_back(basis.gradient(t(images + d), targets))
             d = within_pixels((d - s.alpha * rho_u * g.sign()).clamp(-rho_u, rho_u), images)
         d = d.round()
-        losses = network.losses(images + d, targets)
+        losses = basis.losses(images + d, targets)
         better = losses < lowest
         best = torch.where(better[:, None, None, None], d, best)
         lowest = torch.where(better, losses, lowest)

@@ -29,10 +29,15 @@ class NoiseSheet(Figure):
 class Render(Settings):
     """One sub-tree per product."""
 
-    radius_table: Table = Table()
+    accuracy_table: Table = Table()
+    early_stopping_table: Table = Table()
+    ranking_table: Table = Table(decimals=1)
     cost_table: Table = Table(decimals=1)
     tradeoff_table: Table = Table(decimals=1)
-    tradeoff_figure: Figure = Figure(width=8.0)
     accuracy_figure: Figure = Figure()
+    fraction_figure: Figure = Figure()
+    heat_map: Figure = Figure(width=9.0)
+    loss_figure: Figure = Figure(width=9.0)
     training_curves: Figure = Figure(width=9.0)
+    tradeoff_figure: Figure = Figure(width=8.0)
     noise_sheet: NoiseSheet = NoiseSheet()

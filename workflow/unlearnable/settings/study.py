@@ -5,14 +5,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, create_model
 
 from unlearnable.settings.base import Settings, Slug, overrides
+from unlearnable.settings.countermeasures import Countermeasure
 from unlearnable.settings.dataset import Dataset
+from unlearnable.settings.methods.ar import Ar
 from unlearnable.settings.methods.clean import Clean
+from unlearnable.settings.methods.cuda import Cuda
 from unlearnable.settings.methods.em import Em
+from unlearnable.settings.methods.em_classwise import EmClasswise
+from unlearnable.settings.methods.lsp import Lsp
+from unlearnable.settings.methods.method import Method
+from unlearnable.settings.methods.ntga import Ntga
+from unlearnable.settings.methods.ops import Ops
 from unlearnable.settings.methods.rem import Rem, Sem
 from unlearnable.settings.methods.tap import Tap
 from unlearnable.settings.noise import NoisePass
@@ -20,49 +30,23 @@ from unlearnable.settings.perturbed import Perturbed
 from unlearnable.settings.render import Render
 from unlearnable.settings.training import SourceModel, Victim
 
-ADVERSARIAL = ("rem", "sem")  # the algorithms whose noise has a rho_a
-CLEAN_SOURCE = ("tap",)  # the algorithms whose source model is trained on clean data
+METHODS: tuple[type[Method], ...] = (Clean, Em, EmClasswise, Tap, Rem, Sem, Ntga, Lsp, Ops, Ar, Cuda)
 
-EmChanges = overrides("EmChanges", Em, leave_out=("algorithm",))
-TapChanges = overrides("TapChanges", Tap, leave_out=("algorithm", "preset"))
-RemChanges = overrides("RemChanges", Rem, leave_out=("algorithm",))
-SemChanges = overrides("SemChanges", Sem, leave_out=("algorithm",))
 SourceChanges = overrides("SourceChanges", SourceModel)
-NoiseChanges = overrides("NoiseChanges", Tap, Rem, NoisePass, leave_out=("algorithm", "preset"))
+NoiseChanges = overrides("NoiseChanges", *METHODS, NoisePass, leave_out=("algorithm", "preset"))
 VictimChanges = overrides("VictimChanges", Victim)
 SourceForDataset = overrides("SourceForDataset", SourceModel, by_method=(dict[Slug, SourceChanges], {}))
 NoiseForDataset = overrides("NoiseForDataset", NoisePass, by_method=(dict[Slug, NoiseChanges], {}))
 
 
-class CleanEntry(Clean):
-    """The clean reference."""
+def _entry(method: type[Method]) -> type[Method]:
+    """A method as the configuration has it: its settings, and changes of them by dataset."""
+    changes = overrides(f"{method.__name__}Changes", method, leave_out=("algorithm", "preset"))
+    by_dataset: Any = (dict[Slug, changes], {})
+    return create_model(f"{method.__name__}Entry", __base__=method, __doc__=method.__doc__, by_dataset=by_dataset)
 
 
-class EmEntry(Em):
-    """EM, with changes by dataset."""
-
-    by_dataset: dict[Slug, EmChanges] = {}
-
-
-class TapEntry(Tap):
-    """TAP, with changes by dataset."""
-
-    by_dataset: dict[Slug, TapChanges] = {}
-
-
-class RemEntry(Rem):
-    """REM, with changes by dataset."""
-
-    by_dataset: dict[Slug, RemChanges] = {}
-
-
-class SemEntry(Sem):
-    """SEM, with changes by dataset."""
-
-    by_dataset: dict[Slug, SemChanges] = {}
-
-
-MethodEntry = Annotated[CleanEntry | EmEntry | TapEntry | RemEntry | SemEntry, Field(discriminator="algorithm")]
+MethodEntry = Annotated[reduce(or_, map(_entry, METHODS)), Field(discriminator="algorithm")]
 
 
 class SourceStage(Settings):
@@ -101,23 +85,33 @@ class NoiseAxis(Settings):
 
 
 class VictimAxis(Settings):
-    """Networks and radii of the victims."""
+    """Networks, counter-measures and radii of the victims: all combinations of them."""
 
     networks: list[Slug] = Field(["resnet18"], min_length=1)
+    countermeasures: list[Slug] = Field(["none"], min_length=1, description="names of what the trainer does against it")
     radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
         [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
     )
 
 
 Product = Literal[
-    "radius-table",
+    "accuracy-table",
+    "early-stopping-table",
+    "ranking-table",
     "cost-table",
     "tradeoff-table",
     "accuracy-figure",
+    "fraction-figure",
+    "loss-figure",
+    "heat-map",
     "tradeoff-figure",
     "training-curves",
     "noise-sheet",
 ]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
 
 
 class Experiment(Settings):
@@ -128,7 +122,12 @@ class Experiment(Settings):
     protected: list[Annotated[int, Field(ge=0, le=100)]] = Field(
         [100], min_length=1, description="per cent of the training images that carry noise"
     )
-    victims: VictimAxis = VictimAxis()
+    clean_rest: bool = Field(
+        False, description="train victims on the unprotected rest alone as well, at every share between 0 and 100"
+    )
+    victims: Annotated[list[VictimAxis], BeforeValidator(_listed)] = Field(
+        [VictimAxis()], min_length=1, description="one group of victims, or a list of groups"
+    )
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
     products: list[Product] = Field(min_length=1, description="tables and figures to make of these cells")
 
@@ -149,6 +148,7 @@ class StudySettings(Settings):
     runtime: Runtime = Runtime()
     datasets: dict[Slug, Annotated[Dataset, Field()]]
     methods: dict[Slug, MethodEntry]
+    countermeasures: dict[Slug, Countermeasure]
     source_model: SourceStage = SourceStage()
     noise: NoiseStage = NoiseStage()
     perturbed: Perturbed = Perturbed()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from unlearnable.settings.base import Settings
+from unlearnable.settings.methods.method import Method
 
 
-class Clean(Settings):
+class Clean(Method):
     """No noise: the reference."""
 
+    radii: ClassVar[tuple[str, ...]] = ()
+    carried: ClassVar[None] = None  # as in SignDescent: no noise goes on from step to step
     algorithm: Literal["clean"]

@@ -16,4 +16,8 @@ class Em(NoiseDescent):
     clip: Literal["box", "pixels"] = Field(
         "pixels", description="box: each step clips d to rho_u; pixels: it also clips x + d to [0, 255]"
     )
-    frame: Literal["raw"] = Field("raw", description="raw: the noise is computed on the image as published")
+    frame: Literal["raw", "augmented"] = Field(
+        "raw",
+        description="raw: the noise is computed on the image as published; augmented: on a transformed copy, and "
+        "published as it is, so that it seldom meets the pixels that it was made for (as Fu et al.'s code does)",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,9 +12,15 @@ from unlearnable.settings.methods.descent import NoiseDescent
 class RobustDescent(NoiseDescent):
     """The descent of a noise whose source model is adversarially trained."""
 
+    radii: ClassVar[tuple[str, ...]] = ("rho_u", "rho_a")
     k_a: int = Field(10, ge=1, description="ascent steps of the adversary")
     alpha_a: float = Field(0.2, gt=0, description="ascent step, as a share of rho_a")
     j: int = Field(5, ge=1, description="transforms drawn for the expectation")
+    expectation: Literal["transform", "identity"] = Field(
+        "transform",
+        description="identity: an ablation whose noise is computed on untransformed images, j draws of the adversary "
+        "each; the source model is still trained on transformed ones",
+    )
 
 
 class Rem(RobustDescent):

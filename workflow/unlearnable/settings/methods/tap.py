@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from unlearnable.settings.base import Settings
+from unlearnable.settings.methods.method import Method
 
 TAP_PRESETS: dict[str, dict[str, Any]] = {
     "original": {"steps": 250, "alpha": 0.05, "restarts": 8},  # Fowl et al.: 250 steps of 0.4/255 at rho_u 8
@@ -15,9 +15,10 @@ TAP_PRESETS: dict[str, dict[str, Any]] = {
 _ORIGINAL = TAP_PRESETS["original"]
 
 
-class Tap(Settings):
+class Tap(Method):
     """Targeted adversarial poisons (Fowl et al. 2021) on a network trained normally on clean data."""
 
+    source: ClassVar[Literal["own", "clean", "none"]] = "clean"
     algorithm: Literal["tap"]
     preset: Literal["original", "fu2022"] = Field("original", description="fills the three keys below when unset")
     steps: int = Field(_ORIGINAL["steps"], ge=1, description="descent steps of each restart")

@@ -1,0 +1,14 @@
+"""Rule accuracy_table: victims' accuracy, a column for every noise."""
+
+from unlearnable.accuracies import accuracy_table
+from unlearnable.job import job
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        accuracy_table(snakemake.params.cfg, inp.metrics, out.csv, out.markdown, out.latex)
+
+
+if __name__ == "__main__":
+    main(snakemake)

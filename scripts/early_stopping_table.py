@@ -1,0 +1,14 @@
+"""Rule early_stopping_table: victims' last and best accuracy."""
+
+from unlearnable.accuracies import early_stopping_table
+from unlearnable.job import job
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        early_stopping_table(snakemake.params.cfg, inp.metrics, out.csv, out.markdown, out.latex)
+
+
+if __name__ == "__main__":
+    main(snakemake)

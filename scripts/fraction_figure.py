@@ -1,0 +1,14 @@
+"""Rule fraction_figure: victims' accuracy against the protected share."""
+
+from unlearnable.fractions import fraction_figure
+from unlearnable.job import job
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        fraction_figure(snakemake.params.cfg, inp.metrics, out.pdf, out.svg, out.png)
+
+
+if __name__ == "__main__":
+    main(snakemake)

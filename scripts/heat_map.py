@@ -1,0 +1,14 @@
+"""Rule heat_map: noises by ways of training."""
+
+from unlearnable.job import job
+from unlearnable.ranking import heat_map
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        heat_map(snakemake.params.cfg, inp.metrics, out.pdf, out.svg, out.png)
+
+
+if __name__ == "__main__":
+    main(snakemake)

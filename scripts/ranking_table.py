@@ -1,0 +1,14 @@
+"""Rule ranking_table: noises ranked by protection."""
+
+from unlearnable.job import job
+from unlearnable.ranking import ranking_table
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        ranking_table(snakemake.params.cfg, inp.metrics, out.csv, out.markdown, out.latex)
+
+
+if __name__ == "__main__":
+    main(snakemake)

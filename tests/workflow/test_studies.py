@@ -1,0 +1,86 @@
+"""Every shipped study plans what it always planned: how many jobs, and under which paths."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from unlearnable.study import NOISE, PERTURBED, SOURCE, VICTIM, Study, path
+
+from .pipeline import ROOT, Project
+
+STUDIES = sorted(str(p.relative_to(ROOT / "config/studies")) for p in (ROOT / "config/studies").rglob("*.yaml"))
+STAGES = ("dataset", "source_model", "noise", "merge_noise", "perturbed_dataset", "victim")
+
+# Jobs of each stage, tables and figures, and the first characters of a hash of all cells' folders. A path that changes
+# orphans the results that users have; a count that changes is a study that changed.
+PINNED: dict[str, tuple[tuple[int, ...], int, str]] = {}
+
+
+def shipped(name: str) -> Study:
+    files = [*(ROOT / f"config/{part}.yaml" for part in ("config", "datasets", "paper")), ROOT / "config/studies" / name]
+    config: dict[str, Any] = {}
+    for file in files:
+        update_config(config, yaml.safe_load(file.read_text()))
+    return Study(config, files, ROOT)
+
+
+def folders(study: Study) -> list[str]:
+    run = study.settings.run
+    stages: list[tuple[str, list[Any]]] = [
+        (SOURCE, study.sources(*run)),
+        (NOISE, study.noises(*run)),
+        (PERTURBED, study.perturbed(*run)),
+        (VICTIM, study.victims(*run)),
+    ]
+    return sorted(path(template, cell) for template, cells in stages for cell in cells)
+
+
+def test_every_shipped_study_is_pinned() -> None:
+    assert sorted(PINNED) == STUDIES
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_paths_of_a_study_are_pinned(name: str) -> None:
+    found = folders(shipped(name))
+    assert len(found) == len(set(found))
+    assert hashlib.sha256("\n".join(found).encode()).hexdigest()[:12] == PINNED[name][2], found[:3]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_dry_run_of_a_study_plans_the_pinned_jobs(repo: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "run").mkdir()
+    project = Project(repo, tmp_path / "run", {}, ROOT / "config/studies" / name)
+    counts = project.job_counts("--quiet", "rules")
+    stages = tuple(counts.pop(stage, 0) for stage in STAGES)
+    assert (stages, sum(counts.values())) == PINNED[name][:2]
+
+
+def test_the_paper_as_a_whole_is_its_parts() -> None:
+    parts = [yaml.safe_load((ROOT / "config/studies" / n).read_text()) for n in STUDIES if n.startswith("paper/")]
+    assert all(set(part) == {"run"} for part in parts)
+    whole = yaml.safe_load((ROOT / "config/studies/paper.yaml").read_text())
+    assert sorted(whole["run"]) == sorted(name for part in parts for name in part["run"])
+
+
+def test_the_miniature_has_the_shape_of_the_paper() -> None:
+    """Every table and figure of the paper, every method, every counter-measure."""
+    paper, mini = shipped("paper.yaml").settings, shipped("paper-mini.yaml").settings
+
+    def products(settings: Any, prefix: str) -> set[tuple[str, str]]:
+        named = {name: settings.experiments[name] for name in settings.run if name.startswith(prefix)}
+        return {(name.split("-")[1], product) for name, experiment in named.items() for product in experiment.products}
+
+    assert products(paper, "paper-") <= products(mini, "mini-")
+    used = [mini.experiments[name] for name in mini.run]
+    methods = {axis.method for experiment in used for axis in experiment.noises}
+    assert methods == set(mini.methods) - {"rem-fast"}
+    measures = {name for experiment in used for axis in experiment.victims for name in axis.countermeasures}
+    assert measures == set(mini.countermeasures)
+    networks = {name for experiment in used for axis in experiment.victims for name in axis.networks}
+    assert {"vgg16-bn", "resnet18", "resnet50", "densenet121", "wrn34-10"} <= networks

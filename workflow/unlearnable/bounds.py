@@ -1,0 +1,86 @@
+"""How far a published image may be from its original: the norm that a noise keeps to, its radius and its unit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A ball around every original image.
+
+    Attributes:
+        norm: ``linf``: the largest change of a value; ``l2``: the Euclidean norm of the change; ``l0``: the number of
+            pixels that change (in whatever channels); ``none``: the noise keeps to no ball.
+        radius: of the ball, in ``unit``; 0 where there is none.
+        unit: what the radius is counted in.
+    """
+
+    norm: Literal["linf", "l2", "l0", "none"]
+    radius: float
+    unit: str
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values; ``Bound(**plain)`` is the bound again."""
+        return asdict(self)
+
+    def sizes(self, change: Array) -> Array:
+        """How large each image's change is, in the bound's own unit; without a ball, as ``linf``.
+
+        Args:
+            change: ``(N, H, W, C)``, whole grey levels, signed.
+
+        Returns:
+            ``(N,)``, float64.
+        """
+        if self.norm == "l0":
+            return change.any(axis=3).sum(axis=(1, 2)).astype(np.float64)  # type: ignore[no-any-return]
+        flat = np.abs(change.reshape(len(change), -1).astype(np.int32))
+        if self.norm == "l2":
+            return np.sqrt((flat * flat).sum(axis=1, dtype=np.int64)) / 255  # type: ignore[no-any-return]
+        return flat.max(axis=1, initial=0).astype(np.float64)  # type: ignore[no-any-return]
+
+    def allowed(self, shape: tuple[int, ...]) -> float:
+        """The largest size that an image of ``shape`` (H, W, C) may have.
+
+        In the Euclidean norm that is the radius and what rounding to whole grey levels, at most half a level for
+        each value, can add to it.
+        """
+        if self.norm == "none":
+            return math.inf
+        return self.radius + (0.5 / 255 * math.sqrt(math.prod(shape)) if self.norm == "l2" else 0.0)
+
+    def exceeded_by(self, change: Array) -> int | None:
+        """The first image whose change, ``(N, H, W, C)`` in whole grey levels, is beyond the bound; None for none."""
+        beyond = np.flatnonzero(self.sizes(change) > self.allowed(change.shape[1:]) + 1e-9)
+        return int(beyond[0]) if beyond.size else None
+
+    def __str__(self) -> str:
+        """The bound in words."""
+        return "no bound" if self.norm == "none" else f"{self.norm} {self.radius:g} {self.unit}"
+
+
+def linf(rho_u: int) -> Bound:
+    """Every value changes by at most ``rho_u`` grey levels."""
+    return Bound("linf", rho_u, "1/255")
+
+
+def l2(radius: float) -> Bound:
+    """The change of an image, its values scaled to [0, 1], has a Euclidean norm of at most ``radius``."""
+    return Bound("l2", radius, "of [0, 1]")
+
+
+def l0(pixels: int) -> Bound:
+    """At most so many pixels of an image change, by whatever amount."""
+    return Bound("l0", pixels, "pixel(s)")
+
+
+def unbounded() -> Bound:
+    """No ball: how far an image may go is not limited."""
+    return Bound("none", 0.0, "1/255")

@@ -1,0 +1,93 @@
+"""Parquet files of encoded images and labels, one a split or several, as dataset hubs store them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from unlearnable.data.encoded import parquet_batches, parquet_schema
+from unlearnable.data.images import Array
+from unlearnable.data.readers import _files
+from unlearnable.data.readers._images import Encoded, Fit, decoded
+from unlearnable.data.streams import Stream, chunk_rows
+from unlearnable.errors import UserError
+from unlearnable.settings.dataset import ParquetDataset
+
+LABELS_AT_ONCE = 2**16
+NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")
+
+
+def read(dataset: ParquetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
+    """Read ``train*.parquet`` and ``test*.parquet``; arguments and errors as for ``readers.read``."""
+    folder = root / dataset.root
+    names = {split: _names(folder, split) for split in ("train", "test")}
+    hashes = _files.hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
+    train, test = (_stream(dataset, folder, names[split], f"{dataset.root}, {split} split") for split in names)
+    return train, test, {"kind": "parquet", "root": dataset.root, "sha256": hashes}
+
+
+def _names(folder: Path, split: str) -> list[str]:
+    """The files of a split, in order; ``SPLIT.parquet`` where there are none, which is then missed by name."""
+    names = sorted(path.name for path in folder.glob(f"{split}*.parquet")) or [f"{split}.parquet"]
+    numbered = [match for name in names if (match := NUMBERED.fullmatch(name))]
+    if numbered and len(numbered) < len(names):
+        raise UserError(f"{folder}: {', '.join(names)} are more than one set of the {split} split; leave one of them")
+    for match in numbered:
+        beginning, _, count = match.groups()
+        expected = [f"{beginning}-{number:05d}-of-{count}.parquet" for number in range(int(count))]
+        if names != expected:
+            odd = sorted(set(names) ^ set(expected))
+            state = "missing" if odd[0] in expected else "not one of the same set as the others"
+            raise UserError(f"{folder / odd[0]}: this file is {state}; the {split} split is {int(count)} files")
+    return names
+
+
+def _stream(dataset: ParquetDataset, folder: Path, names: list[str], where: str) -> Stream:
+    fit = Fit(dataset.image_size, dataset.channels, dataset.resize == "squash")
+    paths = [folder / name for name in names]
+    labels = np.concatenate([_labels(dataset, path) for path in paths])
+    return Stream(where, labels, lambda: decoded(_images(dataset, paths, fit), len(labels), where, fit))
+
+
+def _labels(dataset: ParquetDataset, path: Path) -> Array:
+    """The labels of one file, ``(n,)`` int64; its columns are looked at first."""
+    schema = parquet_schema(path)
+    for column in (dataset.image_column, dataset.label_column):
+        if column not in schema.names:
+            raise UserError(f"{path}: no column {column!r}; it has {', '.join(schema.names)}")
+    kind = schema.field(dataset.image_column).type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise UserError(f"{path}: column {dataset.image_column!r} holds {kind}, not encoded images")
+    whole = pa.types.is_integer(schema.field(dataset.label_column).type)
+    batches = list(parquet_batches(path, [dataset.label_column], LABELS_AT_ONCE)) if whole else []
+    if not whole or any(batch.column(0).null_count for batch in batches):
+        raise UserError(f"{path}: column {dataset.label_column!r} must hold whole numbers without gaps")
+    return np.concatenate([np.empty(0, np.int64), *(batch.column(0).to_numpy().astype(np.int64) for batch in batches)])
+
+
+def _images(dataset: ParquetDataset, paths: list[Path], fit: Fit) -> Iterator[Encoded]:
+    """The encoded images of some files; what is missing counts as empty."""
+    rows = chunk_rows((fit.size, fit.size, fit.channels))
+    for path in paths:
+        row = 0
+        for batch in parquet_batches(path, [dataset.image_column], rows):
+            column = batch.column(0)
+            if pa.types.is_struct(column.type):
+                column = column.field("bytes")
+            for data in column:
+                yield f"{path}, row {row}", partial(_content, data)
+                row += 1
+
+
+def _content(data: pa.Scalar) -> bytes:
+    """The bytes of one cell."""
+    content: bytes | None = data.as_py()
+    return content or b""

@@ -1,0 +1,194 @@
+"""How long work takes on the machine at hand: each kind of it is timed for about a second, the way jobs do it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from unlearnable import memory
+from unlearnable.attacks import frozen
+from unlearnable.data.encoded import MODES, decode, encode
+from unlearnable.descent import Problem
+from unlearnable.device import autocast, choose_precision, keep_freed_memory
+from unlearnable.models import create
+from unlearnable.noises import ntga
+from unlearnable.planning.networks import operations
+from unlearnable.planning.work import KernelWork, Kind, NetworkWork, PublishingWork
+from unlearnable.settings.dataset import Augmentation
+
+SECONDS_EACH = 1.5  # for a kind of work
+SECONDS_IN_ALL = 60.0
+REPETITIONS = 3
+FIRST = 2  # images, before it is known how many the time allows; batch norm learns from no fewer
+BLOCK_VALUES = 2**22  # of the images in a block of NTGA and of those held out, beyond which they are timed cropped
+THREADS = 1  # of a job, as the rules have it
+
+Once = Callable[[int], object]  # does a kind of work once, for so many images
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How long a kind of work takes.
+
+    Attributes:
+        seconds: for one image.
+        images: how many were timed at once; 0 where operations were counted, and their rate was that of other kinds.
+    """
+
+    seconds: float
+    images: int
+
+
+def calibrate(kinds: list[Kind], device: torch.device, seconds: float = SECONDS_IN_ALL) -> dict[Kind, Speed]:
+    """Time kinds of work.
+
+    Where a full batch would take too long, fewer images are timed. When ``seconds`` are over, the other kinds get the
+    time that their operations would take at the rate of similar ones. Nothing is compiled, as long jobs on a GPU are.
+
+    Args:
+        kinds: without repetition, the most important first.
+        device: where jobs compute.
+        seconds: to spend in all.
+
+    Returns:
+        The speed of each kind; without those to which nothing that was timed is similar.
+    """
+    deadline = time.monotonic() + seconds
+    speeds: dict[Kind, Speed] = {}
+    for kind in kinds:
+        left = deadline - time.monotonic()
+        if left > 0:
+            speeds[kind] = timed(kind, device, min(SECONDS_EACH, left))
+    late = [kind for kind in kinds if kind not in speeds and isinstance(kind, NetworkWork)]
+    guesses = {kind: by_operations(kind, speeds) for kind in late}
+    return speeds | {kind: guess for kind, guess in guesses.items() if guess is not None}
+
+
+def compute_as_jobs_do() -> None:
+    """Set torch up as ``compute`` does for a job."""
+    keep_freed_memory()
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def timed(kind: Kind, device: torch.device, seconds: float) -> Speed:
+    """Time one kind of work, with as many images of a batch as ``seconds`` allow, and at least ``FIRST``."""
+    if isinstance(kind, KernelWork):
+        return _timed_block(kind, device)
+    with _publishing(kind) if isinstance(kind, PublishingWork) else _prepared(kind, device) as once:
+        started = time.monotonic()
+        images = min(FIRST, kind.batch)
+        if device.type == "cuda":
+            once(images)  # the very first call sets up much that later ones find
+        times = [_seconds(once, images, device)]
+        while (more := min(kind.batch, int(images * seconds / (REPETITIONS + 1) / times[0]))) > images:
+            images, times = more, [_seconds(once, more, device)]
+        while len(times) < REPETITIONS and time.monotonic() - started + times[-1] < seconds:
+            times.append(_seconds(once, images, device))
+    return Speed(statistics.median(times) / images, images)
+
+
+def _seconds(once: Once, images: int, device: torch.device) -> float:
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    wait()
+    started = time.perf_counter()
+    once(images)
+    wait()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _prepared(kind: NetworkWork, device: torch.device) -> Iterator[Once]:
+    """A network and a batch, and what does the work on them."""
+    precision = choose_precision(kind.precision, device)
+    channels, size, _ = kind.shape
+    network = create(kind.network, channels, kind.classes, size, 0, device, kind.stem)
+    pixels = (255 * torch.rand(kind.batch, *kind.shape, device=device)).to(memory_format=torch.channels_last)
+    labels = torch.zeros(kind.batch, dtype=torch.int64, device=device)
+    if kind.work == "step":
+        network.train()
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4)
+
+        def step(images: int) -> None:
+            with autocast(device, precision):
+                logits = network(pixels[:images])
+            optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(logits.float(), labels[:images]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+        yield step
+        return
+    on_gpu = device.type == "cuda"
+    at_once = memory.micro_batch(network, kind.shape, precision, device) if on_gpu else memory.CPU_MICRO_BATCH
+    with frozen(network, precision, at_once) as fixed:
+        if kind.work == "gradient":
+            yield lambda images: fixed.gradient(pixels[:images], labels[:images])
+        else:
+            yield lambda images: fixed.logits(pixels[:images])
+
+
+@contextmanager
+def _publishing(kind: PublishingWork) -> Iterator[Once]:
+    """Images as smooth as photographs, and with as much noise as published ones."""
+    draws = np.random.default_rng(0)
+    channels, height, width = kind.shape
+    coarse = draws.integers(0, 256, (kind.batch, -(-height // 8), -(-width // 8), channels), np.int16)
+    smooth = coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
+    images = np.clip(smooth + draws.integers(-8, 9, smooth.shape), 0, 255).astype(np.uint8)
+    yield lambda count: [decode(encode(image), "", None, MODES[channels]) for image in images[:count]]
+
+
+def _timed_block(kind: KernelWork, device: torch.device) -> Speed:
+    """Time one step of NTGA on a whole block; of large images only a part, to whose size the time is proportional."""
+    values = math.prod(kind.shape)
+    part = min(values, BLOCK_VALUES // (kind.batch + kind.held_out))
+    settings = ntga.Settings(algorithm="ntga", held_out=kind.held_out, activation=kind.activation)
+    problem = Problem(settings, rho_u=8, rho_a=0, augmentation=Augmentation(), classes=kind.classes)
+    images = 255 * torch.rand(kind.batch, 1, 1, part, device=device)
+    pixels = torch.rand(kind.held_out, part, dtype=torch.float64, device=device)
+    labels = torch.arange(kind.batch + kind.held_out, device=device) % kind.classes
+    held_out = ntga.HeldOut(pixels, labels[kind.batch :])
+    times = [
+        _seconds(lambda n: ntga.held_out_gradient(images[:n], labels[:n], held_out, problem), kind.batch, device)
+        for _ in range(REPETITIONS)
+    ]
+    return Speed(statistics.median(times) / kind.batch * values / part, kind.batch)
+
+
+def by_operations(kind: NetworkWork, speeds: dict[Kind, Speed]) -> Speed | None:
+    """The speed that follows from the operations of a forward pass, at the rate of the same work of other kinds.
+
+    Of the same network where that was timed, else of any. None where no such work was timed.
+    """
+    alike = [other for other in speeds if isinstance(other, NetworkWork) and other.work == kind.work]
+    alike = [other for other in alike if other.network == kind.network] or alike
+    if not alike:
+        return None
+    rates = [speeds[other].seconds / _operations(other) for other in alike]
+    return Speed(statistics.median(rates) * _operations(kind), 0)
+
+
+def _operations(kind: NetworkWork) -> int:
+    return operations(kind.network, kind.shape, kind.classes, kind.stem)
+
+
+def start_up_seconds() -> float:
+    """How long a job takes before it begins: Python starts and imports torch and the library."""
+    script = "from snakemake import script; import unlearnable.compute, unlearnable.victims"
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-c", script], check=True)
+    return time.monotonic() - started

@@ -1,0 +1,34 @@
+"""What is known of a network without computing with it."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from unlearnable import registry
+from unlearnable.layers import PixelNetwork
+
+
+@functools.cache
+def without_values(network: str, channels: int, classes: int, stem: str) -> nn.Module:
+    """A network in eval mode whose weights have shapes, but no values and no memory."""
+    with torch.device("meta"):
+        return PixelNetwork(registry.load("networks", network).build(channels, classes, stem)).eval()
+
+
+def weight_bytes(network: str, channels: int, classes: int, stem: str) -> int:
+    """Bytes of a network's weights and running statistics."""
+    tensors = without_values(network, channels, classes, stem).state_dict().values()
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+@functools.cache
+def operations(network: str, shape: tuple[int, ...], classes: int, stem: str) -> int:
+    """Operations of the forward pass of one image ``(C, H, W)``, as torch counts them."""
+    model = without_values(network, shape[0], classes, stem)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, *shape, device="meta"))
+    return int(counter.get_total_flops())

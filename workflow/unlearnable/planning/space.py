@@ -1,0 +1,58 @@
+"""The bytes that jobs write, and the space that there is for them."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+LABEL = 8  # bytes
+LARGEST = 127  # grey levels that a signed byte holds
+
+
+def of_images(rows: int, shape: tuple[int, ...]) -> int:
+    """Bytes of ``rows`` stored images ``(C, H, W)`` and their labels."""
+    return rows * (math.prod(shape) + LABEL)
+
+
+def of_noise(rows: int, shape: tuple[int, ...], bound: dict[str, Any]) -> int:
+    """Bytes of the noise of ``rows`` images ``(C, H, W)``: one a value, or two where it may be larger than a byte."""
+    small = bound["norm"] == "linf" and bound["radius"] <= LARGEST
+    return rows * math.prod(shape) * (1 if small else 2)
+
+
+def of_published(rows: int, shape: tuple[int, ...], png: float) -> int:
+    """Bytes of ``rows`` published images: as NumPy shards, and in Parquet as PNG.
+
+    Args:
+        rows: how many.
+        shape: of each, ``(C, H, W)``.
+        png: size of the Parquet files as a share of that of the pixels.
+    """
+    return of_images(rows, shape) + round(rows * math.prod(shape) * png)
+
+
+def png_share(published: Iterable[Path]) -> float | None:
+    """The size of Parquet files as a share of that of the same images as NumPy shards, as it is on the disk.
+
+    Args:
+        published: folders of published datasets.
+
+    Returns:
+        None where nothing is published yet.
+    """
+    encoded = raw = 0
+    for folder in published:
+        encoded += sum(path.stat().st_size for path in folder.glob("parquet/*.parquet"))
+        raw += sum(path.stat().st_size for path in folder.glob("shards/images-*.npy"))
+    return encoded / raw if raw else None
+
+
+def free(folder: Path) -> int:
+    """Bytes that are free where ``folder`` is, or will be."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
