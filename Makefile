@@ -7,10 +7,15 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 BIN = .venv/bin
 
-.PHONY: run test lint bench report clean
+.PHONY: run plan test lint bench report clean
 
 run: .venv/installed
 	$(BIN)/snakemake all --cores $(CORES) $(LIMIT)
+
+# What a study would cost: make plan STUDY=config/studies/benchmark.yaml; without STUDY, the default one.
+plan: .venv/installed
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.planning $(if $(STUDY),--configfile $(STUDY)) \
+	  $(addprefix --jobs ,$(or $(filter-out 0,$(GPUS)),$(filter-out all,$(CORES))))
 
 report: .venv/installed
 	$(BIN)/snakemake --report results/report.zip

@@ -6,11 +6,7 @@ min_version("9.0")
 
 
 configfile: f"{workflow.basedir}/config/config.yaml"
-
-
 configfile: f"{workflow.basedir}/config/datasets.yaml"
-
-
 configfile: f"{workflow.basedir}/config/paper.yaml"
 
 

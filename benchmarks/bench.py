@@ -29,7 +29,7 @@ from benchmarks.report import machine, render_ladder, render_profile, render_ste
 from benchmarks.steps import BATCH, CLASSES, Subject, ladder, steps, subjects
 from unlearnable import files, memory, models
 from unlearnable.attacks import frozen
-from unlearnable.countermeasures.base import Lesson
+from unlearnable.countermeasures._base import Lesson
 from unlearnable.data import shards
 from unlearnable.data.encoded import encode
 from unlearnable.data.feed import Feed

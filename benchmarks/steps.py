@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmarks import plain
 from unlearnable import models
 from unlearnable.attacks import FrozenNetwork, ascend, frozen, uniform
-from unlearnable.countermeasures.base import Lesson
+from unlearnable.countermeasures._base import Lesson
 from unlearnable.data.feed import Feed
 from unlearnable.data.images import Split
 from unlearnable.descent import Problem

@@ -13,7 +13,8 @@ BESIDE = [str(ROOT / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(BESIDE))
 
 from unlearnable.errors import UserError
-from unlearnable.fingerprint import code_fingerprint
+from unlearnable.files import sha256
+from unlearnable.fingerprint import code_fingerprint, digest
 from unlearnable.registry import available, module_name
 from unlearnable.running import join_and_clear_dead_lock
 from unlearnable.study import (
@@ -77,6 +78,11 @@ def cell(kind, wildcards):
 def code(script, *modules):
     """The fingerprint of a script and of the modules that it loads by name."""
     return code_fingerprint(ROOT / "scripts" / script, *modules)
+
+
+def code_and_numbers(script):
+    """The fingerprint of a script that reads the published numbers: their content counts as that of code does."""
+    return digest(code(script), [sha256(name) for name in sorted((ROOT / "workflow/references").glob("*.csv"))])
 
 
 def reader_module(dataset):

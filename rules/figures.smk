@@ -41,7 +41,7 @@ rule fraction_figure:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "fraction-figure", STUDY.victims(w.experiment)),
-        code=code("fraction_figure.py") + PUBLISHED,
+        code=code_and_numbers("fraction_figure.py"),
     message:
         "Figure: accuracy against the protected share, {wildcards.experiment}"
     script:

@@ -1,9 +1,3 @@
-from unlearnable.files import sha256
-
-# Published numbers are data that code reads: their content counts as that of the code does.
-PUBLISHED = " ".join(sha256(ROOT / "workflow/references" / name) for name in ("accuracy.csv", "generation-time.csv"))
-
-
 rule accuracy_table:
     input:
         metrics=lambda w: [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.victims(w.experiment)],
@@ -22,7 +16,7 @@ rule accuracy_table:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "accuracy-table", STUDY.victims(w.experiment)),
-        code=code("accuracy_table.py") + PUBLISHED,
+        code=code_and_numbers("accuracy_table.py"),
     message:
         "Table: accuracy of the victims, {wildcards.experiment}"
     script:
@@ -104,7 +98,7 @@ rule cost_table:
             "cost-table",
             {**STUDY.stages(w.experiment), "source of noise": STUDY.tradeoff(w.experiment)["source model"]},
         ),
-        code=code("cost_table.py") + PUBLISHED,
+        code=code_and_numbers("cost_table.py"),
     message:
         "Table: cost of each stage, {wildcards.experiment}"
     script:

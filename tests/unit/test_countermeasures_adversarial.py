@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from unlearnable.attacks import frozen
 from unlearnable.countermeasures import mart, trades
 from unlearnable.countermeasures._adversarial import divergence, small_gaussian
-from unlearnable.countermeasures.base import Lesson
+from unlearnable.countermeasures._base import Lesson
 from unlearnable.data.images import Split
 from unlearnable.models import create
 from unlearnable.settings.countermeasures import Mart, Trades

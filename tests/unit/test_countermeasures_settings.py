@@ -28,7 +28,7 @@ def test_a_default_is_the_same_value_as_when_it_is_written_out(kind: str) -> Non
 
 
 def test_every_module_has_settings() -> None:
-    assert set(registry.available("countermeasures")) - {"base"} == set(KINDS)
+    assert set(registry.available("countermeasures")) == set(KINDS)
 
 
 def test_only_trades_and_mart_need_an_adversary_and_only_grayscale_needs_colour() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable import memory
-from unlearnable.countermeasures.base import Lesson
+from unlearnable.countermeasures._base import Lesson
 from unlearnable.engine import prepare
 from unlearnable.errors import UserError
 from unlearnable.models import create

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from unlearnable import memory
 from unlearnable.attacks import FrozenNetwork, ascend, uniform
-from unlearnable.countermeasures.base import Lesson
+from unlearnable.countermeasures._base import Lesson
 from unlearnable.data.feed import Feed
 from unlearnable.data.images import Split
 from unlearnable.engine import Engine

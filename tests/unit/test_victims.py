@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from unlearnable import files, victims
 from unlearnable.attacks import FrozenNetwork, ascend, frozen, uniform
-from unlearnable.countermeasures.base import Countermeasure, Lesson, cross_entropy
+from unlearnable.countermeasures._base import Countermeasure, Lesson, cross_entropy
 from unlearnable.data.images import Array, Split
 from unlearnable.errors import Stopped
 from unlearnable.models import create

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from .pipeline import CLASSES, SIZE, Config, Project, dataset, laid_over, random_images, unshared, write_split
+from .pipeline import CLASSES, SIZE, Config, Project, dataset, laid_over, png, random_images, unshared, write_split
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
@@ -49,6 +51,13 @@ NAMES: Config = {  # what is wrong together with the rest
         noises=[{"method": "remm", "rho_u": [8], "rho_a": [4]}, {"method": "em"}, {"method": "em", "rho_a": [4]}],
     ),
 }
+UNFIT: Config = tiny_experiment(
+    victims=[
+        {"networks": ["small-cnn"], "radii": [0], "countermeasures": ["none", "gray"]},
+        {"networks": ["small-cnn"], "radii": [0, 4], "countermeasures": ["trades"]},
+        {"networks": ["small-cnn"], "radii": [4], "countermeasures": ["jpg10"]},
+    ],
+)
 OVERRIDES: Config = {"noise": {"by_dataset": {"tiny": {"by_method": {"em": {"k_a": 3}}}}}}
 
 # By fault: the configuration that holds it, the text of its line, what the message must say.
@@ -86,6 +95,21 @@ FAULTS: dict[str, tuple[Config, str, tuple[str, ...]]] = {
         NAMES,
         "rho_a:\n      - 4\n    protected",
         ("experiments.tiny.noises.2.rho_a: em has no such radius", "remove this key"),
+    ),
+    "counter-measure that does not fit the channels": (
+        UNFIT,
+        "- gray",
+        ("experiments.tiny.victims.0.countermeasures.1: 'gray' does not fit 'tiny'", "1 channel"),
+    ),
+    "adversarial counter-measure without a radius": (
+        UNFIT,
+        "- trades",
+        ("experiments.tiny.victims.1.countermeasures.0: 'trades'", "radii must be greater than 0"),
+    ),
+    "unknown counter-measure": (
+        UNFIT,
+        "- jpg10",
+        ("experiments.tiny.victims.2.countermeasures.0: counter-measure 'jpg10' is not defined", "'jpeg10'?"),
     ),
     "key that the method does not have": (
         OVERRIDES,
@@ -149,6 +173,28 @@ def empty_class(folder: Path) -> None:
     write_split(folder / "train.parquet", images(), [0, 1] * 6)
 
 
+def coloured(folder: Path) -> None:
+    draws = np.random.default_rng(0)
+    red = png(draws.integers(0, 256, (SIZE, SIZE, 3), np.uint8))
+    write_split(folder / "train.parquet", [*images()[:3], red, *images()[4:]])
+
+
+def class_folders(folder: Path, names: list[str] = CLASSES[:2]) -> None:
+    """An image folder, without its last class unless told."""
+    for split in ("train", "test"):
+        for number, name in enumerate(names):
+            (folder / split / name).mkdir(parents=True)
+            for row, data in enumerate(random_images(4, seed=number)):
+                (folder / split / name / f"{row}.png").write_bytes(data)
+
+
+def unusable_files(folder: Path) -> None:
+    class_folders(folder, CLASSES)
+    (folder / "train/cat/blank.png").write_bytes(b"")
+    frames = [Image.new("L", (SIZE, SIZE), level) for level in (0, 255)]
+    frames[0].save(folder / "train/dog/moving.gif", save_all=True, append_images=frames[1:])
+
+
 def not_parquet(folder: Path) -> None:
     (folder / "train.parquet").write_bytes(b"PAR1 or something else")
 
@@ -169,7 +215,13 @@ BROKEN: dict[str, tuple[Callable[[Path], None], Config, tuple[str, ...]]] = {
     "not-parquet": (not_parquet, {}, ("{folder}/train.parquet: not a readable Parquet file",)),
     "absent": (absent, {}, ("{folder}/train.parquet: no such file", "test.parquet")),
     "column": (sound, {"label_column": "y"}, ("{folder}/train.parquet: no column 'y'; it has image, label",)),
-    "channels": (sound, {"channels": 3}, ("{folder}/train.parquet, row 0: image mode is L, not RGB",)),
+    "channels": (coloured, {}, ("{folder}/train.parquet, row 3: a coloured image, where channels is 1",)),
+    "class-folder": (class_folders, {"kind": "folder"}, ("{folder}", "owl")),
+    "unusable-files": (
+        unusable_files,
+        {"kind": "folder", "channels": 3},
+        ("2 of ", "cat/blank.png: empty (0 bytes)", "dog/moving.gif", "frames"),
+    ),
     "checksum": (
         sound,
         {"sha256": {"train.parquet": "0" * 64}},
@@ -189,7 +241,7 @@ def refused(repo: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) 
             write_split(folder / name / f"{split}.parquet", images())
         spoil(folder / name)
         config["datasets"][name] = dataset(folder / name, **change)
-    axes = {"datasets": list(config["datasets"]), "noises": [{"method": "clean"}], "products": ["radius-table"]}
+    axes = {"datasets": list(config["datasets"]), "noises": [{"method": "clean"}], "products": ["accuracy-table"]}
     config |= {"run": ["broken"], "experiments": {"broken": axes}}
     for key in ("methods", "source_model", "noise", "victim"):
         del config[key]

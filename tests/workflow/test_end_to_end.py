@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from .pipeline import CLASSES, PRODUCTS, SIZE, Project, checkout, rules_of, unshared
+from .pipeline import CLASSES, FIGURES, PRODUCTS, SIZE, TABLES, Project, checkout, rules_of, unshared
 
 STAGES = ["datasets", "sources", "noises", "perturbed", "victims", "tables", "figures", "all"]
 COMPUTING = {"source_model", "noise", "victim"}
 NOISES = ["em/u16-a0", "tap/u16-a0", "rem/u16-a4", "sem/u16-a4"]
+PUBLISHED = [*NOISES, "ops/u0-a0"]
 
 
 def test_there_is_a_target_for_each_stage_and_nothing_is_left_to_do(finished: Project) -> None:
@@ -26,9 +27,9 @@ def test_there_is_a_target_for_each_stage_and_nothing_is_left_to_do(finished: Pr
 
 def test_a_stage_target_stops_at_its_stage(repo: Path, finished: Project, tmp_path: Path) -> None:
     fresh = Project.new(repo, tmp_path, finished.config)
-    to_noises = {"dataset": 1, "source_model": 4, "noise": 5, "merge_noise": 4}
+    to_noises = {"dataset": 1, "source_model": 4, "noise": 6, "merge_noise": 5}
     assert fresh.job_counts("noises") == to_noises | {"noises": 1}
-    assert fresh.job_counts("perturbed") == to_noises | {"perturbed_dataset": 5, "perturbed": 1}
+    assert fresh.job_counts("perturbed") == to_noises | {"perturbed_dataset": 7, "perturbed": 1}
 
 
 def test_every_declared_output_exists(finished: Project) -> None:
@@ -39,13 +40,10 @@ def test_every_declared_output_exists(finished: Project) -> None:
     }
     missing = [path for paths in outputs.values() for path in paths if not (finished.work / path).exists()]
     assert not missing
-    for table in ("radius", "cost", "tradeoff"):
-        assert {f"results/tables/tiny/{table}.{kind}" for kind in ("csv", "md", "tex")} <= {
-            *outputs["radius_table"],
-            *outputs["cost_table"],
-            *outputs["tradeoff_table"],
-        }
-    for figure in ("accuracy", "tradeoff", "training-curves", "noise-sheet"):
+    for table in TABLES:
+        name = f"results/tables/tiny/{table.removesuffix('_table').replace('_', '-')}"
+        assert outputs[table] == {f"{name}.{kind}" for kind in ("csv", "md", "tex")}
+    for figure in (name.removesuffix("_figure").replace("_", "-") for name in FIGURES):
         for kind, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
             assert (finished.work / f"results/figures/tiny/{figure}.{kind}").read_bytes().startswith(start)
 
@@ -58,8 +56,8 @@ def test_nothing_is_left_beside_the_outputs(finished: Project) -> None:
 def test_every_job_wrote_its_log(finished: Project) -> None:
     logs = [path.relative_to(finished.work / "logs").parts[0] for path in (finished.work / "logs").rglob("*.log")]
     counts = {rule: logs.count(rule) for rule in set(logs)}
-    expected = {"dataset": 1, "source_model": 4, "noise": 5 + 4, "perturbed": 5, "victim": 5, "tables": 3}
-    assert counts == expected | {"figures": 4}
+    expected = {"dataset": 1, "source_model": 4, "noise": 6 + 5, "perturbed": 7, "victim": 14}
+    assert counts == expected | {"tables": len(TABLES), "figures": len(FIGURES)}
 
 
 def test_the_dataset_manifest_describes_both_splits(finished: Project) -> None:
@@ -110,23 +108,32 @@ def test_a_source_model_comes_with_history_and_metrics(finished: Project) -> Non
 
 def test_victims_are_measured(finished: Project) -> None:
     folders = list((finished.work / "results/victim").rglob("metrics.json"))
-    assert len(folders) == 5
+    assert len(folders) == 14
     for path in folders:
         metrics = json.loads(path.read_text())
         accuracies = {"test_accuracy", "best_test_accuracy", "train_accuracy", "robust_accuracy"}
-        others = {"best_step", "robust_radius", "passes", "seconds", "peak_memory_bytes", "device"}
+        others = {
+            "best_step",
+            "robust_radius",
+            "auto_attack_accuracy",
+            "passes",
+            "seconds",
+            "peak_memory_bytes",
+            "device",
+        }
         assert set(metrics) == accuracies | others
         assert all(0 <= metrics[name] <= 1 for name in accuracies)
-        assert metrics["robust_radius"] == 4
+        assert metrics["robust_radius"] == int(path.parts[-3].removeprefix("r"))
+        assert metrics["auto_attack_accuracy"] is None
 
 
 def test_tables_have_a_column_for_each_noise(finished: Project) -> None:
     names = ["clean", "EM 16", "TAP 16", "REM 16-4", "SEM 16-4"]
-    markdown = finished.read("results/tables/tiny/radius.md")
+    markdown = finished.read("results/tables/tiny/accuracy.md")
     assert all(name in markdown for name in names)
-    assert r"\begin{table}" in finished.read("results/tables/tiny/radius.tex")
+    assert r"\begin{table}" in finished.read("results/tables/tiny/accuracy.tex")
     cost = finished.read("results/tables/tiny/cost.csv").splitlines()
-    assert len(cost) == 1 + 4 + 4 + 5 + 5  # sources, noises, published datasets, victims
+    assert len(cost) == 1 + 4 + 5 + 7 + 14  # sources, noises, published datasets, victims
 
 
 def test_jobs_that_compute_ask_for_one_gpu(finished: Project, tmp_path: Path) -> None:
@@ -169,7 +176,7 @@ def test_the_report_is_made_without_a_network(finished: Project, tmp_path: Path,
     if name.endswith(".html"):
         text = report.read_text(encoding="utf-8")
         assert "(ERROR/" not in text
-        for product in ("accuracy by radius", "cost of each stage", "accuracy against radius", "noise sheet"):
+        for product in ("accuracy of the victims", "cost of each stage", "accuracy against radius", "noise sheet"):
             assert product in text
 
 

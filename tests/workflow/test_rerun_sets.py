@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from .pipeline import PRODUCTS, Config, Output, Project, checkout, reversed_keys, rules_of
+from .pipeline import FIGURES, PRODUCTS, TABLES, Config, Output, Project, checkout, reversed_keys, rules_of
 
 TRADEOFF = {"tradeoff_table", "tradeoff_figure"}
-VICTIM_PRODUCTS = {"radius_table", "cost_table", "accuracy_figure", "training_curves"} | TRADEOFF
+VICTIM_PRODUCTS = set(PRODUCTS) - {"noise_sheet"}
+ACCURACIES = {"accuracy_table", "early_stopping_table"}
+RANKING = {"ranking_table", "heat_map"}
 NOISE_STAGES = {"source_model", "noise", "merge_noise", "perturbed_dataset", "victim"}
 DOWNSTREAM = NOISE_STAGES | set(PRODUCTS)
 EVERYTHING = DOWNSTREAM | {"dataset"}
@@ -61,7 +63,31 @@ SETTINGS: dict[str, tuple[Config, set[str], str]] = {
         "/source_model/tiny/clean/|/tap/",
     ),
     "one more seed": (tiny(seeds=[0, 1]), NOISE_STAGES | VICTIM_PRODUCTS, r"/s1\b"),
-    "one more victim's radius": (tiny(victims={"radii": [4, 8]}), {"victim"} | VICTIM_PRODUCTS, "/r8/"),
+    "one more victim's radius": (
+        tiny(
+            victims=[
+                {"networks": ["small-cnn"], "radii": [4, 8]},
+                {"networks": ["small-cnn"], "radii": [0], "countermeasures": ["jpeg10"]},
+            ]
+        ),
+        {"victim"} | VICTIM_PRODUCTS,
+        "/r8/",
+    ),
+    "one more counter-measure": (
+        tiny(
+            victims=[
+                {"networks": ["small-cnn"], "radii": [4]},
+                {"networks": ["small-cnn"], "radii": [0], "countermeasures": ["jpeg10", "mixup"]},
+            ]
+        ),
+        {"victim"} | VICTIM_PRODUCTS,
+        "/mixup/",
+    ),
+    "a counter-measure's strength": (
+        {"countermeasures": {"jpeg10": {"quality": 20}}},
+        {"victim"} | VICTIM_PRODUCTS,
+        "/jpeg10/",
+    ),
     "one more share of protected images": (
         tiny(protected=[50, 100]),
         {"perturbed_dataset", "victim"} | set(PRODUCTS),
@@ -84,14 +110,14 @@ SETTINGS: dict[str, tuple[Config, set[str], str]] = {
     "augmentation": (
         {"datasets": {"tiny": {"augmentation": {"crop_padding": 2}}}},
         DOWNSTREAM,
-        "/(em|tap|rem|sem)/|/source_model/|/victim/",
+        "/(em|tap|rem|sem|ops)/|/source_model/|/victim/",
     ),
     "size of the published files": (
         {"perturbed": {"rows_per_parquet": 30}},
         {"perturbed_dataset", "victim"} | set(PRODUCTS),
         ANY,
     ),
-    "decimals of the radius table": ({"render": {"radius_table": {"decimals": 3}}}, {"radius_table"}, ANY),
+    "decimals of the accuracy table": ({"render": {"accuracy_table": {"decimals": 3}}}, {"accuracy_table"}, ANY),
     "style of the noise sheet": ({"render": {"noise_sheet": {"images": 2}}}, {"noise_sheet"}, ANY),
     "how jobs run": ({"runtime": {"device": "cpu", "checkpoint_seconds": 5}}, set(), ANY),
     "what this study does not use": (
@@ -117,25 +143,35 @@ def test_a_changed_setting_makes_exactly_these_run(finished: Project, tmp_path: 
 
 def test_the_summary_agrees_with_the_dry_run(finished: Project, tmp_path: Path) -> None:
     changed = finished.having(tiny(seeds=[0, 1]), tmp_path)
-    noises = {"source_model": 4, "noise": 5, "merge_noise": 4, "perturbed_dataset": 4}
-    assert changed.job_counts() == noises | {"victim": 5} | dict.fromkeys(VICTIM_PRODUCTS, 1)
+    noises = {"source_model": 4, "noise": 6, "merge_noise": 5, "perturbed_dataset": 6}
+    assert changed.job_counts() == noises | {"victim": 14} | dict.fromkeys(VICTIM_PRODUCTS, 1)
     assert set(rules_of(changed.planned())) == set(changed.job_counts())
 
 
 CODE: dict[str, tuple[set[str], str]] = {
     "scripts/victim.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
-    "scripts/radius_table.py": ({"radius_table"}, ANY),
+    "scripts/accuracy_table.py": ({"accuracy_table"}, ANY),
     "workflow/unlearnable/noises/em.py": (DOWNSTREAM, "/em/"),
     "workflow/unlearnable/noises/sem.py": (DOWNSTREAM, "/sem/"),
     "workflow/unlearnable/noises/rem.py": (DOWNSTREAM, "/(rem|sem)/"),
     "workflow/unlearnable/noises/tap.py": (DOWNSTREAM - {"source_model"}, "/tap/"),
     "workflow/unlearnable/networks/resnet18.py": (set(), ANY),
     "workflow/unlearnable/sources.py": (DOWNSTREAM, "/source_model/|/(em|tap|rem|sem)/"),
-    "workflow/unlearnable/merge.py": (DOWNSTREAM - {"source_model", "noise"}, "/(em|tap|rem|sem)/"),
+    "workflow/unlearnable/merge.py": (DOWNSTREAM - {"source_model", "noise"}, "/(em|tap|rem|sem|ops)/"),
     "workflow/unlearnable/data/published.py": ({"perturbed_dataset", "victim", *PRODUCTS}, ANY),
     "workflow/unlearnable/victims.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
-    "workflow/unlearnable/tables.py": ({"radius_table", "cost_table"} | TRADEOFF, ANY),
-    "workflow/unlearnable/figures.py": ({"accuracy_figure", "training_curves", "noise_sheet"} | TRADEOFF, ANY),
+    "workflow/unlearnable/countermeasures/jpeg.py": ({"victim"} | VICTIM_PRODUCTS, "/jpeg10/"),
+    "workflow/unlearnable/data/readers/parquet.py": (EVERYTHING, ANY),
+    "workflow/unlearnable/data/readers/cifar.py": (set(), ANY),
+    "workflow/unlearnable/accuracies.py": (ACCURACIES, ANY),
+    "workflow/unlearnable/costs.py": ({"cost_table"}, ANY),
+    "workflow/unlearnable/ranking.py": (RANKING, ANY),
+    "workflow/unlearnable/curves.py": ({"training_curves", "loss_figure"}, ANY),
+    "workflow/unlearnable/fractions.py": ({"fraction_figure"}, ANY),
+    "workflow/unlearnable/sheet.py": ({"noise_sheet"}, ANY),
+    "workflow/unlearnable/references.py": (ACCURACIES | {"cost_table", "fraction_figure"}, ANY),
+    "workflow/unlearnable/tables.py": (set(TABLES) | {"heat_map", "tradeoff_figure"}, ANY),
+    "workflow/unlearnable/figures.py": (set(FIGURES) | {"ranking_table", "tradeoff_table"}, ANY),
     "workflow/unlearnable/tradeoff.py": (TRADEOFF, ANY),
     "workflow/unlearnable/job.py": (EVERYTHING, ANY),
 }

@@ -36,14 +36,14 @@ def slow_study(images: Path) -> Config:
         "datasets": {"tiny": dataset(images)},
         "methods": {"em": {"by_dataset": {"tiny": {"k_u": 2}}}},
         "source_model": {"by_dataset": {"tiny": {"network": "small-cnn", "batch_size": 16, "history_every": 50, **em}}},
-        "noise": {"by_dataset": {"tiny": {"batch_size": 2, "by_method": {"em": {"k_u": 60}}}}},
+        "noise": {"by_dataset": {"tiny": {"batch_size": 2, "by_method": {"em": {"k_u": 200}}}}},
         "perturbed": {"rows_per_parquet": 40, "rows_per_shard": 50},
         "experiments": {
             "slow": {
                 "datasets": ["tiny"],
                 "noises": [{"method": "em", "rho_u": [16]}],
                 "victims": {"networks": ["small-cnn"], "radii": [0]},
-                "products": ["radius-table"],
+                "products": ["accuracy-table"],
             }
         },
     }

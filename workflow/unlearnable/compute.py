@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from unlearnable import files
-from unlearnable.device import choose_device, describe, keep_freed_memory
+from unlearnable.device import choose_device, describe, set_up
 from unlearnable.fingerprint import digest
 from unlearnable.resume import Loop, stopping_on_sigterm
 
@@ -33,10 +33,7 @@ def compute(snakemake: Any, *hashed: str) -> Iterator[tuple[Loop, torch.device]]
         hashed: the input files that the computation depends on.
     """
     started = time.monotonic()
-    keep_freed_memory()
-    torch.set_num_threads(snakemake.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, nothing reads it
+    set_up(snakemake.threads)
     device = choose_device(snakemake.resources.device, snakemake.resources.get("gpu", 0))
     log.info("computing on %s", describe(device))
     output = Path(snakemake.output[0])

@@ -61,6 +61,14 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def set_up(threads: int) -> None:
+    """Set torch up for a job: so many threads, deterministic algorithms, freed memory kept."""
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, nothing reads it
+
+
 def keep_freed_memory() -> None:
     """Let glibc reuse the memory of freed tensors instead of returning it to the system page by page.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.attacks import frozen
-from unlearnable.countermeasures.base import Lesson, Objective, cross_entropy
+from unlearnable.countermeasures._base import Lesson, Objective, cross_entropy
 from unlearnable.device import autocast
 from unlearnable.errors import UserError
 

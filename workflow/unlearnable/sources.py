@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unlearnable import files, registry
 from unlearnable.attacks import FrozenNetwork, uniform
-from unlearnable.countermeasures.base import Lesson
+from unlearnable.countermeasures._base import Lesson
 from unlearnable.data.feed import Feed
 from unlearnable.data.images import Split
 from unlearnable.data.streams import chunk_rows

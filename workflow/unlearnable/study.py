@@ -374,7 +374,8 @@ class Study:
         every = [cell for of_stage in by_stage.values() for cell in of_stage if cell is not None]
         plain = {stage: [cell and asdict(cell) for cell in of_stage] for stage, of_stage in by_stage.items()}
         methods = {cell.method: self.settings.methods[cell.method] for cell in every}
-        measures = {c.countermeasure: self.settings.countermeasures[c.countermeasure] for c in self.victims(experiment)}
+        names = {cell.countermeasure for cell in every if isinstance(cell, Victim)}
+        measures = {name: self.settings.countermeasures[name] for name in names}
         return canonical(  # type: ignore[no-any-return]
             {
                 "experiment": experiment,

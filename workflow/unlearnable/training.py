@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unlearnable import memory
 from unlearnable.attacks import FrozenNetwork
-from unlearnable.countermeasures.base import Lesson, Objective, cross_entropy
+from unlearnable.countermeasures._base import Lesson, Objective, cross_entropy
 from unlearnable.data.feed import Feed
 from unlearnable.data.images import Array
 from unlearnable.device import autocast

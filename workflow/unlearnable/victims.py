@@ -13,7 +13,7 @@ from torch import Tensor
 from unlearnable import files, registry
 from unlearnable.attacks import FrozenNetwork, ascend, uniform
 from unlearnable.auto_attack import auto_attack_accuracy, require_library
-from unlearnable.countermeasures.base import Countermeasure, Lesson
+from unlearnable.countermeasures._base import Countermeasure, Lesson
 from unlearnable.data.feed import Feed
 from unlearnable.data.images import Array, Split
 from unlearnable.data.streams import chunk_rows

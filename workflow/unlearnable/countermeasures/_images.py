@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from unlearnable.countermeasures.base import Countermeasure
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.data.images import Array, Split
 from unlearnable.errors import UserError
 from unlearnable.settings.countermeasures import Countermeasure as Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.countermeasures._images import once, opencv
-from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.data.images import Split
 from unlearnable.settings.countermeasures import Bilateral
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.countermeasures._mixing import mixed, numpy_draws
-from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.data.images import Split
 from unlearnable.settings.countermeasures import Cutmix
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unlearnable.countermeasures.base import Countermeasure
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.data.images import Split
 from unlearnable.errors import UserError
 from unlearnable.settings.countermeasures import Cutout

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.countermeasures._images import each, once
-from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.data.images import Array, Split
 from unlearnable.settings.countermeasures import Grayscale
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.countermeasures._mixing import mixed, numpy_draws
-from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.data.images import Split
 from unlearnable.settings.countermeasures import Mixup
 

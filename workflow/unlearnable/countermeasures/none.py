@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlearnable.countermeasures.base import Countermeasure
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.data.images import Split
 from unlearnable.settings.countermeasures import NoCountermeasure
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unlearnable.countermeasures._base import Countermeasure
 from unlearnable.countermeasures._images import once
-from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.data.images import Array, Split
 from unlearnable.errors import UserError
 from unlearnable.randomness import generator

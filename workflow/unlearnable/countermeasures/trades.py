@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from unlearnable.attacks import FrozenNetwork
 from unlearnable.countermeasures._adversarial import divergence, small_gaussian
-from unlearnable.countermeasures.base import Countermeasure, Lesson
+from unlearnable.countermeasures._base import Countermeasure, Lesson
 from unlearnable.data.images import Split
 from unlearnable.settings.countermeasures import Trades
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from unlearnable import memory
 from unlearnable.attacks import frozen
 from unlearnable.data.encoded import MODES, decode, encode
 from unlearnable.descent import Problem
-from unlearnable.device import autocast, choose_precision, keep_freed_memory
+from unlearnable.device import autocast, choose_precision
+from unlearnable.errors import UserError
 from unlearnable.models import create
 from unlearnable.noises import ntga
 from unlearnable.planning.networks import operations
@@ -49,7 +51,20 @@ class Speed:
     images: int
 
 
-def calibrate(kinds: list[Kind], device: torch.device, seconds: float = SECONDS_IN_ALL) -> dict[Kind, Speed]:
+@dataclass(frozen=True)
+class Calibration:
+    """What was found out about kinds of work.
+
+    Attributes:
+        speeds: of each kind; those are missing that are refused, or to which nothing that was timed is similar.
+        refusals: what jobs will be refused for, such as too little memory; one line each.
+    """
+
+    speeds: dict[Kind, Speed]
+    refusals: list[str]
+
+
+def calibrate(kinds: list[Kind], device: torch.device, seconds: float = SECONDS_IN_ALL) -> Calibration:
     """Time kinds of work.
 
     Where a full batch would take too long, fewer images are timed. When ``seconds`` are over, the other kinds get the
@@ -59,38 +74,31 @@ def calibrate(kinds: list[Kind], device: torch.device, seconds: float = SECONDS_
         kinds: without repetition, the most important first.
         device: where jobs compute.
         seconds: to spend in all.
-
-    Returns:
-        The speed of each kind; without those to which nothing that was timed is similar.
     """
     deadline = time.monotonic() + seconds
-    speeds: dict[Kind, Speed] = {}
+    found: dict[Kind, Speed] = {}
+    refusals: list[str] = []
     for kind in kinds:
         left = deadline - time.monotonic()
-        if left > 0:
-            speeds[kind] = timed(kind, device, min(SECONDS_EACH, left))
-    late = [kind for kind in kinds if kind not in speeds and isinstance(kind, NetworkWork)]
-    guesses = {kind: by_operations(kind, speeds) for kind in late}
-    return speeds | {kind: guess for kind, guess in guesses.items() if guess is not None}
-
-
-def compute_as_jobs_do() -> None:
-    """Set torch up as ``compute`` does for a job."""
-    keep_freed_memory()
-    torch.set_num_threads(THREADS)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        try:
+            speed = timed(kind, device, min(SECONDS_EACH, left)) if left > 0 else by_operations(kind, found)
+        except UserError as error:
+            refusals.append(str(error))
+        else:
+            if speed is not None:
+                found[kind] = speed
+    return Calibration(found, list(dict.fromkeys(refusals)))
 
 
 def timed(kind: Kind, device: torch.device, seconds: float) -> Speed:
     """Time one kind of work, with as many images of a batch as ``seconds`` allow, and at least ``FIRST``."""
     if isinstance(kind, KernelWork):
-        return _timed_block(kind, device)
+        return _timed_block(kind, device, seconds)
     with _publishing(kind) if isinstance(kind, PublishingWork) else _prepared(kind, device) as once:
         started = time.monotonic()
         images = min(FIRST, kind.batch)
         if device.type == "cuda":
-            once(images)  # the very first call sets up much that later ones find
+            once(images)  # the first call of all sets up much that later ones find
         times = [_seconds(once, images, device)]
         while (more := min(kind.batch, int(images * seconds / (REPETITIONS + 1) / times[0]))) > images:
             images, times = more, [_seconds(once, more, device)]
@@ -116,10 +124,13 @@ def _prepared(kind: NetworkWork, device: torch.device) -> Iterator[Once]:
     """A network and a batch, and what does the work on them."""
     precision = choose_precision(kind.precision, device)
     channels, size, _ = kind.shape
+    on_gpu = device.type == "cuda"
     network = create(kind.network, channels, kind.classes, size, 0, device, kind.stem)
     pixels = (255 * torch.rand(kind.batch, *kind.shape, device=device)).to(memory_format=torch.channels_last)
     labels = torch.zeros(kind.batch, dtype=torch.int64, device=device)
     if kind.work == "step":
+        if on_gpu:  # on a CPU it would take long to find out
+            memory.require_step(network, kind.shape, precision, device, kind.batch, kind.network)
         network.train()
         optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4)
 
@@ -132,7 +143,6 @@ def _prepared(kind: NetworkWork, device: torch.device) -> Iterator[Once]:
 
         yield step
         return
-    on_gpu = device.type == "cuda"
     at_once = memory.micro_batch(network, kind.shape, precision, device) if on_gpu else memory.CPU_MICRO_BATCH
     with frozen(network, precision, at_once) as fixed:
         if kind.work == "gradient":
@@ -152,7 +162,7 @@ def _publishing(kind: PublishingWork) -> Iterator[Once]:
     yield lambda count: [decode(encode(image), "", None, MODES[channels]) for image in images[:count]]
 
 
-def _timed_block(kind: KernelWork, device: torch.device) -> Speed:
+def _timed_block(kind: KernelWork, device: torch.device, seconds: float) -> Speed:
     """Time one step of NTGA on a whole block; of large images only a part, to whose size the time is proportional."""
     values = math.prod(kind.shape)
     part = min(values, BLOCK_VALUES // (kind.batch + kind.held_out))
@@ -162,19 +172,28 @@ def _timed_block(kind: KernelWork, device: torch.device) -> Speed:
     pixels = torch.rand(kind.held_out, part, dtype=torch.float64, device=device)
     labels = torch.arange(kind.batch + kind.held_out, device=device) % kind.classes
     held_out = ntga.HeldOut(pixels, labels[kind.batch :])
-    times = [
-        _seconds(lambda n: ntga.held_out_gradient(images[:n], labels[:n], held_out, problem), kind.batch, device)
-        for _ in range(REPETITIONS)
-    ]
+
+    def step(count: int) -> Tensor:
+        return ntga.held_out_gradient(images[:count], labels[:count], held_out, problem)
+
+    times = [_seconds(step, kind.batch, device)]
+    while len(times) < REPETITIONS and sum(times) + times[-1] < seconds:
+        times.append(_seconds(step, kind.batch, device))
     return Speed(statistics.median(times) / kind.batch * values / part, kind.batch)
 
 
-def by_operations(kind: NetworkWork, speeds: dict[Kind, Speed]) -> Speed | None:
+def by_operations(kind: Kind, speeds: dict[Kind, Speed]) -> Speed | None:
     """The speed that follows from the operations of a forward pass, at the rate of the same work of other kinds.
 
-    Of the same network where that was timed, else of any. None where no such work was timed.
+    Of the same network where that was timed, else of any. None where no such work was timed, or it is no network's.
+
+    Raises:
+        UserError: the network cannot take images of this size.
     """
-    alike = [other for other in speeds if isinstance(other, NetworkWork) and other.work == kind.work]
+    if not isinstance(kind, NetworkWork):
+        return None
+    networks = [other for other in speeds if isinstance(other, NetworkWork) and speeds[other].images]
+    alike = [other for other in networks if other.work == kind.work]
     alike = [other for other in alike if other.network == kind.network] or alike
     if not alike:
         return None

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from unlearnable import registry
+from unlearnable.errors import UserError
 from unlearnable.layers import PixelNetwork
 
 
@@ -27,8 +28,16 @@ def weight_bytes(network: str, channels: int, classes: int, stem: str) -> int:
 
 @functools.cache
 def operations(network: str, shape: tuple[int, ...], classes: int, stem: str) -> int:
-    """Operations of the forward pass of one image ``(C, H, W)``, as torch counts them."""
+    """Operations of the forward pass of one image ``(C, H, W)``, as torch counts them.
+
+    Raises:
+        UserError: the network cannot take images of this size.
+    """
     model = without_values(network, shape[0], classes, stem)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, *shape, device="meta"))
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.zeros(1, *shape, device="meta"))
+    except RuntimeError as error:
+        size, problem = "x".join(map(str, shape)), str(error).splitlines()[0]
+        raise UserError(f"network {network} with stem {stem} cannot take {size} images: {problem}") from error
     return int(counter.get_total_flops())

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from snakemake.utils import available_cpu_count
 
-from unlearnable.device import choose_device, describe
+from unlearnable.device import choose_device, describe, set_up
 from unlearnable.errors import UserError
 from unlearnable.planning import calibration, report, space
 from unlearnable.planning.jobs import Job, count_by_rule
 from unlearnable.planning.reading import ROOT
-from unlearnable.planning.sizes import size_of
+from unlearnable.planning.sizes import Size, size_of
 from unlearnable.planning.tasks import Planner
-from unlearnable.planning.times import Times, compare, kinds_of, rates, recorded
+from unlearnable.planning.times import Comparison, Times, compare, kinds_of, rates, recorded
 from unlearnable.study import DATASET, Study
 
 
@@ -32,32 +32,40 @@ def print_plan(study: Study, jobs: dict[Job, bool], at_a_time: int | None, direc
         UserError: what finished jobs left is damaged.
     """
     _show(report.of_jobs(count_by_rule(jobs)))
-    stored = {name: jobs.get(Job("dataset", DATASET.format(dataset=name))) for name in study.settings.datasets}
-    sizes, encoded = {}, {}
-    for name, done in stored.items():
-        if done is not None:
-            manifest = directory / DATASET.format(dataset=name) / "manifest.json" if done else None
-            sizes[name] = size_of(study.settings.datasets[name], ROOT, manifest)
-            encoded[name] = space.png_share(directory.glob(f"results/perturbed/{name}/*/*/*/p*"))
+    sizes = sizes_of(study, jobs, directory)
+    encoded = {name: space.png_share(directory.glob(f"results/perturbed/{name}/*/*/*/p*")) for name in sizes}
     tasks = Planner(study, jobs, sizes, {name: share or 1.0 for name, share in encoded.items()}).tasks()
     _show(report.of_passes(tasks, sizes))
 
-    comparisons = []
+    comparisons: list[Comparison] = []
     try:
         device = choose_device(study.settings.runtime.device)
     except UserError as error:  # the other sections hold all the same
         _show(f"Time: NOT estimated. {error}")
     else:
-        calibration.compute_as_jobs_do()
+        set_up(calibration.THREADS)
         kinds, finished, name = kinds_of(tasks), recorded(tasks, directory), describe(device)
         print(f"Timing {len(kinds)} kinds of work, for {calibration.SECONDS_IN_ALL:.0f} s at most ...", file=sys.stderr)
-        times = Times(calibration.calibrate(kinds, device), rates(finished, name))
+        found = calibration.calibrate(kinds, device)
+        times = Times(found.speeds, rates(finished, name))
         comparisons = compare(finished, times, name)
         machine = _machine(device, at_a_time)
-        _show(report.of_times(tasks, sum(not done for done in jobs.values()), times, machine))
+        _show(report.of_times(tasks, sum(not done for done in jobs.values()), times, machine, found.refusals))
     assumed = [name for name, share in encoded.items() if share is None]
     _show(report.of_space(tasks, space.free(directory / "results"), assumed))
     _show(report.of_comparisons(comparisons))
+
+
+def sizes_of(study: Study, jobs: dict[Job, bool], directory: Path) -> dict[str, Size]:
+    """The sizes of the datasets that take part in the run."""
+    found = {}
+    for name, described in study.settings.datasets.items():
+        folder = DATASET.format(dataset=name)
+        stored = jobs.get(Job("dataset", folder))
+        if stored is not None:
+            manifest = directory / folder / "manifest.json"
+            found[name] = size_of(described, ROOT, manifest if stored and manifest.is_file() else None)
+    return found
 
 
 def _machine(device: torch.device, at_a_time: int | None) -> report.Machine:

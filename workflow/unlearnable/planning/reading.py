@@ -30,6 +30,8 @@ def read_study(configfile: Path | None) -> Study:
     for path in paths:
         try:
             update_config(config, load_configfile(path))
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
         except WorkflowError as error:
             raise UserError(f"{path}: {error}") from None
     return Study(config, paths, ROOT)

@@ -65,7 +65,7 @@ def _images(dataset: str, found: Size) -> str:
     return f"{dataset}: {count(found.train)} training and {count(found.test)} test images ({found.source})."
 
 
-def of_times(tasks: Sequence[Task], jobs_due: int, times: Times, machine: Machine) -> str:
+def of_times(tasks: Sequence[Task], jobs_due: int, times: Times, machine: Machine, refusals: Sequence[str] = ()) -> str:
     """The time of what is to do, by stage, in all and on the clock.
 
     Args:
@@ -73,42 +73,52 @@ def of_times(tasks: Sequence[Task], jobs_due: int, times: Times, machine: Machin
         jobs_due: how many jobs there are to do, those of tables and figures included.
         times: estimates of tasks.
         machine: where they run.
+        refusals: what some jobs will be refused for.
     """
     if not jobs_due:
         return "Time: nothing is to do."
-    rows, others = [], jobs_due
-    totals = {"GPU": 0.0, "core": 0.0}
-    missing: Counter[str] = Counter()
-    for stage, members in _by_stage(tasks):
-        due = [task for task in _due(members) if task.amounts or task.like]
-        if due:
-            estimates = [times.of(task) for task in due]
-            unknown = [task for task, seconds in zip(due, estimates, strict=True) if seconds is None]
-            missing.update(task.like[0] if task.like else stage for task in unknown)
-            missing.update(task.besides for task in due if task.besides)
-            unit = "GPU" if machine.gpus and stage in ON_GPU else "core"
-            computing = sum(seconds for seconds in estimates if seconds is not None)
-            starting = len(due) * machine.start_up
-            rows.append(
-                [stage, count(len(due)), unit, duration(computing) + " + ?" * bool(unknown), duration(starting)]
-            )
-            totals[unit] += computing + starting
-            others -= len(due)
+    due = [task for task in _due(tasks) if task.amounts or task.like]
+    rows = [
+        _stage_row(stage, jobs, _unit(stage, machine), [times.of(task) for task in jobs], machine)
+        for stage, jobs in _by_stage(due)
+    ]
+    others = jobs_due - len(due)
     if others:
         rows.append(["others", count(others), "core", "?", duration(others * machine.start_up)])
-        totals["core"] += others * machine.start_up
+    totals = {"GPU": 0.0, "core": others * machine.start_up}
+    for task in due:
+        totals[_unit(task.stage, machine)] += machine.start_up + (times.of(task) or 0)
     clock = totals["core"] / machine.cores + (totals["GPU"] / machine.gpus if machine.gpus else 0)
+    compiled = " Long jobs on a GPU compile their network and are faster." if machine.gpus else ""
     lines = [
         table(["time to do", "jobs", "on one", "computing", "starting"], rows),
         "",
         f"In all: {' and '.join(f'{duration(total)} of one {unit}' for unit, total in totals.items() if total)}.",
         f"On the clock: {duration(clock)}, if the work is shared evenly by {_sharing(machine)} at a time.",
-        f"Device: {machine.device}. {_how_timed(times.speeds)}"
-        + " Long jobs on a GPU compile their network and are faster." * bool(machine.gpus),
+        f"Device: {machine.device}. {_how_timed(times.speeds)}{compiled}",
     ]
+    missing = Counter((task.like or (task.stage, ""))[0] for task in due if times.of(task) is None)
+    missing.update(task.besides for task in due if task.besides)
     if missing:
-        lines.append("NOT estimated: " + ", ".join(f"{name} ({jobs} jobs)" for name, jobs in missing.items()) + ".")
+        lines.append(
+            "NOT estimated: " + ", ".join(f"{name} ({count(jobs)} jobs)" for name, jobs in missing.items()) + "."
+        )
+    lines += [f"WARNING: jobs will be refused: {refusal}." for refusal in refusals]
     return "\n".join(lines)
+
+
+def _unit(stage: str, machine: Machine) -> str:
+    """What a job of a stage takes one of."""
+    return "GPU" if machine.gpus and stage in ON_GPU else "core"
+
+
+def _stage_row(
+    stage: str, jobs: Sequence[Task], unit: str, estimates: Sequence[float | None], machine: Machine
+) -> list[str]:
+    known = [seconds for seconds in estimates if seconds is not None]
+    unknown = " + ?" if len(known) < len(estimates) else ""
+    computing = duration(sum(known)) + unknown if known else "?"
+    return [stage, count(len(jobs)), unit, computing, duration(len(jobs) * machine.start_up)]
 
 
 def _sharing(machine: Machine) -> str:

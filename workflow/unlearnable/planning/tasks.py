@@ -114,7 +114,7 @@ class Planner:
             job = Job("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{shards}")
             if job in self.jobs:
                 rows = len(shard_rows(every, config["pass"]["batch_size"], shard, shards))
-                amounts = passes.of_noise(config, shape, self._classes(cell.dataset), rows, every) if rows else []
+                amounts = passes.of_noise(config, shape, self._classes(cell.dataset), rows, every) if every else []
                 size = space.of_noise(rows, shape, config["bound"])
                 like = (f"{cell.method} noise", cell.dataset)
                 yield Task("noise", self.jobs[job], size, f"{job.place}.json", amounts, like, rows)

@@ -56,7 +56,7 @@ class Times:
 def recorded(tasks: Iterable[Task], directory: Path) -> list[tuple[Task, dict[str, Any]]]:
     """The finished jobs that recorded how long they took, and what they recorded."""
     found = ((task, directory / task.metrics) for task in tasks if task.done and task.metrics)
-    return [(task, files.read_json(path)) for task, path in found]
+    return [(task, files.read_json(path)) for task, path in found if path.is_file()]
 
 
 def rates(finished: list[tuple[Task, dict[str, Any]]], device: str) -> dict[tuple[str, str], float]:

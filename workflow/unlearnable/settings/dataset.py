@@ -56,6 +56,13 @@ class _Dataset(Settings):
             raise ValueError(f"class names must differ, but {', '.join(map(repr, twice))} appears more than once")
         return self
 
+    @model_validator(mode="after")
+    def _crop_inside(self) -> _Dataset:
+        crop = self.augmentation.resized_crop
+        if crop is not None and crop > self.image_size:
+            raise ValueError(f"augmentation.resized_crop: {crop} is larger than image_size: {self.image_size}")
+        return self
+
 
 class _Downloaded(_Dataset):
     mirrors: list[Mirror] = Field(

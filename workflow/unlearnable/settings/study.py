@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, create_model
 
@@ -46,7 +46,10 @@ def _entry(method: type[Method]) -> type[Method]:
     return create_model(f"{method.__name__}Entry", __base__=method, __doc__=method.__doc__, by_dataset=by_dataset)
 
 
-MethodEntry = Annotated[reduce(or_, map(_entry, METHODS)), Field(discriminator="algorithm")]
+if TYPE_CHECKING:
+    MethodEntry = Method  # what is known of all of them before they are made
+else:
+    MethodEntry = Annotated[reduce(or_, map(_entry, METHODS)), Field(discriminator="algorithm")]
 
 
 class SourceStage(Settings):

@@ -20,6 +20,8 @@ class Method(Settings):
     source: ClassVar[Literal["own", "clean", "none"]] = "own"
     radii: ClassVar[tuple[str, ...]] = ("rho_u",)
 
+    algorithm: str
+
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:
         """How far its noise goes: within ``rho_u`` grey levels for every value.
 
