@@ -24,7 +24,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.bench
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

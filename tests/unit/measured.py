@@ -10,14 +10,19 @@ from unlearnable import files
 
 METHODS: dict[str, dict[str, Any]] = {
     "clean": {"algorithm": "clean"},
-    "em": {"algorithm": "em", "frame": "raw", "k_u": 10},
-    "em-augmented": {"algorithm": "em", "frame": "augmented", "k_u": 10},
-    "tap-fu2022": {"algorithm": "tap", "preset": "fu2022"},
+    "em": {"algorithm": "em", "frame": "raw", "start": "random", "k_u": 10, "alpha_u": 0.2},
+    "em-augmented": {"algorithm": "em", "frame": "augmented", "start": "random", "k_u": 10, "alpha_u": 0.2},
+    "tap-fu2022": {"algorithm": "tap", "preset": "fu2022", "steps": 250, "alpha": 0.008, "restarts": 1},
     "rem": {
-        **{"algorithm": "rem", "attack": "fresh", "start": "random", "clip": "box"},
-        **{"k_u": 10, "k_a": 10, "j": 5},
+        **{"algorithm": "rem", "attack": "fresh", "start": "random", "clip": "box", "expectation": "transform"},
+        **{"k_u": 10, "alpha_u": 0.2, "k_a": 10, "alpha_a": 0.2, "j": 5},
     },
     "ops": {"algorithm": "ops"},
+}
+IMAGENET: dict[str, dict[str, Any]] = {
+    "em-augmented": {"k_u": 7, "alpha_u": 0.25},
+    "tap-fu2022": {"steps": 100, "alpha": 0.02},
+    "rem": {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4},
 }
 COUNTERMEASURES: dict[str, dict[str, Any]] = {
     "none": {"kind": "none"},
@@ -38,9 +43,20 @@ def victim(method: str, seed: int = 0, **axes: Any) -> Cell:
     return defaults | axes
 
 
+def by_dataset(*datasets: str) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The published settings of every method on some datasets, as the study gives them."""
+    changes = {"imagenet100": IMAGENET}
+    return {
+        name: {method: [settings | changes.get(name, {}).get(method, {})] for method, settings in METHODS.items()}
+        for name in datasets
+    }
+
+
 def config(cells: Any, **style: Any) -> dict[str, Any]:
     """A product's settings, as the study gives them."""
-    return {"cells": cells, "methods": METHODS, "countermeasures": COUNTERMEASURES, "style": style}
+    of_stages = cells.values() if isinstance(cells, dict) else [cells]
+    datasets = {cell["dataset"] for of_stage in of_stages for cell in of_stage if cell is not None}
+    return {"cells": cells, "methods": by_dataset(*datasets), "countermeasures": COUNTERMEASURES, "style": style}
 
 
 def write_metrics(folder: Path, cells: list[Cell], measure: Callable[[Cell], dict[str, Any]]) -> list[str]:
@@ -48,7 +64,8 @@ def write_metrics(folder: Path, cells: list[Cell], measure: Callable[[Cell], dic
     paths = []
     for number, cell in enumerate(cells):
         accuracy = {"test_accuracy": 0.5, "best_test_accuracy": 0.6, "train_accuracy": 0.9, "robust_accuracy": 0.4}
-        steps = {"best_step": 20_000, "passes": 440_000 if cell.get("radius") else 40_000}
+        steps = {"best_step": 20_000, "training_passes": 440_000 if cell.get("radius") else 40_000}
+        steps["passes"] = steps["training_passes"] + 800
         cost = {"seconds": 10.0, "peak_memory_bytes": 2**20, "device": "a GPU"}
         paths.append(str(folder / f"{number}.json"))
         files.write_json(paths[-1], accuracy | steps | cost | {"auto_attack_accuracy": None} | measure(cell))

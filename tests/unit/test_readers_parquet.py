@@ -292,3 +292,35 @@ def test_a_wrong_label_is_named_by_its_row_before_any_image_is_held_out(
     write(lambda _, labels: labels.__setitem__(11, 3))
     with pytest.raises(UserError, match=r"set, train split, row 11: label 3"):
         read(validation=3)
+
+
+# ---- a choice of the images, which is the same for all kinds
+
+
+def test_a_class_balanced_choice_of_the_images_keeps_their_order_and_labels(
+    tmp_path: Path,
+    read: Callable[..., Any],
+    encode_png: Callable[[Array], bytes],
+    write_parquet_images: Callable[..., None],
+) -> None:
+    for name, first in (("train", 0), ("test", 100)):
+        images = [encode_png(np.full((8, 8, 1), first + row, np.uint8)) for row in range(60)]
+        write_parquet_images(tmp_path / "set" / f"{name}.parquet", images, [row % 3 for row in range(60)])
+    train, test, _ = read(train_images=20, test_images=9)
+    rows = train.images[:, 0, 0, 0].tolist()
+    assert rows == sorted(set(rows))
+    assert [row % 3 for row in rows] == train.labels.tolist()
+    assert sorted(np.bincount(train.labels)) == [6, 7, 7]
+    assert np.bincount(test.labels).tolist() == [3, 3, 3]
+    assert (test.images >= 100).all()
+    smaller = read(train_images=10)[0].images[:, 0, 0, 0].tolist()
+    assert set(smaller) < set(rows)
+
+
+@pytest.mark.parametrize("rows", [2, 13])
+def test_a_choice_that_leaves_a_class_out_or_is_larger_than_the_set_is_refused(
+    write: Callable[..., Path], read: Callable[..., Any], rows: int
+) -> None:
+    write()
+    with pytest.raises(UserError, match=rf"train_images: {rows} does not fit its 3 classes and 12 images"):
+        read(train_images=rows)

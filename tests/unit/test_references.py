@@ -12,13 +12,16 @@ import pytest
 from unlearnable.errors import UserError
 from unlearnable.references import FOLDER, Accuracy, GenerationTime, Published, load
 
-from .measured import COUNTERMEASURES, METHODS, victim
+from .measured import COUNTERMEASURES, by_dataset, victim
 
 STANDARD, ADVERSARIAL = 40_000, 440_000  # passes of the published victims
 
 
-def published(cell: dict[str, Any], passes: int = ADVERSARIAL, **settings: Any) -> float | None:
-    methods = METHODS | {cell["method"]: METHODS[cell["method"]] | settings}
+def published(cell: dict[str, Any], passes: int = ADVERSARIAL, stage: int = 0, **settings: Any) -> float | None:
+    methods = by_dataset(cell["dataset"])
+    stages = methods[cell["dataset"]][cell["method"]] * 2
+    stages[stage] = stages[stage] | settings
+    methods[cell["dataset"]][cell["method"]] = stages
     return Published(methods, COUNTERMEASURES).accuracy(cell, passes)
 
 
@@ -112,14 +115,20 @@ def test_one_other_axis_and_there_is_no_number(change: dict[str, Any]) -> None:
         ("rem", {"attack": "free"}),
         ("rem", {"j": 1}),
         ("rem", {"clip": "pixels"}),
+        ("rem", {"expectation": "identity"}),
+        ("rem", {"alpha_u": 0.01}),
+        ("rem", {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4}),
+        ("em-augmented", {"alpha_u": 0.1}),
+        ("tap-fu2022", {"steps": 5}),
         ("em-augmented", {"frame": "raw"}),
-        ("tap-fu2022", {"preset": "original"}),
+        ("tap-fu2022", {"preset": "original", "alpha": 0.05, "restarts": 8}),
     ],
 )
 def test_a_method_that_is_set_otherwise_has_no_number(method: str, settings: dict[str, Any]) -> None:
     cell = victim(method, radius=4)
     assert published(cell) is not None
-    assert published(cell, **settings) is None
+    assert published(cell, stage=0, **settings) is None
+    assert published(cell, stage=1, **settings) is None
 
 
 def test_a_smaller_budget_has_no_number() -> None:
@@ -133,11 +142,11 @@ def test_what_others_measured_is_set_beside_nothing(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "references")
     path = tmp_path / "references/accuracy.csv"
     path.write_text(path.read_text().replace("fu2022,", "other,"))
-    assert Published(METHODS, COUNTERMEASURES, path.parent).accuracy(victim("rem"), STANDARD) is None
+    assert Published(by_dataset("cifar10"), COUNTERMEASURES, path.parent).accuracy(victim("rem"), STANDARD) is None
 
 
 def test_a_generation_time_is_that_of_the_dataset_the_method_and_the_budget() -> None:
-    times = Published(METHODS, COUNTERMEASURES)
+    times = Published(by_dataset("cifar10", "mini"), COUNTERMEASURES)
     rem = victim("rem")
     found = times.generation_time(rem, 3_019_500)
     assert found is not None

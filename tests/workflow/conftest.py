@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,19 +13,33 @@ import pytest
 from .pipeline import Config, Project, checkout, random_images, tiny_study, write_split
 
 
+@contextmanager
+def once(name: str, factory: pytest.TempPathFactory) -> Iterator[tuple[Path, bool]]:
+    """A folder that all processes of this test run share, and whether it is for this one to fill."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder, filled = base / name, base / f"{name}.filled"
+        yield folder, not filled.exists()
+        filled.touch()
+
+
 @pytest.fixture(scope="session")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, so that edits meanwhile do not matter."""
-    return checkout(tmp_path_factory.mktemp("repo"))
+    with once("repo", tmp_path_factory) as (folder, empty):
+        return checkout(folder) if empty else folder
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny dataset."""
-    folder = tmp_path_factory.mktemp("images")
-    write_split(folder / "train.parquet", random_images(64, seed=1))
-    write_split(folder / "test.parquet", random_images(40, seed=2))
-    return folder
+    with once("images", tmp_path_factory) as (folder, empty):
+        if empty:
+            write_split(folder / "train.parquet", random_images(64, seed=1))
+            write_split(folder / "test.parquet", random_images(40, seed=2))
+        return folder
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +51,9 @@ def tiny(images: Path) -> Config:
 @pytest.fixture(scope="session")
 def finished(repo: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The tiny study, run to its end. Tests may plan on it, not change it."""
-    project = Project.new(repo, tmp_path_factory.mktemp("finished"), tiny)
-    project.run("all")
-    return project
+    with once("finished", tmp_path_factory) as (folder, empty):
+        if not empty:
+            return Project(repo, folder / "run", tiny, folder / "study.yaml")
+        project = Project.new(repo, folder, tiny)
+        project.run("all")
+        return project

@@ -38,7 +38,7 @@ def accuracy_table(config: dict[str, Any], metrics: list[str], csv: str, markdow
     style = Table(**config["style"])
     data = frame(config["cells"], metrics)
     published = Published(config["methods"], config["countermeasures"])
-    pairs = zip(config["cells"], data["passes"], strict=True)
+    pairs = zip(config["cells"], data["training_passes"], strict=True)
     data["published"] = pd.Series([published.accuracy(cell, passes) for cell, passes in pairs], dtype=float)
     data["protected"] = data["protected"].where(data["label"] != CLEAN, data["protected"].max())
     axes = list(ROW_AXES)

@@ -34,7 +34,7 @@ def fraction_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: s
     style = render.Figure(**config["style"])
     data = frame(config["cells"], metrics)
     published = Published(config["methods"], config["countermeasures"])
-    pairs = zip(config["cells"], data["passes"], strict=True)
+    pairs = zip(config["cells"], data["training_passes"], strict=True)
     data["published"] = pd.Series([published.accuracy(cell, passes) for cell, passes in pairs], dtype=float)
     chosen = looks(list(dict.fromkeys(data["label"])))
     groups = list(grouped(data, PANEL))

@@ -20,11 +20,19 @@ FU_2022 = (
 
 # What the methods of Fu et al.'s comparison were, where a method of that name may be set otherwise. Their EM is that of
 # their released code: computed on the augmented image.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "em": {"frame": "augmented", "k_u": 10},
-    "tap": {"preset": "fu2022"},
-    "rem": {"attack": "fresh", "start": "random", "clip": "box", "k_u": 10, "k_a": 10, "j": 5},
+_EM = {"frame": "augmented", "start": "random"}
+_REM = {"attack": "fresh", "start": "random", "clip": "box", "expectation": "transform"}
+_CIFAR: dict[str, dict[str, Any]] = {
+    "em": _EM | {"k_u": 10, "alpha_u": 0.2},
+    "tap": {"steps": 250, "alpha": 0.008, "restarts": 1},
+    "rem": _REM | {"k_u": 10, "alpha_u": 0.2, "k_a": 10, "alpha_a": 0.2, "j": 5},
 }
+_IMAGENET: dict[str, dict[str, Any]] = {
+    "em": _EM | {"k_u": 7, "alpha_u": 0.25},
+    "tap": {"steps": 100, "alpha": 0.02, "restarts": 1},
+    "rem": _REM | {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4},
+}
+SETTINGS = {"cifar10": _CIFAR, "cifar100": _CIFAR, "imagenet100": _IMAGENET}
 
 
 class Reference(BaseModel):
@@ -103,12 +111,12 @@ class Published:
     forward+backward passes than the published computation is set beside nothing.
 
     Attributes:
-        methods: the settings of each method that cells name.
+        methods: by dataset and method, the method's settings in each stage that uses them.
         countermeasures: the settings of each counter-measure that cells name.
         folder: where the CSV files are.
     """
 
-    methods: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, list[dict[str, Any]]]]
     countermeasures: dict[str, dict[str, Any]]
     folder: Path = FOLDER
 
@@ -128,9 +136,9 @@ class Published:
 
         Args:
             cell: the axes of the victim.
-            passes: forward+backward passes that it took.
+            passes: forward+backward passes of its training.
         """
-        algorithm = self._algorithm(cell["method"])
+        algorithm = self._algorithm(cell)
         rest = algorithm == "clean" and cell["protected"] > 0
         kind = self.countermeasures[cell["countermeasure"]]["kind"]
         key = (
@@ -147,12 +155,12 @@ class Published:
             cell: the axes of the noise.
             passes: forward+backward passes that it and its source model took.
         """
-        row = self._times.get((cell["dataset"], self._algorithm(cell["method"])))
+        row = self._times.get((cell["dataset"], self._algorithm(cell)))
         return None if row is None or passes < (row.passes or 0) else row
 
-    def _algorithm(self, method: str) -> str:
-        """The method's algorithm; empty, which is no published noise, where it is not set as Fu et al. ran it."""
-        settings = self.methods[method]
-        algorithm: str = settings["algorithm"]
-        wanted = SETTINGS.get(algorithm, {})
-        return algorithm if all(settings.get(key) == value for key, value in wanted.items()) else ""
+    def _algorithm(self, cell: dict[str, Any]) -> str:
+        """The cell's algorithm; empty, which is no published noise, where a stage does not run it as Fu et al. did."""
+        stages = self.methods[cell["dataset"]][cell["method"]]
+        algorithm: str = stages[0]["algorithm"]
+        wanted = SETTINGS.get(cell["dataset"], {}).get(algorithm, {})
+        return algorithm if all(stage[key] == value for stage in stages for key, value in wanted.items()) else ""

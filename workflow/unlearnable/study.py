@@ -373,14 +373,17 @@ class Study:
         by_stage = cells if isinstance(cells, dict) else {"": cells}
         every = [cell for of_stage in by_stage.values() for cell in of_stage if cell is not None]
         plain = {stage: [cell and asdict(cell) for cell in of_stage] for stage, of_stage in by_stage.items()}
-        methods = {cell.method: self.settings.methods[cell.method] for cell in every}
+        methods: dict[str, dict[str, Any]] = {cell.dataset: {} for cell in every}
+        for dataset, method in unique([(cell.dataset, cell.method) for cell in every]):
+            of_source, of_noise = self._method(dataset, method), self._noise_settings(dataset, method)[1]
+            methods[dataset][method] = [of_source, of_noise] if of_source != of_noise else [of_source]
         names = {cell.countermeasure for cell in every if isinstance(cell, Victim)}
         measures = {name: self.settings.countermeasures[name] for name in names}
         return canonical(  # type: ignore[no-any-return]
             {
                 "experiment": experiment,
                 "cells": plain if isinstance(cells, dict) else plain[""],
-                "methods": {name: method.model_dump(exclude={"by_dataset"}) for name, method in methods.items()},
+                "methods": methods,
                 "countermeasures": {name: measure.model_dump() for name, measure in measures.items()},
                 "style": style.model_dump(),
             }

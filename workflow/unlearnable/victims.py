@@ -101,6 +101,7 @@ def train_victim(
             "robust_accuracy": robust,
             "robust_radius": radius,
             "auto_attack_accuracy": automatic,
+            "training_passes": passes,
             "passes": passes + robust_passes,
             "seconds": loop.seconds,
             "peak_memory_bytes": peak_memory(device),

@@ -1,0 +1,73 @@
+"""A slice of the miniature of the paper, for real: every noise is made, published and drawn, and some victims learn."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from unlearnable.bounds import Bound
+
+from .pipeline import ROOT, Project
+
+RADIUS = {"em": 8, "em-augmented": 8, "em-classwise": 8, "tap": 8, "tap-fu2022": 8, "ntga": 8, "rem": 8, "sem": 8}
+OTHERS = ("lsp", "ops", "ar", "cuda")
+
+
+@pytest.fixture(scope="module")
+def mini(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The noise sheet, and one victim for each kind of counter-measure, on a quarter of the images."""
+    folder = tmp_path_factory.mktemp("mini")
+    config = yaml.safe_load((ROOT / "config/studies/paper-mini.yaml").read_text())
+    config["datasets"]["mini"] |= {"train_images": 250, "test_images": 100}
+    config["run"] = ["mini-noise-sheet", "mini-slice"]
+    config["experiments"]["mini-slice"] = {
+        "datasets": ["mini"],
+        "noises": [{"method": "clean"}, {"method": "cuda"}],
+        "victims": [
+            {"networks": ["small-cnn"], "radii": [0], "countermeasures": ["bilateral9", "gray", "mixup", "op"]},
+            {"networks": ["small-cnn"], "radii": [4], "countermeasures": ["trades"]},
+        ],
+        "products": ["ranking-table", "heat-map"],
+    }
+    shutil.copytree(repo / "workflow/datasets", folder / "data")  # a root that does not depend on the copy's place
+    config["datasets"]["mini"]["root"] = str(folder / "data/fashion-mini")
+    project = Project.new(repo, folder / "study", config)
+    project.run("all")
+    return project
+
+
+@pytest.mark.parametrize("method", [*RADIUS, *OTHERS])
+def test_every_noise_of_the_miniature_is_there_and_keeps_to_its_bound(mini: Project, method: str) -> None:
+    (folder,) = (mini.work / f"results/perturbed/mini/{method}").glob("u*/s0/p100")
+    manifest = mini.json(str(folder.relative_to(mini.work) / "manifest.json"))
+    clean = mini.work / "results/dataset/mini/train/images-00000.npy"
+    change = np.load(folder / "shards/images-00000.npy").astype(np.int16) - np.load(clean)
+    assert (change != 0).any(axis=(1, 2, 3)).mean() > 0.9
+    stated = {key: manifest["bound"][key] for key in ("norm", "radius", "unit")}
+    bound = Bound(**stated)
+    assert bound.exceeded_by(change) is None
+    assert manifest["bound"]["largest"] == pytest.approx(bound.sizes(change).max())
+    if method in RADIUS:
+        assert stated == {"norm": "linf", "radius": RADIUS[method], "unit": "1/255"}
+
+
+def test_methods_that_need_none_have_no_source_model(mini: Project) -> None:
+    trained = {path.name for path in (mini.work / "results/source_model/mini").iterdir()}
+    assert trained == {"clean", "em", "em-augmented", "em-classwise", "rem", "sem"}  # clean is TAP's
+
+
+def test_the_noise_sheet_and_the_ranking_show_them(mini: Project) -> None:
+    assert (mini.work / "results/figures/mini-noise-sheet/noise-sheet.png").stat().st_size > 10_000
+    assert (mini.work / "results/figures/mini-slice/heat-map.png").stat().st_size > 5_000
+    ranking = pd.read_csv(mini.work / "results/tables/mini-slice/ranking.csv")
+    assert set(ranking["noise"]) == {"clean", "CUDA"}
+
+
+def test_no_published_number_stands_in_a_miniature(mini: Project) -> None:
+    for path in (mini.work / "results/tables").rglob("*.md"):
+        assert "published" not in path.read_text().partition("|")[2]
