@@ -149,17 +149,17 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
     def protected(fixed: FrozenNetwork, a: Tensor, b: Tensor) -> Tensor:
         return rem.training_inputs(fixed, a, b, source, generator)[0]
 
-    before_update = rem.training_passes(source.settings)
+    before_update = rem.training_passes(source)
     return [
         Step(
             "REM noise step",
-            rem.noise_passes(robust.settings),
+            rem.noise_passes(robust),
             lambda: plain_noise(lambda: plain.robust_noise(rival, x.contiguous(), y, robust, s.k_a, generator)),
             fast(rem.noise, robust),
         ),
         Step(
             "EM noise step",
-            em.noise_passes(em_problem.settings),
+            em.noise_passes(em_problem),
             lambda: plain_noise(lambda: plain.em_noise(rival, x.contiguous(), y, em_problem, generator)),
             fast(em.noise, em_problem),
         ),

@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 BESIDE = [str(ROOT / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(BESIDE))
 
+from unlearnable.configuration import DEFAULTS
 from unlearnable.errors import UserError
 from unlearnable.files import sha256
 from unlearnable.fingerprint import code_fingerprint, digest
@@ -31,10 +32,10 @@ from unlearnable.study import (
     perturbed_of,
 )
 
-DEFAULTS = [f"{workflow.basedir}/config/{name}.yaml" for name in ("config", "datasets", "paper")]
-LAID_OVER = [name for name in workflow.configfiles if str(name) not in DEFAULTS]
+UNDER = [f"{workflow.basedir}/config/{name}" for name in DEFAULTS]
+LAID_OVER = [name for name in workflow.configfiles if str(name) not in UNDER]
 try:
-    STUDY = Study(config, [*DEFAULTS, *LAID_OVER], ROOT)
+    STUDY = Study(config, [*UNDER, *LAID_OVER], ROOT)
 except UserError as error:
     raise WorkflowError(f"The configuration has faults:\n{error}") from None
 

@@ -11,18 +11,28 @@ from unlearnable import files
 METHODS: dict[str, dict[str, Any]] = {
     "clean": {"algorithm": "clean"},
     "em": {"algorithm": "em", "frame": "raw", "start": "random", "k_u": 10, "alpha_u": 0.2},
-    "em-augmented": {"algorithm": "em", "frame": "augmented", "start": "random", "k_u": 10, "alpha_u": 0.2},
-    "tap-fu2022": {"algorithm": "tap", "preset": "fu2022", "steps": 250, "alpha": 0.008, "restarts": 1},
+    "em-augmented": {
+        **{"algorithm": "em", "frame": "augmented", "start": "random", "k_u": 10, "alpha_u": 0.2},
+        "source_model_steps": 5000,
+    },
+    "tap-fu2022": {
+        "algorithm": "tap",
+        "preset": "fu2022",
+        "steps": 250,
+        "alpha": 0.008,
+        "restarts": 1,
+        "source_model_steps": 40_000,
+    },
     "rem": {
         **{"algorithm": "rem", "attack": "fresh", "start": "random", "clip": "box", "expectation": "transform"},
-        **{"k_u": 10, "alpha_u": 0.2, "k_a": 10, "alpha_a": 0.2, "j": 5},
+        **{"k_u": 10, "alpha_u": 0.2, "k_a": 10, "alpha_a": 0.2, "j": 5, "source_model_steps": 5000},
     },
     "ops": {"algorithm": "ops"},
 }
 IMAGENET: dict[str, dict[str, Any]] = {
-    "em-augmented": {"k_u": 7, "alpha_u": 0.25},
+    "em-augmented": {"k_u": 7, "alpha_u": 0.25, "source_model_steps": 3000},
     "tap-fu2022": {"steps": 100, "alpha": 0.02},
-    "rem": {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4},
+    "rem": {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4, "source_model_steps": 3000},
 }
 COUNTERMEASURES: dict[str, dict[str, Any]] = {
     "none": {"kind": "none"},

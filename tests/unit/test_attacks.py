@@ -37,7 +37,7 @@ def test_the_perturbation_stays_in_its_box_and_pixels_stay_valid(
     assert e.abs().max() <= radius
     assert (x + e).min() >= 0
     assert (x + e).max() <= 255
-    assert fixed.images == steps * len(x)
+    assert fixed.images == (steps * len(x) if radius else 0)
 
 
 def test_without_steps_the_random_start_remains(network: nn.Module) -> None:
@@ -46,6 +46,14 @@ def test_without_steps_the_random_start_remains(network: nn.Module) -> None:
         e = ascend(fixed, x, y, 4, 0, 0.2, uniform(x, 4, torch.Generator().manual_seed(5)))
     assert torch.equal(e, within_pixels(uniform(x, 4, torch.Generator().manual_seed(5)), x))
     assert e.abs().max() > 2
+
+
+def test_an_adversary_without_a_radius_changes_nothing_and_takes_no_passes(network: nn.Module) -> None:
+    x, y = batch()
+    with frozen(network, torch.float32) as fixed:
+        e = ascend(fixed, x, y, 0, 5, 0.2, uniform(x, 0, torch.Generator().manual_seed(5)))
+    assert torch.equal(e, torch.zeros_like(x))
+    assert fixed.images == 0
 
 
 def test_the_random_start_fills_its_box() -> None:

@@ -112,7 +112,7 @@ def test_the_network_is_left_as_it_was(engine: Engine, feed: Feed) -> None:
 def test_a_missing_library_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     require_library(3)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'unlearnable\[autoattack\]'"):
+    with pytest.raises(UserError, match=r"pip install 'adversarial-robustness-toolbox>=1.20'"):
         require_library(3)
 
 

@@ -152,6 +152,15 @@ def test_a_file_that_is_there_but_another_one_is_downloaded_again(get: Any, tmp_
     assert get().read_bytes() == CONTENT
 
 
+def test_a_file_that_is_there_stays_until_its_replacement_is_whole(get: Any, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "file.bin").write_bytes(b"something else")
+    site.files = {}
+    with pytest.raises(UserError, match="could not be downloaded"):
+        get()
+    assert (tmp_path / "files" / "file.bin").read_bytes() == b"something else"
+
+
 def test_an_interrupted_transfer_is_resumed(get: Any, site: Site, pauses: list[float]) -> None:
     site.faults = [("break", 1000), ("break", 500)]
     assert get().read_bytes() == CONTENT

@@ -106,7 +106,7 @@ def test_the_fraction_figure_shows_published_numbers_for_the_published_budget(
     cells = victims("clean", radius=4)
     for share in (40, 80):
         cells += victims("rem", "clean", protected=share, radius=4)
-    svg = draw(fraction_figure, cells, write_metrics(tmp_path, cells, lambda cell: {"passes": passes}))
+    svg = draw(fraction_figure, cells, write_metrics(tmp_path, cells, lambda cell: {"training_passes": passes}))
     written = texts(svg)
     assert ("published" in written) == shown
     assert {"clean", "REM 8-4", "clean rest", "40", "80"} <= set(written)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,21 @@ def test_when_the_writer_fails_nothing_changes(
         write()
     assert (path.read_bytes() if path.exists() else None) == before
     assert os.listdir(tmp_path) == ([] if before is None else ["file"])
+
+
+def test_what_killed_writers_left_of_a_file_is_removed(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from unlearnable import files\n"
+        "with files.atomic(sys.argv[1]) as file:\n    file.write(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    path = tmp_path / "a[1].npy"
+    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -signal.SIGKILL
+    others = {".a[1].npy.npy.123.part", ".a1.npy.123.part", ".a[1].npy.part"}  # of other files, or to be gone on with
+    for name in others:
+        (tmp_path / name).touch()
+    assert len(os.listdir(tmp_path)) == 4
+    files.write_array(path, np.zeros(3))
+    assert set(os.listdir(tmp_path)) == others | {"a[1].npy"}
 
 
 def test_a_new_file_replaces_the_old_one(tmp_path: Path) -> None:

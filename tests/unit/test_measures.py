@@ -107,6 +107,11 @@ def test_robust_accuracy_is_that_under_pgd(engine: Engine, split: Split, monkeyp
     assert found < measures.accuracy(engine, Feed(split, CPU), same)
 
 
+def test_robust_accuracy_at_radius_0_is_the_accuracy_and_takes_no_passes(engine: Engine, split: Split) -> None:
+    feed = Feed(split, CPU)
+    assert measures.robust_accuracy(engine, feed, same, 0, 3, ROWS, 7) == (measures.accuracy(engine, feed, same), 0)
+
+
 def test_more_images_than_there_are_mean_all(engine: Engine, split: Split) -> None:
     feed = Feed(split, CPU)
     few, many = (measures.robust_accuracy(engine, feed, same, 4, 2, images, 0) for images in (ROWS, 1000))

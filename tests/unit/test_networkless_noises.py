@@ -143,7 +143,7 @@ def test_hundreds_of_classes_are_told_apart(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_no_network_takes_part(method: str) -> None:
     module = registry.load("noises", method)
-    assert module.noise_passes(settings(method)) == 0
+    assert module.noise_passes(task(method, 3)) == 0
     assert module.Settings.source == "none"
     assert module.Settings.radii == ()
 

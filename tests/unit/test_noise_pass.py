@@ -78,12 +78,15 @@ def test_the_shard_count_changes_no_byte(make_split: Callable[..., Split], model
     assert all(np.abs(image).max() > 0 for image in noises[0])
 
 
-def test_passes_are_counted_over_all_shards(make_split: Callable[..., Split], model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rho_a", "each"), [(4, 2 * 2 * (1 + 1)), (0, 2 * 2)])  # K_u * J * (K_a + 1); no adversary
+def test_passes_are_counted_over_all_shards(
+    rho_a: int, each: int, make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
     train = make_split(ROWS)
     for shards in (1, 7):
-        paths = shard_files(tmp_path, train, model, shards, config())
+        paths = shard_files(tmp_path, train, model, shards, config(rho_a=rho_a))
         passes = [files.read_json(path.with_suffix(".json"))["passes"] for path in paths]
-        assert sum(passes) == 5 * 2 * 2 * (1 + 1)  # batches * K_u * J * (K_a + 1)
+        assert sum(passes) == 5 * each
 
 
 METHODS: dict[str, dict[str, Any]] = {

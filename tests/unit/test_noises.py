@@ -159,22 +159,57 @@ def test_the_source_model_learns_from_valid_pixels(
 
 
 @pytest.mark.parametrize(
-    ("method", "expected"),
+    ("method", "rho_a", "expected"),
     [
-        ("clean", 0),
-        ("em", 3),  # K_u
-        ("em-classwise", 3),
-        ("rem", 3 * 2 * (2 + 1) + 2),  # K_u * J * (K_a + 1) + K_a
-        ("sem", 3 * 2 + 2),  # K_u * J + K_a: theta is still trained against the whole attack
+        ("clean", 4, 0),
+        ("em", 4, 3),  # K_u
+        ("em-classwise", 4, 3),
+        ("rem", 4, 3 * 2 * (2 + 1) + 2),  # K_u * J * (K_a + 1) + K_a
+        ("rem", 0, 3 * 2),  # K_u * J: an adversary without a radius takes no steps
+        ("sem", 4, 3 * 2 + 2),  # K_u * J + K_a: theta is still trained against the whole attack
+        ("sem", 0, 3 * 2),
     ],
 )
 def test_a_training_step_costs_what_the_paper_counts(
-    method: str, expected: int, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+    method: str, rho_a: int, expected: int, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
-    task = replace(problem("rem"), settings=SETTINGS.get(method))
+    task = replace(problem("rem", rho_a=rho_a), settings=SETTINGS.get(method))
     learned_from(method, fixed, *batch, task, draws())
     assert fixed.images == expected * len(batch[0])
-    assert registry.load("noises", method).training_passes(task.settings) == expected
+    assert registry.load("noises", method).training_passes(task) == expected
+
+
+@pytest.mark.parametrize(
+    ("attack", "rho_a", "noise", "lesson"),
+    [
+        ("fresh", 4, 3 * 2 * (2 + 1), 2),
+        ("fresh", 0, 3 * 2, 0),
+        ("free", 4, 3 * 2, 2),  # one pass serves both players, whatever the radius of one
+        ("free", 0, 3 * 2, 0),
+    ],
+)
+def test_rem_counts_the_passes_that_it_makes(
+    attack: str, rho_a: int, noise: int, lesson: int, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    task = problem("rem", rho_a=rho_a)
+    task = free(task) if attack == "free" else task
+    rem.noise(fixed, *batch, task, draws())
+    assert fixed.images == rem.noise_passes(task) * len(batch[0]) == noise * len(batch[0])
+    rem.training_inputs(fixed, *batch, task, draws())
+    assert fixed.images == (noise + rem.training_passes(task)) * len(batch[0])
+    assert rem.training_passes(task) == noise + lesson
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+@pytest.mark.parametrize("clip", ["box", "pixels"])
+def test_steps_that_an_adversary_without_a_radius_leaves_out_change_no_noise_and_no_draw(
+    clip: str, augmentation: Augmentation, network: nn.Module, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    task = problem("rem", augmentation, clip, rho_a=0)
+    made, expected = draws(4), draws(4)
+    steps_made, _ = plain.robust_noise(network, *batch, task, task.settings.k_a, expected)
+    assert share_equal(rem.noise(fixed, *batch, task, made), steps_made.round()) >= 0.999
+    assert torch.equal(made.get_state(), expected.get_state())
 
 
 # ---- the methods against one another
@@ -406,7 +441,7 @@ def test_class_noises_are_made_on_a_balanced_share_from_a_random_start(
     assert torch.equal(noises, noises.round())
     assert noises.abs().max() <= 8
     assert single.images == 2 * 20
-    assert em_classwise.noise_passes(task.settings) == 1  # of half the images, twice
+    assert em_classwise.noise_passes(task) == 1  # of half the images, twice
     one, again, other = (em_classwise.basis(single, train, task, seed, CPU) for seed in (4, 4, 5))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)

@@ -194,4 +194,4 @@ def test_its_settings_say_that_it_needs_no_source_model_and_keeps_to_its_radius(
     settings = Ntga(algorithm="ntga")
     assert (settings.source, settings.radii) == ("none", ("rho_u",))
     assert settings.bound(8, (8, 8, 1)) == bounds.linf(8)
-    assert ntga.noise_passes(settings) == 0
+    assert ntga.noise_passes(problem()) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -22,7 +24,7 @@ from unlearnable.planning import passes, report, space
 from unlearnable.planning.calibration import Speed
 from unlearnable.planning.jobs import Job, count_by_rule, parse
 from unlearnable.planning.networks import weight_bytes
-from unlearnable.planning.reading import DEFAULTS, ROOT, read_study
+from unlearnable.planning.reading import ROOT, UNDER, read_study
 from unlearnable.planning.sizes import Size, size_of
 from unlearnable.planning.tasks import Planner, Task, published_rows
 from unlearnable.planning.text import bytes_text, count, duration
@@ -47,7 +49,7 @@ def study() -> Study:
 
 def test_the_default_files_are_those_of_the_snakefile_in_its_order() -> None:
     named = re.findall(r'^configfile: f"{workflow.basedir}/(.+)"$', (ROOT / "Snakefile").read_text(), re.MULTILINE)
-    assert [ROOT / name for name in named] == DEFAULTS
+    assert [ROOT / name for name in named] == UNDER
 
 
 def test_a_file_is_laid_over_the_defaults_key_by_key_and_lists_are_replaced(study: Study, tmp_path: Path) -> None:
@@ -122,7 +124,10 @@ def total(amounts: list[Amount]) -> int:
     ("method", "rho_a", "source", "noise"),
     [
         ("rem", 4, 5000 * 561, 391 * 550),  # Fu et al.: 2.805 million, and the noise pass
+        ("rem", 0, 5000 * 51, 391 * 50),  # an adversary without a radius takes no steps
         ("sem", 4, 5000 * 61, 391 * 50),
+        ("sem", 0, 5000 * 51, 391 * 50),
+        ("rem-fast", 0, 5000 * 21, 391 * 20),
         ("em", 0, 5000 * 11, 391 * 10),
         ("tap", 0, 40_000, 391 * 2000),  # the source model is the clean training
         ("em-classwise", 0, 5000 * 2, 782),  # 10 rounds over a fifth of the images, whatever the shard
@@ -153,7 +158,7 @@ def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
 )
 def test_passes_of_a_victim(study: Study, countermeasure: str, radius: int, expected: int) -> None:
     cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", countermeasure, radius)
-    robust_evaluation = 20 * 10_000 // 250
+    robust_evaluation = 20 * 10_000 // 250 if radius else 0
     amounts = passes.of_victim(study.victim_config(cell), SHAPE, 10, CIFAR, 10_000)
     assert total(amounts) == expected + robust_evaluation
     looked_at = [amount.images for amount in amounts if getattr(amount.kind, "work", "") == "forward"]
@@ -161,8 +166,8 @@ def test_passes_of_a_victim(study: Study, countermeasure: str, radius: int, expe
 
 
 def test_no_more_test_images_are_attacked_than_there_are(study: Study) -> None:
-    cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", "none", 0)
-    assert total(passes.of_victim(study.victim_config(cell), SHAPE, 10, CIFAR, 130)) == 40_000 + 11  # 2,600 / 250
+    cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", "none", 4)
+    assert total(passes.of_victim(study.victim_config(cell), SHAPE, 10, CIFAR, 130)) == 440_000 + 11  # 2,600 / 250
 
 
 def test_the_passes_of_every_countermeasure_are_those_of_its_objective() -> None:
@@ -266,6 +271,21 @@ def test_rows_of_parquet_files_are_counted(
         write_parquet_images(tmp_path / f"{name}.parquet", [image] * rows, [0] * rows)
     found = size_of(described(kind="parquet", root=str(tmp_path)), tmp_path, None)
     assert found == Size(7, 2, "counted on disk")
+
+
+def test_parquet_files_that_would_be_refused_are_not_counted(
+    tmp_path: Path, write_parquet_images: Callable[..., None], encode_png: Callable[..., bytes]
+) -> None:
+    for name in ("train", "train_old", "test"):
+        write_parquet_images(tmp_path / f"{name}.parquet", [encode_png(np.zeros((8, 8, 3), np.uint8))], [0])
+    found = size_of(described(kind="parquet", root=str(tmp_path)), tmp_path, None)
+    assert (found.train, found.test) == (None, None)
+    assert "train.parquet, train_old.parquet are more than one set" in found.source
+
+
+def test_sizes_are_found_without_torch() -> None:
+    code = "import sys; import unlearnable.planning.sizes; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_files_in_folders_are_counted_and_not_decoded(tmp_path: Path) -> None:
@@ -491,6 +511,7 @@ def test_the_table_of_space_sums_what_is_to_be_written_and_warns_where_it_does_n
     assert cells(text, "in all") == ["3.6 kB"]
     assert "PNGs are taken to be as large as their pixels, as none are there yet: d." in text
     assert "WARNING" not in text
+    assert "NOT in the sums: downloaded archives, and the copy of its training images" in text
     assert "WARNING: 600 B more than there is." in report.of_space(WORK, 3000, [])
 
 

@@ -85,6 +85,14 @@ def test_what_file_managers_leave_behind_is_no_image(read: Callable[..., Any], h
     assert len(read()[0].labels) == 15
 
 
+@pytest.mark.usefixtures("halves")
+def test_files_and_folders_of_other_kinds_may_lie_beside_the_halves(read: Callable[..., Any], halves: Path) -> None:
+    put(halves / "LICENSE", b"?")
+    put(halves / "train" / "README.md", b"?")
+    put(halves / "scripts" / "make.py", b"?")
+    assert len(read()[0].labels) == 15
+
+
 def test_without_halves_a_balanced_share_becomes_the_test_set(read: Callable[..., Any], tmp_path: Path) -> None:
     fill(tmp_path / "set", 10)
     train, test, provenance = read()
@@ -136,6 +144,12 @@ def remove(folder: Path) -> None:
             lambda f: [(f / "train" / name).touch() for name in ("a.png", "b.JPG")],
             r"set/train: 2 images lie outside the class folders, first a\.png; each must lie in the folder of its",
         ),
+        (
+            lambda f: put(f / "stray.tif"),
+            r"set: 1 images lie outside the class folders, first stray\.tif; .* such as \S+/set/train/cat",
+        ),
+        (lambda f: put(f / "train" / "a.TIFF"), r"set/train: 1 images lie outside the class folders, first a\.TIFF"),
+        (lambda f: put(f / "dog" / "a.png"), r"set/dog: this class folder lies beside train and test; class folders"),
         (lambda f: [path.unlink() for path in (f / "train" / "dog").iterdir()], r"class 1 \('dog'\) has no images"),
         (lambda f: (f / "test").rename(f / "validation"), r"set/test: no such folder; it must hold one folder a class"),
         (lambda f: put(f / "train" / "cat" / "notes.txt", b"cats"), r"cat/notes\.txt: truncated, or not an image"),

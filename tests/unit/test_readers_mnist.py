@@ -115,6 +115,14 @@ def test_damaged_files_are_named_and_refused(
     assert str(tmp_path / "idx") in str(raised.value) or "idx, t" in str(raised.value)
 
 
+def test_a_root_that_is_no_folder_is_warned_of_before_the_download(
+    read: Callable[..., Any], serve_folder: Callable[[Path], str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UserError, match="could not be downloaded"):
+        read(root="idxx", mirrors=[serve_folder(tmp_path)])
+    assert f"{tmp_path / 'idxx'}: no such folder; the official files are downloaded" in caplog.messages
+
+
 def test_files_of_another_content_than_expected_are_refused(
     write: Callable[..., Any], read: Callable[..., Any]
 ) -> None:

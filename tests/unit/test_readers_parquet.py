@@ -131,6 +131,37 @@ def test_files_of_two_sets_are_not_mixed(write: Callable[..., Path], read: Calla
         read()
 
 
+def with_hashes(paths: list[Path]) -> list[Path]:
+    """Add to each name a hash of its own."""
+    return [path.rename(path.with_name(f"{path.stem}-ab12cd3{n}.parquet")) for n, path in enumerate(paths)]
+
+
+def test_files_may_have_a_hash_after_their_number(write: Callable[..., Path], read: Callable[..., Any]) -> None:
+    folder = write()
+    whole = read()[0]
+    paths = with_hashes(in_parts(folder / "train.parquet", [5, 6]))
+    assert np.array_equal(read()[0].images, whole.images)
+    paths[1].unlink()
+    with pytest.raises(UserError, match=r"train-00001-of-00003-\*\.parquet: this file is missing; .* is 3 files"):
+        read()
+
+
+def test_a_number_that_two_files_have_is_refused(write: Callable[..., Path], read: Callable[..., Any]) -> None:
+    paths = with_hashes(in_parts(write() / "train.parquet", [5]))
+    paths[1].with_name("train-00001-of-00002-ffffffff.parquet").write_bytes(paths[1].read_bytes())
+    with pytest.raises(
+        UserError, match=r"train-00001-of-00002-ffffffff\.parquet: this file is not one of the same set"
+    ):
+        read()
+
+
+def test_several_files_without_numbers_are_refused(write: Callable[..., Path], read: Callable[..., Any]) -> None:
+    folder = write()
+    (folder / "train_old.parquet").write_bytes((folder / "train.parquet").read_bytes())
+    with pytest.raises(UserError, match=r"train\.parquet, train_old\.parquet are more than one set of the train split"):
+        read()
+
+
 def test_images_of_many_shapes_are_squashed_when_asked(write: Callable[..., Path], read: Callable[..., Any]) -> None:
     write(lambda images, _: images.__setitem__(7, image_file((30, 20))))
     with pytest.raises(UserError, match=r"train\.parquet, row 7: image is 30x20, not 8x8"):

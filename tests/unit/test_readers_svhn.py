@@ -120,6 +120,17 @@ def test_a_missing_file_is_named(write: Callable[..., Any], read: Callable[..., 
         read(hashes)
 
 
+def test_a_root_that_is_no_folder_is_warned_of(
+    write: Callable[..., Any],
+    read: Callable[..., Any],
+    serve_folder: Callable[[Path], str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read(write(tmp_path / "site"), root="shvn", mirrors=[serve_folder(tmp_path / "site")])
+    assert f"{tmp_path / 'shvn'}: no such folder; the official files are downloaded" in caplog.messages
+
+
 def test_without_the_files_they_are_downloaded(
     write: Callable[..., Any], read: Callable[..., Any], serve_folder: Callable[[Path], str], tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_one_other_axis_and_there_is_no_number(change: dict[str, Any]) -> None:
         ("rem", {"alpha_u": 0.01}),
         ("rem", {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4}),
         ("em-augmented", {"alpha_u": 0.1}),
+        ("em-augmented", {"source_model_steps": 50}),
         ("tap-fu2022", {"steps": 5}),
         ("em-augmented", {"frame": "raw"}),
         ("tap-fu2022", {"preset": "original", "alpha": 0.05, "restarts": 8}),

@@ -75,7 +75,7 @@ def test_every_seed_trains_a_network_of_its_own_again(method: str, train: Split,
     assert same(*weights[:2])
     assert not same(*weights[1:])
     module = registry.load("noises", METHODS[method]["algorithm"])
-    passes = STEPS * (module.training_passes(module.Settings(**METHODS[method])) + 1)
+    passes = STEPS * (module.training_passes(problem_of(config(METHODS[method]), 3)) + 1)
     assert files.read_json(tmp_path / "0" / "metrics.json")["passes"] == passes
 
 

@@ -9,11 +9,12 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from unlearnable.configuration import DEFAULTS
 from unlearnable.errors import UserError
 from unlearnable.study import Noise, Perturbed, Study, Victim, perturbed_of
 
 ROOT = Path(__file__).parents[2]
-MINI = [ROOT / f"config/{name}.yaml" for name in ("config", "datasets", "paper", "studies/paper-mini")]
+MINI = [ROOT / "config" / name for name in (*DEFAULTS, "studies/paper-mini.yaml")]
 
 
 def study(**experiment: Any) -> Study:
@@ -118,3 +119,53 @@ def test_a_misspelt_key_of_a_method_is_named_without_its_algorithm() -> None:
     config["methods"]["lsp"] = {"algorithm": "lsp", "path": 8}
     with pytest.raises(UserError, match=r"methods\.lsp\.path: unknown key; did you mean 'patch'\?"):
         Study(config, MINI, ROOT)
+
+
+def laid_over(change: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for file in MINI:
+        update_config(config, yaml.safe_load(file.read_text()))
+    update_config(config, change)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"source_model": {"by_method": {"tap": {"steps": 7}}}},
+            r"source_model\.by_method\.tap: 'tap' has no source model of its own, but that of the method clean",
+        ),
+        (
+            {"source_model": {"by_dataset": {"mini": {"by_method": {"ops": {"steps": 7}}}}}},
+            r"source_model\.by_dataset\.mini\.by_method\.ops: 'ops' has no source model of its own, but none",
+        ),
+        (
+            {"victim": {"by_network": {"resnet81": {"stem": "imagenet"}}}},
+            r"victim\.by_network\.resnet81: network 'resnet81' is not defined; did you mean 'resnet18'\?",
+        ),
+        (
+            {"methods": {"em-augmented": {"by_dataset": {"imagenet100": {"frame": "augmented"}}}}},
+            r"noises\.1\.method: 'em-augmented' has frame: augmented, which does not fit 'imagenet100'",
+        ),
+    ],
+)
+def test_settings_that_would_do_nothing_or_fail_late_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Study(laid_over(change), MINI, ROOT)
+
+
+def test_a_victim_of_one_network_may_have_settings_of_its_own() -> None:
+    own = Study(laid_over({"victim": {"by_network": {"resnet18": {"steps": 7}}}}), MINI, ROOT)
+    cells = [Victim("mini", "rem", 8, 4, 0, 100, network, "none", 0) for network in ("resnet18", "vgg16-bn")]
+    assert [own.victim_config(cell)["training"]["steps"] for cell in cells] == [7, 40]
+    assert [own.victim_config(cell)["training"]["network"] for cell in cells] == ["resnet18", "vgg16-bn"]
+
+
+def test_products_know_every_stages_settings_of_the_methods_they_show() -> None:
+    change = {"noise": {"by_dataset": {"mini": {"by_method": {"rem": {"j": 2}}}}}}
+    own = Study(laid_over(change), MINI, ROOT)
+    methods = own.product_config("mini-radius", "accuracy-table", own.victims("mini-radius"))["methods"]
+    assert [stage["j"] for stage in methods["mini"]["rem"]] == [1, 2]
+    assert [stage["source_model_steps"] for stage in methods["mini"]["tap-fu2022"]] == [30, 30]
+    assert methods["mini"]["ntga"][0]["source_model_steps"] is None

@@ -112,7 +112,7 @@ def test_a_difference_of_less_than_three_points_has_no_mark_and_no_explanation(m
 def test_one_seed_with_a_smaller_budget_and_nothing_published_is_shown(make: Callable[..., Any]) -> None:
     cells = seeded(victim("rem", radius=4))
     short = {0: 440_000, 1: 4_400}
-    rows, csv, caption = make(accuracy_table, cells, lambda cell: {"passes": short[cell["seed"]]}, decimals=1)
+    rows, csv, caption = make(accuracy_table, cells, lambda cell: {"training_passes": short[cell["seed"]]}, decimals=1)
     assert rows[1][1] == "50.0 ± 0.0 (2)"
     assert csv["published"].isna().all()
     assert "ublished" not in caption
@@ -128,7 +128,7 @@ def test_a_miniature_has_no_published_numbers(make: Callable[..., Any]) -> None:
 
 def test_shares_have_rows_and_the_clean_rest_a_column(make: Callable[..., Any]) -> None:
     cells = [victim("clean"), victim("rem"), victim("rem", protected=20), victim("clean", protected=20)]
-    rows, _, _ = make(accuracy_table, cells, lambda cell: {"passes": 1}, decimals=0)
+    rows, _, _ = make(accuracy_table, cells, lambda cell: {"training_passes": 1}, decimals=0)
     assert rows == [
         ["protected, %", "victim's radius, 1/255", "clean", "REM 8-4", "clean rest"],
         ["20", "0", "", "50 (1)", "50 (1)"],
@@ -138,7 +138,7 @@ def test_shares_have_rows_and_the_clean_rest_a_column(make: Callable[..., Any]) 
 
 def test_countermeasures_have_rows_and_the_caption_says_what_they_act_on(make: Callable[..., Any]) -> None:
     cells = [victim("rem"), victim("rem", countermeasure="gray"), victim("rem", countermeasure="trades", radius=8)]
-    rows, _, caption = make(accuracy_table, cells, lambda cell: {"passes": 1}, decimals=0)
+    rows, _, caption = make(accuracy_table, cells, lambda cell: {"training_passes": 1}, decimals=0)
     assert [row[:2] for row in rows[1:]] == [["none", "0"], ["gray", "0"], ["trades", "8"]]
     assert "Counter-measures act on the training images only" in caption
     _, _, plain = make(accuracy_table, cells[:1], lambda cell: {}, decimals=0)

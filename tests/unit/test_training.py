@@ -428,6 +428,12 @@ def test_a_checkpoint_of_anything_else_is_ignored_with_a_warning(
     assert "other settings, code or inputs; ignored" in caplog.text
 
 
+def test_what_a_killed_run_left_of_a_checkpoint_is_removed_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / ".model.checkpoint.pt.123.part").write_bytes(b"half")
+    Loop(tmp_path / "model.checkpoint.pt").done()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_flipped_bit_in_a_checkpoint_goes_unnoticed(run: Run, tmp_path: Path) -> None:
     checkpoint = tmp_path / "model.checkpoint.pt"
     stopped_checkpoint(run, checkpoint, "f")

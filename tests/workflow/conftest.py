@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ def once(name: str, factory: pytest.TempPathFactory) -> Iterator[tuple[Path, boo
     with open(base / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder, filled = base / name, base / f"{name}.filled"
+        if not filled.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed to fill it
         yield folder, not filled.exists()
         filled.touch()
 

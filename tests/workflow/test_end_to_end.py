@@ -116,6 +116,7 @@ def test_victims_are_measured(finished: Project) -> None:
             "best_step",
             "robust_radius",
             "auto_attack_accuracy",
+            "training_passes",
             "passes",
             "seconds",
             "peak_memory_bytes",

@@ -86,6 +86,7 @@ def interrupted(project: Project, stage: str, number: signal.Signals, everything
 def assert_same_results(stage: str, project: Project, undisturbed: Project) -> None:
     """The killed stage and what follows wrote what the undisturbed run wrote, whatever the time it took."""
     folders = {"source_model": ["source_model"], "noise": ["noise", "perturbed"]}[stage]
+    assert [path.name for path in (project.work / "results").rglob("*.part")] == []
     expected = undisturbed.bytes_below(*[f"results/{folder}" for folder in folders])
     found = project.bytes_below(*[f"results/{folder}" for folder in folders])
     assert {"source_model": f"{SOURCE}/model.safetensors", "noise": f"{NOISE}/noise.npy"}[stage] in expected
@@ -98,6 +99,8 @@ def assert_same_results(stage: str, project: Project, undisturbed: Project) -> N
 def test_a_killed_job_goes_on_and_ends_in_the_same_bytes(undisturbed: Project, tmp_path: Path, stage: str) -> None:
     project = before(stage, undisturbed, tmp_path / "study")
     interrupted(project, stage, signal.SIGKILL)
+    checkpoint = project.work / CHECKPOINTS[stage]
+    checkpoint.with_name(f".{checkpoint.name}.1.part").touch()  # as if the kill had met the writing of another one
     project.run(TARGETS[stage])
     assert f"resuming from {CHECKPOINTS[stage]}" in project.read(LOGS[stage])
     assert_same_results(stage, project, undisturbed)

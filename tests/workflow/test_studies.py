@@ -10,6 +10,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from unlearnable.configuration import DEFAULTS
 from unlearnable.study import NOISE, PERTURBED, SOURCE, VICTIM, Study, path
 
 from .pipeline import ROOT, Project
@@ -43,7 +44,7 @@ PINNED: dict[str, tuple[tuple[int, ...], int, str]] = {
 
 
 def shipped(name: str) -> Study:
-    files = [ROOT / f"config/{part}.yaml" for part in ("config", "datasets", "paper")]
+    files = [ROOT / "config" / part for part in DEFAULTS]
     files.append(ROOT / "config/studies" / name)
     config: dict[str, Any] = {}
     for file in files:

@@ -132,7 +132,7 @@ def ascend(
         network: the attacked network.
         pixels: ``(B, C, H, W)``, float in [0, 255].
         targets: ``(B,)`` int64 labels, or ``(B, classes)`` probabilities.
-        radius: of the L-infinity box, in units of 1/255.
+        radius: of the L-infinity box, in units of 1/255; 0 leaves the start, without a pass.
         steps: number of steps; 0 leaves the start.
         alpha: step size as a share of ``radius``.
         start: where e starts, such as a ``uniform`` draw; within ``radius``.
@@ -141,7 +141,7 @@ def ascend(
         e with ``|e| <= radius`` and ``pixels + e`` in [0, 255].
     """
     e = within_pixels(start, pixels)
-    for _ in range(steps):
+    for _ in range(steps if radius else 0):
         e = e + alpha * radius * network.gradient(pixels + e, targets).sign()
         e = within_pixels(e.clamp(-radius, radius), pixels)
     return e

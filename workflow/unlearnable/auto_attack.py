@@ -25,7 +25,7 @@ def require_library(classes: int) -> None:
     if importlib.util.find_spec("art") is None:
         raise UserError(
             "victim, key auto_attack: needs the adversarial-robustness-toolbox; install it by "
-            "pip install 'unlearnable[autoattack]', or set auto_attack: false"
+            "pip install 'adversarial-robustness-toolbox>=1.20', or set auto_attack: false"
         )
     if classes < 3:
         raise UserError(f"victim, key auto_attack: needs 3 classes or more, not {classes}; set auto_attack: false")

@@ -25,8 +25,8 @@ MARGIN = 60.0  # seconds kept free before the job's time limit, to save and leav
 def compute(snakemake: Any, *hashed: str) -> Iterator[tuple[Loop, torch.device]]:
     """The loop and the device of a script.
 
-    The checkpoint lies beside the first output. Its fingerprint covers the rule's settings, code and wildcards
-    and the contents of ``hashed``, so a checkpoint of anything else is ignored.
+    The checkpoint lies beside the first output. Its fingerprint covers the rule's settings, code and wildcards, the
+    contents of ``hashed``, torch's version and the kind of device, so a checkpoint of anything else is ignored.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
@@ -38,7 +38,8 @@ def compute(snakemake: Any, *hashed: str) -> Iterator[tuple[Loop, torch.device]]
     log.info("computing on %s", describe(device))
     output = Path(snakemake.output[0])
     fingerprint = digest(
-        snakemake.params.cfg, snakemake.params.code, dict(snakemake.wildcards), [files.sha256(path) for path in hashed]
+        *(snakemake.params.cfg, snakemake.params.code, dict(snakemake.wildcards)),
+        *([files.sha256(path) for path in hashed], device.type, torch.__version__),
     )
     minutes = snakemake.resources.get("runtime")
     loop = Loop(

@@ -15,6 +15,9 @@ from unlearnable.settings.study import StudySettings
 
 Key = tuple[str | int, ...]
 
+# The files of config/ that every study is laid over, in the order of the Snakefile.
+DEFAULTS = ("config.yaml", "datasets.yaml", "paper.yaml")
+
 
 def check(config: dict[str, Any], files: Sequence[str | Path] = ()) -> StudySettings:
     """Turn a merged configuration into settings with all defaults filled in.

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from unlearnable.errors import UserError
+from unlearnable.usage import peak_memory_of_process
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,7 @@ def peak_memory(device: torch.device) -> int:
     """Bytes at the peak: of the GPU's allocator, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource  # POSIX only
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory_of_process()
 
 
 def set_up(threads: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -22,11 +23,14 @@ from unlearnable.errors import UserError
 def atomic(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under ``path`` only when it is complete and on disk.
 
+    One process at a time writes a path: what others left of it was left by killed ones, and is removed.
+
     Raises:
         UserError: the disk is full; the file that stood under ``path`` before is untouched.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(beside, "wb") as file:
@@ -40,6 +44,14 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what processes that were killed in ``atomic`` left of ``path``."""
+    path = Path(path)
+    for beside in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if beside.name.removeprefix(f".{path.name}.").removesuffix(".part").isdecimal():  # else of a longer name
+            beside.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Any) -> None:

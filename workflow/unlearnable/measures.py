@@ -44,6 +44,8 @@ def robust_accuracy(
 ) -> tuple[float, int]:
     """The accuracy under PGD of ``steps`` steps of radius/5 (1/255) from one random start, and its passes.
 
+    At radius 0 it is the accuracy, and takes no passes forward and back.
+
     Args:
         engine: the network.
         feed: images and labels.

@@ -77,7 +77,9 @@ def available(device: torch.device) -> int:
         limits.append(1024 * int(fields["MemAvailable"].split()[0]))
     limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
     if limit.exists() and (text := limit.read_text().strip()) != "max":
-        limits.append(int(text) - int(used.read_text()))
+        cached = [line.split() for line in (limit.parent / "memory.stat").read_text().splitlines()]
+        given_back = sum(int(size) for name, size in cached if name in ("active_file", "inactive_file"))
+        limits.append(int(text) - int(used.read_text()) + given_back)  # what is only cached makes room
     return min(limits, default=2**63)  # a system that does not say is taken at its word
 
 

@@ -71,7 +71,7 @@ def make_shard(
     state = loop.restore()
     shape, dtype = (len(rows), *train.images.shape[1:]), np.int8 if small else np.int16
     # Of all shards, so that all compute alike.
-    expected = math.ceil(len(train.labels) / size) * method.noise_passes(problem.settings)
+    expected = math.ceil(len(train.labels) / size) * method.noise_passes(problem)
 
     with (
         frozen_source(config, train, model, device, expected) as network,

@@ -23,14 +23,14 @@ FU_2022 = (
 _EM = {"frame": "augmented", "start": "random"}
 _REM = {"attack": "fresh", "start": "random", "clip": "box", "expectation": "transform"}
 _CIFAR: dict[str, dict[str, Any]] = {
-    "em": _EM | {"k_u": 10, "alpha_u": 0.2},
-    "tap": {"steps": 250, "alpha": 0.008, "restarts": 1},
-    "rem": _REM | {"k_u": 10, "alpha_u": 0.2, "k_a": 10, "alpha_a": 0.2, "j": 5},
+    "em": _EM | {"k_u": 10, "alpha_u": 0.2, "source_model_steps": 5000},
+    "tap": {"steps": 250, "alpha": 0.008, "restarts": 1, "source_model_steps": 40_000},
+    "rem": _REM | {"k_u": 10, "alpha_u": 0.2, "k_a": 10, "alpha_a": 0.2, "j": 5, "source_model_steps": 5000},
 }
 _IMAGENET: dict[str, dict[str, Any]] = {
-    "em": _EM | {"k_u": 7, "alpha_u": 0.25},
-    "tap": {"steps": 100, "alpha": 0.02, "restarts": 1},
-    "rem": _REM | {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4},
+    "em": _EM | {"k_u": 7, "alpha_u": 0.25, "source_model_steps": 3000},
+    "tap": {"steps": 100, "alpha": 0.02, "restarts": 1, "source_model_steps": 40_000},
+    "rem": _REM | {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4, "source_model_steps": 3000},
 }
 SETTINGS = {"cifar10": _CIFAR, "cifar100": _CIFAR, "imagenet100": _IMAGENET}
 
@@ -111,7 +111,8 @@ class Published:
     forward+backward passes than the published computation is set beside nothing.
 
     Attributes:
-        methods: by dataset and method, the method's settings in each stage that uses them.
+        methods: by dataset and method, the method's settings in each stage that uses them, and with them
+            ``source_model_steps``.
         countermeasures: the settings of each counter-measure that cells name.
         folder: where the CSV files are.
     """

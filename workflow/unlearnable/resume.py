@@ -118,6 +118,7 @@ class Loop:
         """Remove the checkpoint: the result is in place."""
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
+            files.remove_leftovers(self.checkpoint)  # of a run that was killed while it wrote one
 
 
 @contextmanager

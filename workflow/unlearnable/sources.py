@@ -67,7 +67,7 @@ def train_source_model(
         network,
         tuple(map(max, shape, feed.shape)),  # some noises pass untransformed images too
         choose_precision(training.precision, device),
-        training.steps * method.training_passes(problem.settings),
+        training.steps * method.training_passes(problem),
     )
     rows, passes = fit(
         engine,

@@ -122,6 +122,9 @@ class Study:
             parts: list[tuple[Key, Any]] = [((stage, "default"), tree.default)]
             for name, change in getattr(tree, "by_method", {}).items():
                 parts.append(((stage, "by_method", name), change))
+            for name, change in getattr(tree, "by_network", {}).items():
+                parts.append(((stage, "by_network", name), change))
+                checks.append((parts[-1][0], missing(name, networks, "network")))
             for dataset, change in tree.by_dataset.items():
                 parts.append(((stage, "by_dataset", dataset), change))
                 checks.append((parts[-1][0], missing(dataset, s.datasets, "dataset")))
@@ -129,7 +132,8 @@ class Study:
                     parts.append(((stage, "by_dataset", dataset, "by_method", name), inner))
             for key, part in parts:
                 if "by_method" in key:
-                    checks.append((key, missing(str(key[-1]), s.methods, "method")))
+                    unknown = missing(str(key[-1]), s.methods, "method")
+                    checks.append((key, unknown or (self._without_source(key) if stage == "source_model" else None)))
                 if getattr(part, "network", None) is not None:
                     checks.append(((*key, "network"), missing(part.network, networks, "network")))
         for name, experiment in s.experiments.items():
@@ -151,9 +155,29 @@ class Study:
                 checks.append(((*place, "method"), unknown))
                 if unknown is None:
                     checks.extend(self._radii(place, noise))
+                    for dataset in filter(s.datasets.__contains__, experiment.datasets):
+                        checks.extend(self._frames((*place, "method"), dataset, noise.method))
         yield from ((key, message) for key, message in checks if message is not None)
         if not any(message for _, message in checks):
             yield from self._unfit_overrides()
+
+    def _without_source(self, key: Key) -> str | None:
+        """Why settings of a method's source model would do nothing, if they would."""
+        method = self.settings.methods[str(key[-1])]
+        if method.source == "own":
+            return None
+        instead = "none" if method.source == "none" else "that of the method clean; change it there"
+        return f"{key[-1]!r} has no source model of its own, but {instead}"
+
+    def _frames(self, place: Key, dataset: str, method: str) -> Iterator[tuple[Key, str | None]]:
+        """Whether a noise that is computed on transformed images has their size."""
+        data, keys = self.settings.datasets[dataset], self._method(dataset, method)
+        crop = data.augmentation.resized_crop
+        if keys.get("frame") == "augmented" and crop not in (None, data.image_size):
+            yield (
+                place,
+                f"{method!r} has frame: augmented, which does not fit {dataset!r}: its transform changes the size",
+            )
 
     def _group(self, at: Key, group: int, experiment: Experiment) -> Key:
         """Where a group of victims stands: a lone group need not be in a list."""
@@ -257,16 +281,18 @@ class Study:
         changes = getattr(entry, "by_dataset", {}).get(dataset)
         return entry.model_dump(exclude={"by_dataset"}) | _set_keys(changes)
 
+    def _source_training(self, dataset: str, method: str) -> dict[str, Any]:
+        tree = self.settings.source_model
+        for_dataset = tree.by_dataset.get(dataset)
+        inner = (getattr(for_dataset, "by_method", None) or {}).get(method)
+        changes = _set_keys(tree.by_method.get(method)) | _set_keys(for_dataset) | _set_keys(inner)
+        return tree.default.model_dump() | changes
+
     def source_config(self, cell: Noise) -> dict[str, Any]:
         """Settings of a source model's training."""
-        tree = self.settings.source_model
-        for_dataset = tree.by_dataset.get(cell.dataset)
-        training = tree.default.model_dump()
-        training |= _set_keys(tree.by_method.get(cell.method)) | _set_keys(for_dataset)
-        training |= _set_keys((getattr(for_dataset, "by_method", None) or {}).get(cell.method))
         return canonical(  # type: ignore[no-any-return]
             {
-                "training": training,
+                "training": self._source_training(cell.dataset, cell.method),
                 "method": self._method(cell.dataset, cell.method),
                 "augmentation": self._augmentation(cell.dataset),
                 "rho_u": cell.rho_u,
@@ -343,7 +369,8 @@ class Study:
     def victim_config(self, cell: Victim) -> dict[str, Any]:
         """Settings of a victim's training."""
         tree = self.settings.victim
-        training = tree.default.model_dump() | _set_keys(tree.by_dataset.get(cell.dataset)) | {"network": cell.network}
+        training = tree.default.model_dump() | _set_keys(tree.by_dataset.get(cell.dataset))
+        training |= _set_keys(tree.by_network.get(cell.network)) | {"network": cell.network}
         return canonical(  # type: ignore[no-any-return]
             {
                 "training": training,
@@ -375,8 +402,7 @@ class Study:
         plain = {stage: [cell and asdict(cell) for cell in of_stage] for stage, of_stage in by_stage.items()}
         methods: dict[str, dict[str, Any]] = {cell.dataset: {} for cell in every}
         for dataset, method in unique([(cell.dataset, cell.method) for cell in every]):
-            of_source, of_noise = self._method(dataset, method), self._noise_settings(dataset, method)[1]
-            methods[dataset][method] = [of_source, of_noise] if of_source != of_noise else [of_source]
+            methods[dataset][method] = self._as_run(dataset, method)
         names = {cell.countermeasure for cell in every if isinstance(cell, Victim)}
         measures = {name: self.settings.countermeasures[name] for name in names}
         return canonical(  # type: ignore[no-any-return]
@@ -388,6 +414,13 @@ class Study:
                 "style": style.model_dump(),
             }
         )
+
+    def _as_run(self, dataset: str, method: str) -> list[dict[str, Any]]:
+        """A method's settings in its source model's training and in the noise pass, with the steps of the former."""
+        source = {"own": method, "clean": "clean", "none": None}[self.settings.methods[method].source]
+        steps = None if source is None else self._source_training(dataset, source)["steps"]
+        stages = [self._method(dataset, method), self._noise_settings(dataset, method)[1]]
+        return [settings | {"source_model_steps": steps} for settings in stages]
 
     def tradeoff(self, experiment: str) -> dict[str, list[Any]]:
         """The noises, the source model of each that has one (in the same order) and the victims."""

@@ -13,7 +13,14 @@ from unlearnable import files
 from unlearnable.figures import STYLE, legend_outside, looks, save, set_title, title, training_kind
 from unlearnable.results import frame, grouped, mean_and_sd, with_clean_at_every_share
 from unlearnable.settings import render
-from unlearnable.tables import ROW_AXES, number, write
+from unlearnable.tables import (
+    ROW_AXES,
+    about_countermeasures,
+    join_sentences,
+    number,
+    without_constant_axes,
+    write,
+)
 
 Metrics = dict[str, tuple[list[Any], list[str]]]
 AXES = ["dataset", "network", "protected", "countermeasure"]
@@ -63,7 +70,7 @@ def tradeoff_table(config: dict[str, Any], metrics: Metrics, csv: str, markdown:
     """
     style = render.Table(**config["style"])
     table = tradeoff(metrics).sort_values(["passes", "noise", "radius"], ascending=[False, True, True], kind="stable")
-    most = table["passes"].max()
+    most = table.groupby("dataset")["passes"].transform("max")
     shown = table.assign(
         text=[
             number(mean, sd, n, style.decimals)
@@ -71,19 +78,21 @@ def tradeoff_table(config: dict[str, Any], metrics: Metrics, csv: str, markdown:
         ],
         kind=["standard" if radius == 0 else f"adversarial, {radius}/255" for radius in table["radius"]],
         cost=[f"{passes:,.0f}" for passes in table["passes"]],
-        fewer=[f"{most / passes:.1f}" if passes else "" for passes in table["passes"]],
+        fewer=[f"{top / passes:.1f}" if passes else "" for top, passes in zip(most, table["passes"], strict=True)],
     )
     shown = shown.rename(columns={"cost": "passes", "fewer": "times fewer", "passes": "count"})
     axes = [*AXES, "noise", "passes", "times fewer"]
     kinds = list(dict.fromkeys(shown.sort_values("radius", kind="stable")["kind"]))
     text = shown.pivot(index=axes, columns="kind", values="text")[kinds].fillna("")
     text = text.reindex(pd.MultiIndex.from_frame(shown[axes].drop_duplicates())).reset_index()
-    text = text.drop(columns=[axis for axis in AXES if text[axis].nunique() == 1])
-    text = text.rename(columns=ROW_AXES).rename_axis(columns=None)
-    caption = (
+    text, fixed = without_constant_axes(text.rename_axis(columns=None).assign(radius=""))
+    text = text.drop(columns=ROW_AXES["radius"])
+    caption = join_sentences(
         "Clean-test accuracy in per cent at the last step of standard and adversarial victims, mean ± standard "
         "deviation (number of seeds), against the cost of the noise: forward+backward passes over one batch, source "
-        "training and noise together, and how many times fewer they are than the costliest noise's."
+        "training and noise together, and how many times fewer they are than those of the dataset's costliest noise.",
+        fixed,
+        about_countermeasures(table),
     )
     write(table, text, csv, markdown, latex, caption)
 

@@ -22,6 +22,7 @@ from unlearnable.engine import prepare
 from unlearnable.history import write_history
 from unlearnable.measures import accuracy, robust_accuracy
 from unlearnable.models import create, save
+from unlearnable.randomness import number
 from unlearnable.resume import Loop
 from unlearnable.settings.countermeasures import Countermeasure as CountermeasureSettings
 from unlearnable.settings.dataset import Augmentation
@@ -64,7 +65,8 @@ def train_victim(
     measure = countermeasure(config["countermeasure"], train, classes, seed)
     feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
     shape = transformed(augmentation, feed.shape)
-    network = create(training.network, shape[0], classes, shape[1], seed, device, training.stem)
+    own = number(seed, "victim")  # else it would start from the very weights that the source model of its seed did
+    network = create(training.network, shape[0], classes, shape[1], own, device, training.stem)
     passes_of_attacks = training.steps * (training.k_a if radius else 0)
     engine = prepare(network, shape, choose_precision(training.precision, device), passes_of_attacks)
     see = evaluation(augmentation)
@@ -161,8 +163,6 @@ def counteracted(train: Split, measure: Countermeasure, model: Path) -> Split:
     if measure.images is None:
         return train
     path = model.with_name(f".{model.stem}.images.npy")
-    for part in path.parent.glob(f".{path.name}.*.part"):  # of a job that was killed while it wrote one
-        part.unlink()
     write_changed(path, train, measure.images)
     images = files.map_array(path)
     path.unlink()

@@ -16,20 +16,21 @@ GREY = 127.5  # what every network sees as 0; the original fills with 0 too, aft
 def build(settings: Cutout, train: Split, classes: int, seed: int) -> Countermeasure:
     """A square of mid-grey in each augmented image, with a centre drawn uniformly over the image.
 
-    What of the square lies beyond the border is cut off, as in the original.
+    What of the square lies beyond the border is cut off, as in the original, whose side for images of 32 pixels is 16.
 
     Raises:
         UserError: the square is larger than the image.
     """
     side = min(train.images.shape[1:3])
-    if settings.size > side:
+    if settings.size is not None and settings.size > side:
         raise UserError(f"counter-measure cutout: size {settings.size} exceeds the images' {side} pixels; lower it")
 
     def inside(extent: int, rows: int, generator: torch.Generator) -> Tensor:
         """For each image, which of the ``extent`` rows or columns the square covers."""
+        size = settings.size or extent // 2
         centre = torch.randint(extent, (rows, 1), generator=generator, device=generator.device)
-        from_start = torch.arange(extent, device=generator.device) - (centre - settings.size // 2)
-        return (from_start >= 0) & (from_start < settings.size)
+        from_start = torch.arange(extent, device=generator.device) - (centre - size // 2)
+        return (from_start >= 0) & (from_start < size)
 
     def batch(pixels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         rows, _, height, width = pixels.shape

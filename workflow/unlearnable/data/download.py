@@ -83,7 +83,8 @@ def fetch(
 
     Args:
         urls: addresses of the file, of http or https; the next one is tried where one fails for good.
-        target: where the file goes; it appears there only when it is whole and has the checksums.
+        target: where the file goes; it appears there only when it is whole and has the checksums, and what stood there
+            before stays until then.
         sha256: its expected SHA-256, in hexadecimal; None for any.
         md5: its expected MD5, for files of which nothing better is known.
         instead: for the message when all fail: what the user can do without a network.
@@ -104,7 +105,6 @@ def fetch(
         if wrong is None:
             return target
         log.warning("%s: %s; it is downloaded again", target, wrong)
-        target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
     tools = _Tools(opener or web(), pause, clock)
     failures = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import resource
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,6 +24,7 @@ from unlearnable.data.streams import chunk_rows
 from unlearnable.errors import UserError
 from unlearnable.randomness import numpy_generator
 from unlearnable.settings.perturbed import Perturbed
+from unlearnable.usage import peak_memory_of_process
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +139,7 @@ def publish(
             "versions": versions(),
         },
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    files.write_json(metrics, {"seconds": time.monotonic() - started, "peak_memory_bytes": peak})
+    files.write_json(metrics, {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_of_process()})
     log.info("%d images, %d protected, largest change %d/255", measured.rows, protected.sum(), measured.largest_change)
 
 

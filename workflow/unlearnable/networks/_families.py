@@ -1,6 +1,6 @@
 """torchvision's families of networks, with a stem for small images or for large ones.
 
-Their weights start from PyTorch's own initialisation, as in the code released with Fu et al. 2022.
+Their weights start from PyTorch's own initialisation.
 """
 
 from __future__ import annotations

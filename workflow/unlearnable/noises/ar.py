@@ -31,7 +31,7 @@ APART = 0.1  # what one class's filter leaves of another class's field, at least
 ROUNDS = 64  # of candidates for one class, and of draws among which none is steady
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes: no network takes part."""
     return 0
 

@@ -15,12 +15,12 @@ from unlearnable.transforms import draw
 __all__ = ["Settings", "basis", "noise", "noise_passes", "training_inputs", "training_passes"]
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes."""
     return 0
 
 
-def training_passes(settings: Settings) -> int:
+def training_passes(problem: Problem) -> int:
     """Forward+backward passes of a source-training step before its update."""
     return 0
 

@@ -17,7 +17,7 @@ from unlearnable.settings.methods.cuda import Cuda as Settings
 __all__ = ["Settings", "basis", "noise", "noise_passes"]
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes: no network takes part."""
     return 0
 

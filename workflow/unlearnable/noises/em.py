@@ -16,14 +16,15 @@ from unlearnable.transforms import draw
 __all__ = ["Settings", "basis", "noise", "noise_passes", "training_inputs", "training_passes"]
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes."""
+    settings: Settings = problem.settings
     return settings.k_u
 
 
-def training_passes(settings: Settings) -> int:
+def training_passes(problem: Problem) -> int:
     """Forward+backward passes of a source-training step before its update."""
-    return noise_passes(settings)
+    return noise_passes(problem)
 
 
 def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:

@@ -23,13 +23,15 @@ __all__ = ["Settings", "basis", "noise", "noise_passes", "training_inputs", "tra
 BATCH = 128  # images whose classes' noises move at once
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes for each batch of all images, rounded up; they are all made for the basis."""
-    return math.ceil(settings.k_u * settings.rounds * settings.share)
+    s: Settings = problem.settings
+    return math.ceil(s.k_u * s.rounds * s.share)
 
 
-def training_passes(settings: Settings) -> int:
+def training_passes(problem: Problem) -> int:
     """Forward+backward passes of a source-training step before its update."""
+    settings: Settings = problem.settings
     return settings.k_u
 
 

@@ -21,7 +21,7 @@ __all__ = ["Settings", "basis", "noise", "noise_passes"]
 SEPARATION = 10.0  # of the classes: half the side of the hypercube, in standard deviations of a cluster
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes: no network takes part."""
     return 0
 

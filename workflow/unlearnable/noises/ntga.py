@@ -45,7 +45,7 @@ class HeldOut:
     labels: Tensor
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes: none, its cost is the kernel's."""
     return 0
 

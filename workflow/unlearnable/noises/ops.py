@@ -36,7 +36,7 @@ class Shortcuts:
     colours: Tensor
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes: no network takes part."""
     return 0
 

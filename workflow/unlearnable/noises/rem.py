@@ -11,10 +11,12 @@ from unlearnable.descent import Problem, minimise
 from unlearnable.draws import Draws
 from unlearnable.settings.dataset import Augmentation
 from unlearnable.settings.methods.rem import Rem as Settings
+from unlearnable.settings.methods.rem import RobustDescent
 from unlearnable.transforms import Transform, draw, join, transformed
 
 __all__ = [
     "Settings",
+    "ascent_passes",
     "attacked",
     "basis",
     "noise",
@@ -25,14 +27,21 @@ __all__ = [
 ]
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes."""
-    return settings.k_u * settings.j * (1 if settings.attack == "free" else settings.k_a + 1)
+    s: Settings = problem.settings
+    return s.k_u * s.j * (1 if s.attack == "free" else ascent_passes(problem) + 1)
 
 
-def training_passes(settings: Settings) -> int:
+def training_passes(problem: Problem) -> int:
     """Forward+backward passes of a source-training step before its update."""
-    return noise_passes(settings) + settings.k_a
+    return noise_passes(problem) + ascent_passes(problem)
+
+
+def ascent_passes(problem: Problem) -> int:
+    """Forward+backward passes of the adversary's whole attack; without a radius it makes none."""
+    settings: RobustDescent = problem.settings
+    return settings.k_a if problem.rho_a else 0
 
 
 def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:

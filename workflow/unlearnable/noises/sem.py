@@ -7,20 +7,21 @@ from torch import Tensor
 from unlearnable.attacks import FrozenNetwork
 from unlearnable.descent import Problem
 from unlearnable.draws import Draws
-from unlearnable.noises.rem import attacked, basis, robust_noise
+from unlearnable.noises.rem import ascent_passes, attacked, basis, robust_noise
 from unlearnable.settings.methods.rem import Sem as Settings
 
 __all__ = ["Settings", "basis", "noise", "noise_passes", "training_inputs", "training_passes"]
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes."""
+    settings: Settings = problem.settings
     return settings.k_u * settings.j
 
 
-def training_passes(settings: Settings) -> int:
+def training_passes(problem: Problem) -> int:
     """Forward+backward passes of a source-training step before its update, which sees the full adversary."""
-    return noise_passes(settings) + settings.k_a
+    return noise_passes(problem) + ascent_passes(problem)
 
 
 def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:

@@ -15,8 +15,9 @@ from unlearnable.transforms import draw
 __all__ = ["Settings", "basis", "noise", "noise_passes"]
 
 
-def noise_passes(settings: Settings) -> int:
+def noise_passes(problem: Problem) -> int:
     """Forward+backward passes over a batch that its noise takes."""
+    settings: Settings = problem.settings
     return settings.restarts * settings.steps
 
 

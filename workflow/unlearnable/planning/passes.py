@@ -10,6 +10,7 @@ from unlearnable import registry
 from unlearnable.measures import BATCH
 from unlearnable.noises import em_classwise
 from unlearnable.planning.work import Amount, KernelWork, NetworkWork, Work
+from unlearnable.problem import problem_of
 from unlearnable.settings.dataset import Augmentation
 from unlearnable.settings.training import Precision
 from unlearnable.transforms import transformed
@@ -53,7 +54,7 @@ def of_source_model(config: dict[str, Any], shape: tuple[int, ...], classes: int
     module = registry.load("noises", method["algorithm"])
     steps, batch, precision = training["steps"], training["batch_size"], training["precision"]
     subject = _subject(config, training["network"], training["stem"], shape, classes)
-    before = steps * module.training_passes(module.Settings(**method))
+    before = steps * module.training_passes(problem_of(config, classes))
     return [
         Amount(subject.work("gradient", precision, batch, _sees_raw_images(method)), before * batch, before),
         Amount(subject.work("step", precision, batch), steps * batch, steps),
@@ -83,7 +84,7 @@ def of_noise(config: dict[str, Any], shape: tuple[int, ...], classes: int, rows:
         images = method["k_u"] * method["rounds"] * share
         work = subject.work("gradient", precision, em_classwise.BATCH, raw=True)
         return [Amount(work, images, math.ceil(images / batch))]
-    passes = module.noise_passes(module.Settings(**method))
+    passes = module.noise_passes(problem_of(config, classes))
     work = subject.work("gradient", precision, batch, _sees_raw_images(method))
     return [Amount(work, rows * passes, math.ceil(rows / batch) * passes)]
 
@@ -103,7 +104,7 @@ def of_victim(config: dict[str, Any], shape: tuple[int, ...], classes: int, trai
     subject = _subject(config, training["network"], training["stem"], shape, classes)
     attack = steps * training["k_a"] if config["radius"] else 0
     updates = steps * OBJECTIVE_PASSES.get(kind, 1)
-    attacked = min(training["robust_images"], test) * training["robust_steps"]
+    attacked = min(training["robust_images"], test) * training["robust_steps"] if config["radius"] else 0
     looked_at = math.ceil(steps / training["evaluate_every"]) * test + train
     return [
         Amount(subject.work("gradient", precision, batch), attack * batch, attack),

@@ -9,11 +9,12 @@ from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
+from unlearnable.configuration import DEFAULTS
 from unlearnable.errors import UserError
 from unlearnable.study import Study
 
 ROOT = Path(__file__).resolve().parents[3]
-DEFAULTS = [ROOT / "config" / f"{name}.yaml" for name in ("config", "datasets", "paper")]  # as in the Snakefile
+UNDER = [ROOT / "config" / name for name in DEFAULTS]
 
 
 def read_study(configfile: Path | None) -> Study:
@@ -25,7 +26,7 @@ def read_study(configfile: Path | None) -> Study:
     Raises:
         UserError: a file cannot be read, or the configuration has faults.
     """
-    paths = [*DEFAULTS, *([] if configfile is None else [configfile])]
+    paths = [*UNDER, *([] if configfile is None else [configfile])]
     config: dict[str, Any] = {}
     for path in paths:
         try:

@@ -17,6 +17,11 @@ from unlearnable.planning.work import Kind
 ON_GPU = ("source model", "noise", "victim")
 STAGES = ("dataset", "source model", "noise", "perturbed dataset", "victim")
 
+NOT_COUNTED = (
+    "NOT in the sums: downloaded archives, and the copy of its training images that a victim's job keeps while it runs "
+    "where its counter-measure changes them once (a filter, a codec, a projection)."
+)
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -147,7 +152,7 @@ def of_space(tasks: Sequence[Task], free: int, assumed: Sequence[str]) -> str:
     due = {stage: sum(task.bytes for task in _due(members)) for stage, members in _by_stage(tasks)}
     total = sum(due.values())
     rows = [[name, bytes_text(number)] for name, number in (*due.items(), ("in all", total), ("free", free))]
-    lines = [table(["disk space", "to write"], rows)]
+    lines = [table(["disk space", "to write"], rows), "", NOT_COUNTED]
     if assumed:
         lines += ["", f"PNGs are taken to be as large as their pixels, as none are there yet: {', '.join(assumed)}."]
     if total > free:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from unlearnable import files
 from unlearnable.data import readers
-from unlearnable.data.readers import mnist
+from unlearnable.data.readers import mnist, parquet
 from unlearnable.errors import UserError
 from unlearnable.settings.dataset import Dataset, FolderDataset, ImagenetDataset, MnistDataset, ParquetDataset
 
@@ -73,9 +73,9 @@ def size_of(dataset: Dataset, root: Path, manifest: Path | None) -> Size:
 
 def _parquet_rows(folder: Path, split: str) -> int:
     """The rows of a split's files, from their footers."""
-    paths = sorted(folder.glob(f"{split}*.parquet"))
-    if not paths:
-        raise UserError(f"{folder / split}.parquet: no such file")
+    paths = [folder / name for name in parquet.split_files(folder, split)]
+    if not paths[0].is_file():
+        raise UserError(f"{paths[0]}: no such file")
     try:
         return sum(pq.read_metadata(path).num_rows for path in paths)
     except (pa.ArrowInvalid, OSError) as error:

@@ -86,7 +86,7 @@ class Cutout(_Countermeasure):
     """Cutout (DeVries and Taylor 2017): a mid-grey square in each training image, drawn afresh at each step."""
 
     kind: Literal["cutout"]
-    size: int = Field(16, ge=1, description="side of the square, in pixels")
+    size: int | None = Field(None, ge=1, description="side of the square, in pixels; none: half the image's side")
 
 
 class Mixup(_Countermeasure):

@@ -69,10 +69,11 @@ class NoiseStage(Settings):
 
 
 class VictimStage(Settings):
-    """Victims."""
+    """Victims. The more specific wins: default, by_dataset, by_network."""
 
     default: Victim = Victim()
     by_dataset: dict[Slug, VictimChanges] = {}
+    by_network: dict[Slug, VictimChanges] = {}
 
 
 class NoiseAxis(Settings):
@@ -136,7 +137,7 @@ class Experiment(Settings):
 
 
 class Runtime(Settings):
-    """How jobs run. Nothing here changes a result, so nothing here makes a stage run again."""
+    """How jobs run. Nothing here makes a stage run again; a GPU and a CPU give results that differ by chance alone."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: a GPU when there is one, else the CPU with a warning; cuda: a GPU or an error"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from unlearnable import files
 from unlearnable.data.download import fetch
 from unlearnable.errors import UserError
 from unlearnable.settings.base import nearest
+
+log = logging.getLogger(__name__)
 
 
 def archive(
@@ -38,6 +41,22 @@ def archive(
         raise UserError(f"{path}: no such file; archive must be the path of {name}")
     compare(path, files.sha256(path), sha256)
     return path, given
+
+
+def given_folder(given: str | None, root: Path) -> Path | None:
+    """The user's folder of a dataset's files; None, with a warning where one is named, when they are downloaded.
+
+    Args:
+        given: the folder, as it is described; None for the download.
+        root: the folder that a relative path starts at.
+    """
+    if given is None:
+        return None
+    folder = root / given
+    if not folder.is_dir():
+        log.warning("%s: no such folder; the official files are downloaded", folder)
+        return None
+    return folder
 
 
 def addresses(mirrors: Sequence[str], name: str) -> list[str]:

@@ -13,7 +13,7 @@ from unlearnable.errors import UserError
 from unlearnable.settings.base import nearest
 
 IGNORED = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, as are names that begin with a dot
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 
 Labelled = list[tuple[Path, int]]  # image files and their labels
 
@@ -26,6 +26,24 @@ def ignored(name: str) -> bool:
 def entries(folder: Path) -> list[Path]:
     """What a folder holds, in the order of names, which is the same on every machine."""
     return sorted(path for path in folder.iterdir() if not ignored(path.name))
+
+
+def refuse_loose(folder: Path, example: Path) -> None:
+    """Make sure that no image lies directly in ``folder``; other files may.
+
+    Args:
+        folder: what holds the class folders, or the folders of the splits.
+        example: a folder that images may lie in, for the message.
+
+    Raises:
+        UserError: some do.
+    """
+    loose = [path.name for path in entries(folder) if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+    if loose:
+        raise UserError(
+            f"{folder}: {len(loose)} images lie outside the class folders, first {loose[0]}; each must lie in "
+            f"the folder of its class, such as {example}"
+        )
 
 
 def by_class(folder: Path, classes: Sequence[str], others: bool) -> Labelled:
@@ -44,12 +62,7 @@ def by_class(folder: Path, classes: Sequence[str], others: bool) -> Labelled:
         raise UserError(f"{folder}: no such folder; it must hold one folder a class")
     held = entries(folder)
     folders = [path.name for path in held if path.is_dir()]
-    loose = [path.name for path in held if path.suffix.lower() in SUFFIXES and not path.is_dir()]
-    if loose:
-        raise UserError(
-            f"{folder}: {len(loose)} images lie outside the class folders, first {loose[0]}; each must lie in "
-            f"the folder of its class, such as {folder / classes[0]}"
-        )
+    refuse_loose(folder, folder / classes[0])
     unknown = [] if others else [name for name in folders if name not in classes]
     for name in classes:
         if name not in folders:

@@ -22,6 +22,7 @@ def read(dataset: FolderDataset, root: Path, downloads: Path) -> tuple[Stream, S
     provenance: dict[str, Any] = {"kind": "folder", "root": dataset.root}
     halves = [name for name in ("train", "test") if (folder / name).is_dir() and name not in dataset.classes]
     if halves:
+        _refuse_beside(folder, halves, dataset.classes)
         train, test = (_folders.by_class(folder / name, dataset.classes, others=False) for name in ("train", "test"))
     else:
         train, test = _split(_folders.by_class(folder, dataset.classes, others=False), dataset)
@@ -32,6 +33,17 @@ def read(dataset: FolderDataset, root: Path, downloads: Path) -> tuple[Stream, S
         _folders.stream(test, f"{dataset.root}, test split", fit),
         provenance,
     )
+
+
+def _refuse_beside(folder: Path, halves: list[str], classes: list[str]) -> None:
+    """Make sure that no images lie beside train and test, where none are read."""
+    for name in classes:
+        if name not in ("train", "test") and (folder / name).is_dir():
+            raise UserError(
+                f"{folder / name}: this class folder lies beside {' and '.join(halves)}; class folders lie either all "
+                "in train and test or all beside each other, without these"
+            )
+    _folders.refuse_loose(folder, folder / halves[0] / classes[0])
 
 
 def _split(images: _folders.Labelled, dataset: FolderDataset) -> tuple[_folders.Labelled, _folders.Labelled]:

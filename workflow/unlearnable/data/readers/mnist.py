@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import logging
 import math
 import zlib
 from pathlib import Path
@@ -18,8 +17,6 @@ from unlearnable.data.readers import _files
 from unlearnable.data.streams import Stream, of_split
 from unlearnable.errors import UserError
 from unlearnable.settings.dataset import MnistDataset
-
-log = logging.getLogger(__name__)
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -55,8 +52,8 @@ MD5 = {  # of the gzipped files, in the order of NAMES; nothing better is publis
 
 def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
     """Read the four IDX files; arguments and errors as for ``readers.read``."""
-    given = root / dataset.root if dataset.root is not None else None
-    if given is not None and given.is_dir():
+    given = _files.given_folder(dataset.root, root)
+    if given is not None:
         folder, origin = given, str(dataset.root)
     else:
         folder, origin = _downloaded(dataset, downloads), dataset.variant

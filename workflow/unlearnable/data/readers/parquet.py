@@ -20,31 +20,40 @@ from unlearnable.errors import UserError
 from unlearnable.settings.dataset import ParquetDataset
 
 LABELS_AT_ONCE = 2**16
-NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.parquet")
+NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-\w+)?\.parquet")  # the last group: a hash that some hubs add
 
 
 def read(dataset: ParquetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
     """Read ``train*.parquet`` and ``test*.parquet``; arguments and errors as for ``readers.read``."""
     folder = root / dataset.root
-    names = {split: _names(folder, split) for split in ("train", "test")}
+    names = {split: split_files(folder, split) for split in ("train", "test")}
     hashes = _files.hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
     train, test = (_stream(dataset, folder, names[split], f"{dataset.root}, {split} split") for split in names)
     return train, test, {"kind": "parquet", "root": dataset.root, "sha256": hashes}
 
 
-def _names(folder: Path, split: str) -> list[str]:
-    """The files of a split, in order; ``SPLIT.parquet`` where there are none, which is then missed by name."""
+def split_files(folder: Path, split: str) -> list[str]:
+    """The files of a split, in order; ``SPLIT.parquet`` where there are none, which is then missed by name.
+
+    Raises:
+        UserError: there are several that are not the numbered files of one set, or one of a set is missing.
+    """
     names = sorted(path.name for path in folder.glob(f"{split}*.parquet")) or [f"{split}.parquet"]
     numbered = [match for name in names if (match := NUMBERED.fullmatch(name))]
-    if numbered and len(numbered) < len(names):
+    if len(names) > 1 and len(numbered) < len(names):
         raise UserError(f"{folder}: {', '.join(names)} are more than one set of the {split} split; leave one of them")
+    if not numbered:
+        return names
+    beginning, _, count, suffix = numbered[0].groups()
+    missing = set(range(int(count)))
+    of_set = f"the {split} split is {int(count)} files"
     for match in numbered:
-        beginning, _, count = match.groups()
-        expected = [f"{beginning}-{number:05d}-of-{count}.parquet" for number in range(int(count))]
-        if names != expected:
-            odd = sorted(set(names) ^ set(expected))
-            state = "missing" if odd[0] in expected else "not one of the same set as the others"
-            raise UserError(f"{folder / odd[0]}: this file is {state}; the {split} split is {int(count)} files")
+        if match.group(1, 3) != (beginning, count) or int(match[2]) not in missing:
+            raise UserError(f"{folder / match[0]}: this file is not one of the same set as the others; {of_set}")
+        missing.remove(int(match[2]))
+    if missing:
+        name = f"{beginning}-{min(missing):05d}-of-{count}{'-*' if suffix else ''}.parquet"
+        raise UserError(f"{folder / name}: this file is missing; {of_set}")
     return names
 
 

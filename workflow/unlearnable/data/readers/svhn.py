@@ -29,8 +29,8 @@ def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Str
     """Read the two .mat files; arguments and errors as for ``readers.read``."""
     names = list(FILES.values())
     expected = SHA256 | dataset.sha256
-    given = root / dataset.root if dataset.root is not None else None
-    if given is not None and given.is_dir():
+    given = _files.given_folder(dataset.root, root)
+    if given is not None:
         folder, origin = given, str(dataset.root)
     else:
         folder, origin = downloads, "svhn"
