@@ -423,7 +423,7 @@ class Study:
         return [settings | {"source_model_steps": steps} for settings in stages]
 
     def tradeoff(self, experiment: str) -> dict[str, list[Any]]:
-        """The noises, the source model of each that has one (in the same order) and the victims."""
+        """The noises, the source model of each (None where there is none) and the victims."""
         noises = self.noises(experiment)
         return {
             "source model": [self.source_of(cell) for cell in noises],
