@@ -37,7 +37,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (target / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (target / "config/studies/fashion.yaml").write_text(yaml.safe_dump({"run": ["radius"]}))
     (target / ".venv").mkdir()
-    (target / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    for name in ("bin", "lib", "pyvenv.cfg"):  # what makes Python find the environment's packages
+        (target / ".venv" / name).symlink_to(Path(sys.prefix) / name)
     (target / ".venv/installed").touch()
     return target
 
