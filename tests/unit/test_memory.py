@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,3 +120,11 @@ def test_an_objective_of_two_passes_needs_the_memory_of_both() -> None:
 
 def test_free_memory_is_known() -> None:
     assert 2**20 < memory.available(CPU) < 2**60
+
+
+def test_what_a_control_group_only_caches_counts_as_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "CONTROL_GROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    (tmp_path / "memory.stat").write_text("anon 300000\nactive_file 200000\ninactive_file 350000\nfile 600000\n")
+    assert memory.available(CPU) == 1_000_000 - 900_000 + 550_000

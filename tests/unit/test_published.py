@@ -330,6 +330,20 @@ def test_threads_change_no_byte(
     assert (tmp_path / "1/manifest.json").read_bytes() == (tmp_path / "3/manifest.json").read_bytes()
 
 
+@pytest.fixture
+def one_changed(make_split: Callable[..., Split], store: Callable[..., Path]) -> Callable[[int], tuple[Path, Array]]:
+    """``one_changed(pixels)``: a stored dataset, and a noise that darkens so many pixels of image 11 by 100."""
+
+    def made(pixels: int) -> tuple[Path, Array]:
+        drawn = make_split(ROWS)
+        train = Split(np.full((ROWS, 8, 8, 1), 120, np.uint8), drawn.labels, drawn.classes)
+        noise = np.zeros(train.images.shape, np.int8)
+        noise[11].flat[:pixels] = -100
+        return store(train), noise
+
+    return made
+
+
 @pytest.mark.parametrize(
     ("bound", "pixels", "largest"),
     [
@@ -342,14 +356,10 @@ def test_the_largest_change_is_recorded_in_the_norm_of_the_bound(
     bound: Bound,
     pixels: int,
     largest: float,
-    make_split: Callable[..., Split],
-    store: Callable[..., Path],
+    one_changed: Callable[[int], tuple[Path, Array]],
     tmp_path: Path,
 ) -> None:
-    train = Split(np.full((ROWS, 8, 8, 1), 120, np.uint8), make_split(ROWS).labels, make_split(ROWS).classes)
-    noise = np.zeros(train.images.shape, np.int8)
-    noise[11].flat[:pixels] = -100
-    source = store(train)
+    source, noise = one_changed(pixels)
     run_publish(source, noise_folder(source, noise), tmp_path / "out", bound)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["bound"] == bound.plain() | {"largest": pytest.approx(largest)}
@@ -367,14 +377,10 @@ def test_an_image_beyond_a_bound_of_another_norm_is_not_published(
     bound: Bound,
     pixels: int,
     message: str,
-    make_split: Callable[..., Split],
-    store: Callable[..., Path],
+    one_changed: Callable[[int], tuple[Path, Array]],
     tmp_path: Path,
 ) -> None:
-    train = Split(np.full((ROWS, 8, 8, 1), 120, np.uint8), make_split(ROWS).labels, make_split(ROWS).classes)
-    noise = np.zeros(train.images.shape, np.int8)
-    noise[11].flat[:pixels] = -100
-    source = store(train)
+    source, noise = one_changed(pixels)
     with pytest.raises(UserError, match=message):
         run_publish(source, noise_folder(source, noise), tmp_path / "out", bound)
     assert not (tmp_path / "out" / "manifest.json").exists()

@@ -292,3 +292,16 @@ def test_the_neutral_counter_measure_changes_nothing(train: Split) -> None:
     assert neutral == Countermeasure()
     assert neutral.objective is cross_entropy
     assert neutral.passes == 1
+
+
+def test_a_victim_does_not_start_where_the_source_model_of_its_seed_did(
+    train: Split, test: Split, tmp_path: Path
+) -> None:
+    still = {"lr": 1e-12, "steps": 1}
+    weights, _ = victim(train, test, config(training=still), tmp_path / "one")
+    again, _ = victim(train, test, config(training=still), tmp_path / "two")
+    source = create("small-cnn", train.images.shape[3], 3, 8, 3, CPU).state_dict()
+    learned = [name for name, value in source.items() if name.endswith("conv.weight") and value.ndim == 4]
+    assert learned
+    assert all(torch.equal(weights[name], again[name]) for name in learned)
+    assert all((weights[name] - source[name]).abs().mean() > 0.01 for name in learned)

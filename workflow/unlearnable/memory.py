@@ -18,6 +18,7 @@ from unlearnable.errors import UserError
 USABLE = 0.9  # share of the free memory that a plan may fill: workspaces and fragments are not in the formula
 CPU_MICRO_BATCH = 256  # on a CPU larger batches are no faster
 GIB = 2**30
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,9 @@ def available(device: torch.device) -> int:
     if meminfo.exists():
         fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
         limits.append(1024 * int(fields["MemAvailable"].split()[0]))
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+    limit, used = (CONTROL_GROUP / name for name in ("memory.max", "memory.current"))
     if limit.exists() and (text := limit.read_text().strip()) != "max":
-        cached = [line.split() for line in (limit.parent / "memory.stat").read_text().splitlines()]
+        cached = [line.split() for line in (CONTROL_GROUP / "memory.stat").read_text().splitlines()]
         given_back = sum(int(size) for name, size in cached if name in ("active_file", "inactive_file"))
         limits.append(int(text) - int(used.read_text()) + given_back)  # what is only cached makes room
     return min(limits, default=2**63)  # a system that does not say is taken at its word
