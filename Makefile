@@ -7,7 +7,7 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 BIN = .venv/bin
 
-.PHONY: run plan test lint bench report clean
+.PHONY: run plan watch verify test lint bench chaos report clean
 
 run: .venv/installed
 	$(BIN)/snakemake all --cores $(CORES) $(LIMIT)
@@ -17,11 +17,23 @@ plan: .venv/installed
 	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.planning $(if $(STUDY),--configfile $(STUDY)) \
 	  $(addprefix --jobs ,$(or $(filter-out 0,$(GPUS)),$(filter-out all,$(CORES))))
 
+# How the study stands that runs in this folder, in another terminal.
+watch: .venv/installed
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.watch
+
+# Every file in results/ against the checksums that its job recorded.
+verify: .venv/installed
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.verify
+
 report: .venv/installed
 	$(BIN)/snakemake --report results/report.zip
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.bench
+
+# A study killed fifty times at random moments; about a quarter of an hour. The tests do it a few times.
+chaos: .venv/installed
+	$(BIN)/python -m tests.workflow.chaos
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile

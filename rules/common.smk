@@ -1,21 +1,32 @@
 # The study that the configuration describes, and the helpers that rules declare their inputs and params with.
 
+import atexit
+import gc
 import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+# A plan of thousands of jobs is millions of objects that live until Snakemake ends. By default Python looks through them
+# for garbage every few hundred new ones, and takes them all apart at the end: a third of the time of a dry run.
+gc.set_threshold(50_000, 20, 50)
+atexit.register(gc.freeze)
 
 ROOT = Path(workflow.basedir)
 # The library beside this file, also in scripts, whatever copy of it may be installed.
 sys.path.insert(0, str(ROOT / "workflow"))
 BESIDE = [str(ROOT / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(BESIDE))
+# Which process a job belongs to: it stops when that one is gone.
+os.environ["UNLEARNABLE_SNAKEMAKE"] = str(os.getpid())
 
 from unlearnable.configuration import DEFAULTS
 from unlearnable.errors import UserError
 from unlearnable.files import sha256
 from unlearnable.fingerprint import code_fingerprint, digest
+from unlearnable.profiles import require_workflow_profile
 from unlearnable.registry import available, module_name
 from unlearnable.running import join_and_clear_dead_lock
 from unlearnable.study import (
@@ -31,6 +42,13 @@ from unlearnable.study import (
     path,
     perturbed_of,
 )
+from unlearnable.watch.record import record
+
+if workflow.is_main_process:
+    try:
+        require_workflow_profile(sys.argv[1:], ROOT)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 UNDER = [f"{workflow.basedir}/config/{name}" for name in DEFAULTS]
 LAID_OVER = [name for name in workflow.configfiles if str(name) not in UNDER]
@@ -41,6 +59,7 @@ except UserError as error:
 
 if workflow.is_main_process:
     AT_WORK = join_and_clear_dead_lock()  # open, and so locked, for as long as Snakemake lives
+    record(logger, workflow)  # what `make watch` reads
 
 RUN = STUDY.settings.run
 RUNTIME = {
@@ -71,8 +90,8 @@ wildcard_constraints:
 
 def cell(kind, wildcards):
     """The cell of a kind (Noise, Perturbed, Victim) that the wildcards name."""
-    values = {name: wildcards[name] for name in kind.__dataclass_fields__}
     numbers = ("rho_u", "rho_a", "seed", "protected", "radius")
+    values = {name: getattr(wildcards, name) for name in kind.__dataclass_fields__}
     return kind(**{n: int(v) if n in numbers else v for n, v in values.items()})
 
 

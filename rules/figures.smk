@@ -10,6 +10,7 @@ rule accuracy_figure:
             category="Figures",
             labels={"experiment": "{experiment}", "figure": "accuracy against radius"},
         ),
+        checksums="results/figures/{experiment}/accuracy.sha256",
     log:
         "logs/figures/{experiment}/accuracy.log",
     conda:
@@ -35,6 +36,7 @@ rule fraction_figure:
             category="Figures",
             labels={"experiment": "{experiment}", "figure": "accuracy against the protected share"},
         ),
+        checksums="results/figures/{experiment}/fraction.sha256",
     log:
         "logs/figures/{experiment}/fraction.log",
     conda:
@@ -60,6 +62,7 @@ rule heat_map:
             category="Figures",
             labels={"experiment": "{experiment}", "figure": "noises by ways of training"},
         ),
+        checksums="results/figures/{experiment}/heat-map.sha256",
     log:
         "logs/figures/{experiment}/heat-map.log",
     conda:
@@ -76,6 +79,7 @@ rule heat_map:
 rule loss_figure:
     input:
         histories=lambda w: [f"{path(VICTIM, c)}/history.parquet" for c in STUDY.victims(w.experiment)],
+        metrics=lambda w: ancient([f"{path(VICTIM, c)}/metrics.json" for c in STUDY.victims(w.experiment)]),
     output:
         pdf="results/figures/{experiment}/loss.pdf",
         svg="results/figures/{experiment}/loss.svg",
@@ -85,6 +89,7 @@ rule loss_figure:
             category="Figures",
             labels={"experiment": "{experiment}", "figure": "training loss of the victims"},
         ),
+        checksums="results/figures/{experiment}/loss.sha256",
     log:
         "logs/figures/{experiment}/loss.log",
     conda:
@@ -101,6 +106,7 @@ rule loss_figure:
 rule training_curves:
     input:
         histories=lambda w: [f"{path(VICTIM, c)}/history.parquet" for c in STUDY.victims(w.experiment)],
+        metrics=lambda w: ancient([f"{path(VICTIM, c)}/metrics.json" for c in STUDY.victims(w.experiment)]),
     output:
         pdf="results/figures/{experiment}/training-curves.pdf",
         svg="results/figures/{experiment}/training-curves.svg",
@@ -110,6 +116,7 @@ rule training_curves:
             category="Figures",
             labels={"experiment": "{experiment}", "figure": "training curves of the victims"},
         ),
+        checksums="results/figures/{experiment}/training-curves.sha256",
     log:
         "logs/figures/{experiment}/training-curves.log",
     conda:
@@ -128,6 +135,7 @@ rule noise_sheet:
         dataset=lambda w: f"{sheet_source(w.experiment)}/manifest.json",
         train=lambda w: ancient(f"{sheet_source(w.experiment)}/train"),
         perturbed=lambda w: [f"{path(PERTURBED, c)}/manifest.json" for c in STUDY.sheet(w.experiment)],
+        shards=lambda w: ancient([f"{path(PERTURBED, c)}/shards" for c in STUDY.sheet(w.experiment)]),
     output:
         pdf="results/figures/{experiment}/noise-sheet.pdf",
         svg="results/figures/{experiment}/noise-sheet.svg",
@@ -137,6 +145,7 @@ rule noise_sheet:
             category="Figures",
             labels={"experiment": "{experiment}", "figure": "noise sheet"},
         ),
+        checksums="results/figures/{experiment}/noise-sheet.sha256",
     log:
         "logs/figures/{experiment}/noise-sheet.log",
     conda:
@@ -164,6 +173,7 @@ rule tradeoff_figure:
             category="Figures",
             labels={"experiment": "{experiment}", "figure": "protection against cost"},
         ),
+        checksums="results/figures/{experiment}/tradeoff.sha256",
     log:
         "logs/figures/{experiment}/tradeoff.log",
     conda:

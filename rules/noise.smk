@@ -3,6 +3,7 @@ rule noise:
         dataset=f"{DATASET}/manifest.json",
         train=ancient(f"{DATASET}/train"),
         model=source_model,
+        source=lambda w: ancient([f"{path(SOURCE, c)}/metrics.json" for c in [STUDY.source_of(cell(Noise, w))] if c]),
     output:
         noise=f"{NOISE}/shards/{{shard}}-of-{{shards}}.npy",
         metrics=f"{NOISE}/shards/{{shard}}-of-{{shards}}.json",
@@ -26,7 +27,8 @@ rule noise:
 rule merge_noise:
     input:
         dataset=f"{DATASET}/manifest.json",
-        shards=shard_files("npy"),
+        # Their dates count for nothing, however large they are: the metrics hold their hashes.
+        shards=lambda w: ancient(shard_files("npy")(w)),
         metrics=shard_files("json"),
     output:
         noise=f"{NOISE}/noise.npy",

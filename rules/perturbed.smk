@@ -3,6 +3,7 @@ rule perturbed_dataset:
         dataset=f"{DATASET}/manifest.json",
         train=ancient(f"{DATASET}/train"),
         noise=lambda w: [] if w.method == "clean" else f"{path(NOISE, cell(Noise, w))}/manifest.json",
+        array=lambda w: ancient([] if w.method == "clean" else [f"{path(NOISE, cell(Noise, w))}/noise.npy"]),
     output:
         manifest=f"{PERTURBED}/manifest.json",
         metrics=f"{PERTURBED}/metrics.json",

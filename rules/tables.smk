@@ -10,6 +10,7 @@ rule accuracy_table:
         ),
         markdown="results/tables/{experiment}/accuracy.md",
         latex="results/tables/{experiment}/accuracy.tex",
+        checksums="results/tables/{experiment}/accuracy.sha256",
     log:
         "logs/tables/{experiment}/accuracy.log",
     conda:
@@ -35,6 +36,7 @@ rule early_stopping_table:
         ),
         markdown="results/tables/{experiment}/early-stopping.md",
         latex="results/tables/{experiment}/early-stopping.tex",
+        checksums="results/tables/{experiment}/early-stopping.sha256",
     log:
         "logs/tables/{experiment}/early-stopping.log",
     conda:
@@ -60,6 +62,7 @@ rule ranking_table:
         ),
         markdown="results/tables/{experiment}/ranking.md",
         latex="results/tables/{experiment}/ranking.tex",
+        checksums="results/tables/{experiment}/ranking.sha256",
     log:
         "logs/tables/{experiment}/ranking.log",
     conda:
@@ -88,6 +91,7 @@ rule cost_table:
         ),
         markdown="results/tables/{experiment}/cost.md",
         latex="results/tables/{experiment}/cost.tex",
+        checksums="results/tables/{experiment}/cost.sha256",
     log:
         "logs/tables/{experiment}/cost.log",
     conda:
@@ -119,6 +123,7 @@ rule tradeoff_table:
         ),
         markdown="results/tables/{experiment}/tradeoff.md",
         latex="results/tables/{experiment}/tradeoff.tex",
+        checksums="results/tables/{experiment}/tradeoff.sha256",
     log:
         "logs/tables/{experiment}/tradeoff.log",
     conda:

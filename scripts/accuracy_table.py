@@ -1,6 +1,7 @@
 """Rule accuracy_table: victims' accuracy, a column for every noise."""
 
 from unlearnable.accuracies import accuracy_table
+from unlearnable.files import write_checksums
 from unlearnable.job import job
 
 
@@ -8,6 +9,7 @@ def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake):
         accuracy_table(snakemake.params.cfg, inp.metrics, out.csv, out.markdown, out.latex)
+        write_checksums(out.checksums, out.csv, out.markdown, out.latex)
 
 
 if __name__ == "__main__":

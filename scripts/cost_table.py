@@ -1,6 +1,7 @@
 """Rule cost_table: passes, seconds and memory of each stage."""
 
 from unlearnable.costs import cost_table
+from unlearnable.files import write_checksums
 from unlearnable.job import job
 
 
@@ -15,6 +16,7 @@ def main(snakemake):
         }
         metrics = {stage: (cfg["cells"][stage], paths) for stage, paths in stages.items()}
         cost_table(cfg, metrics, out.csv, out.markdown, out.latex)
+        write_checksums(out.checksums, out.csv, out.markdown, out.latex)
 
 
 if __name__ == "__main__":

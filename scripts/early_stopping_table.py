@@ -1,6 +1,7 @@
 """Rule early_stopping_table: victims' last and best accuracy."""
 
 from unlearnable.accuracies import early_stopping_table
+from unlearnable.files import write_checksums
 from unlearnable.job import job
 
 
@@ -8,6 +9,7 @@ def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake):
         early_stopping_table(snakemake.params.cfg, inp.metrics, out.csv, out.markdown, out.latex)
+        write_checksums(out.checksums, out.csv, out.markdown, out.latex)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rule fraction_figure: victims' accuracy against the protected share."""
 
+from unlearnable.files import write_checksums
 from unlearnable.fractions import fraction_figure
 from unlearnable.job import job
 
@@ -8,6 +9,7 @@ def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake):
         fraction_figure(snakemake.params.cfg, inp.metrics, out.pdf, out.svg, out.png)
+        write_checksums(out.checksums, out.pdf, out.svg, out.png)
 
 
 if __name__ == "__main__":

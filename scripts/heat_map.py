@@ -1,5 +1,6 @@
 """Rule heat_map: noises by ways of training."""
 
+from unlearnable.files import write_checksums
 from unlearnable.job import job
 from unlearnable.ranking import heat_map
 
@@ -8,6 +9,7 @@ def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake):
         heat_map(snakemake.params.cfg, inp.metrics, out.pdf, out.svg, out.png)
+        write_checksums(out.checksums, out.pdf, out.svg, out.png)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from unlearnable.compute import compute
 from unlearnable.data.dataset import load
+from unlearnable.files import check_files
 from unlearnable.job import folder, job
 from unlearnable.noise_pass import make_shard
 
 
 def main(snakemake):
-    data, out = snakemake.input.dataset, snakemake.output
-    model = snakemake.input.model or None  # some noises are computed without a source model
+    inp, out = snakemake.input, snakemake.output
+    data, model = inp.dataset, inp.model or None  # some noises are computed without a source model
     shard, shards = int(snakemake.wildcards.shard), int(snakemake.wildcards.shards)
     with job(snakemake), compute(snakemake, *filter(None, [data, model])) as (loop, device):
+        if model is not None:
+            check_files(inp.source[0], model)
         train = load(folder(data), "train")
         make_shard(snakemake.params.cfg, train, model, shard, shards, loop, device, out.noise, out.metrics)
 

@@ -1,5 +1,6 @@
 """Rule noise_sheet: originals, noises and protected images."""
 
+from unlearnable.files import write_checksums
 from unlearnable.job import folder, job
 from unlearnable.sheet import noise_sheet
 
@@ -9,6 +10,7 @@ def main(snakemake):
     with job(snakemake):
         perturbed = [folder(path) for path in inp.perturbed]
         noise_sheet(snakemake.params.cfg, perturbed, folder(inp.dataset), out.pdf, out.svg, out.png)
+        write_checksums(out.checksums, out.pdf, out.svg, out.png)
 
 
 if __name__ == "__main__":

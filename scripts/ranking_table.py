@@ -1,5 +1,6 @@
 """Rule ranking_table: noises ranked by protection."""
 
+from unlearnable.files import write_checksums
 from unlearnable.job import job
 from unlearnable.ranking import ranking_table
 
@@ -8,6 +9,7 @@ def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake):
         ranking_table(snakemake.params.cfg, inp.metrics, out.csv, out.markdown, out.latex)
+        write_checksums(out.checksums, out.csv, out.markdown, out.latex)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """Rule source_model: train the network that the noise is computed with."""
 
-from unlearnable.compute import compute
-from unlearnable.data.dataset import load
+from unlearnable.compute import compute_on_ranks
 from unlearnable.job import folder, job
-from unlearnable.sources import train_source_model
+from unlearnable.launch import source_model
 
 
 def main(snakemake):
-    data, out = snakemake.input.dataset, snakemake.output
-    with job(snakemake), compute(snakemake, data) as (loop, device):
-        train = load(folder(data), "train")
-        train_source_model(snakemake.params.cfg, train, loop, device, out.model, out.history, out.metrics)
+    data, cfg, out = folder(snakemake.input.dataset), snakemake.params.cfg, snakemake.output
+    with job(snakemake), compute_on_ranks(snakemake, snakemake.input.dataset) as (loop, device, ranks):
+        source_model(cfg, data, loop, device, out.model, out.history, out.metrics, ranks, snakemake.threads)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rule tradeoff_figure: protection against cost."""
 
+from unlearnable.files import write_checksums
 from unlearnable.job import job
 from unlearnable.tradeoff import tradeoff_figure
 
@@ -10,6 +11,7 @@ def main(snakemake):
         stages = {"source model": inp.sources, "noise": inp.noises, "victim": inp.victims}
         metrics = {stage: (cfg["cells"][stage], paths) for stage, paths in stages.items()}
         tradeoff_figure(cfg, metrics, out.pdf, out.svg, out.png)
+        write_checksums(out.checksums, out.pdf, out.svg, out.png)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rule tradeoff_table: protection against cost."""
 
+from unlearnable.files import write_checksums
 from unlearnable.job import job
 from unlearnable.tradeoff import tradeoff_table
 
@@ -10,6 +11,7 @@ def main(snakemake):
         stages = {"source model": inp.sources, "noise": inp.noises, "victim": inp.victims}
         metrics = {stage: (cfg["cells"][stage], paths) for stage, paths in stages.items()}
         tradeoff_table(cfg, metrics, out.csv, out.markdown, out.latex)
+        write_checksums(out.checksums, out.csv, out.markdown, out.latex)
 
 
 if __name__ == "__main__":

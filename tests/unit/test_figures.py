@@ -16,6 +16,7 @@ from unlearnable import files
 from unlearnable.curves import loss_figure, training_curves
 from unlearnable.data import published, shards
 from unlearnable.data.images import Array, Split
+from unlearnable.errors import UserError
 from unlearnable.figures import accuracy_figure, looks
 from unlearnable.fractions import fraction_figure
 from unlearnable.history import write_history
@@ -144,9 +145,10 @@ def test_curves_have_two_panels_for_each_way_of_training(
     draw: Draw, tmp_path: Path, figure: Callable[..., None], radii: tuple[int, ...]
 ) -> None:
     cells = [cell for radius in radii for cell in victims("clean", "rem", radius=radius)]
-    histories = []
+    histories, metrics = [], []
     for number, cell in enumerate(cells):
         histories.append(str(tmp_path / f"{number}.parquet"))
+        metrics.append(str(tmp_path / f"{number}.json"))
         rows = [
             {
                 "step": step,
@@ -158,10 +160,14 @@ def test_curves_have_two_panels_for_each_way_of_training(
             for step in range(10, 110, 10)
         ]
         write_history(histories[-1], rows)
-    written = texts(draw(figure, cells, histories))
+        files.write_json(metrics[-1], {"files": files.hashes(histories[-1])})
+    written = texts(draw(figure, cells, histories, metrics))
     assert written.count("training step") == 2 * len(radii)
     assert written.count("REM 8-4") == 1
     assert any("radius 4/255" in text for text in written)
+    write_history(histories[1], [{"step": 10, "loss": 1.0, "batch_accuracy": 0.5, "test_accuracy": 0.4}])
+    with pytest.raises(UserError, match=r"1\.parquet: checksum mismatch: .*; delete .*1\.json and make it anew"):
+        draw(figure, cells, histories, metrics)
 
 
 # ---- noise sheet
@@ -204,9 +210,8 @@ def test_the_noise_sheet_shows_every_noise_in_the_first_protected_images(
     protected = published.protected_rows(clean.labels, 50, 0)
 
     def stored(name: str, images: Array, part: str) -> str:
-        written = shards.write(tmp_path / name / part, Split(images, clean.labels, clean.classes), 7)
-        key = "train" if part in ("train", "shards") else part
-        files.write_json(tmp_path / name / "manifest.json", {"classes": clean.classes, key: written})
+        _, hashes = shards.write(tmp_path / name / part, Split(images, clean.labels, clean.classes), 7)
+        files.write_json(tmp_path / name / "manifest.json", {"classes": clean.classes, "files": hashes})
         return str(tmp_path / name)
 
     originals = clean.images[:]

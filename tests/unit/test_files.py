@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,32 +105,110 @@ def test_pickles_are_neither_written_nor_read(tmp_path: Path) -> None:
         files.read_array(tmp_path / "b.npy")
 
 
-def test_hashes_are_compared(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_bytes(b"abc")
-    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
-    files.check_hashes(tmp_path, {"abc": known})
-    with pytest.raises(UserError, match=rf"abc: checksum mismatch: expected sha256 {'0' * 64}, found {known}"):
-        files.check_hashes(tmp_path, {"abc": "0" * 64})
-    with pytest.raises(UserError, match="abd: the file is missing"):
-        files.check_hashes(tmp_path, {"abd": known})
+KNOWN = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of abc: FIPS 180-2, appendix B.1
+
+
+def test_files_are_compared_with_the_hashes_that_their_job_recorded(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a/abc", "a/abd"):
+        (tmp_path / name).write_bytes(b"abc")
+    assert files.hashes(tmp_path / "a/abc") == {"abc": KNOWN}
+    manifest = tmp_path / "m.json"
+    files.write_json(manifest, {"rows": 1, "files": {"a/abc": KNOWN, "a/abd": "0" * 64, "gone": KNOWN}})
+    files.check_files(manifest, tmp_path / "a/abc")
+    again = f"; {files.anew(manifest)}"
+    wrong = f"{tmp_path}/a/abd: checksum mismatch: expected sha256 {'0' * 64}, found {KNOWN}{again}"
+    for path, message in {
+        "a/abd": wrong,
+        "gone": f"{tmp_path}/gone: the file is missing{again}",
+        "a": f"{manifest}: does not tell of {tmp_path}/a{again}",
+    }.items():
+        with pytest.raises(UserError) as raised:
+            files.check_files(manifest, tmp_path / "a/abc", tmp_path / path)
+        assert str(raised.value) == message
+
+
+def flipped(content: bytes) -> Iterator[bytes]:
+    """The same bytes with one bit wrong, for each of their bits."""
+    for place in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        yield bytes(damaged)
+
+
+def test_every_flipped_bit_of_a_json_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    content = {"b": [0.1, 1e-9, -3, None, True], "a": {"10": "x y", "9": "ü"}}
+    files.write_json(path, content)
+    assert files.read_json(path) == content
+    for damaged in flipped(path.read_bytes()):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            UserError, match=r"a\.json: (not a JSON file|damaged or edited).*; delete .*a\.json and make"
+        ):
+            files.read_json(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "1", "{}", '{"a": 1}', '{"seal": 1}', '{"a": 1, "seal": null}'])
+def test_a_json_file_without_its_seal_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UserError, match=r"a\.json: damaged or edited: its seal does not fit"):
+        files.read_json(tmp_path / "a.json")
+
+
+def test_the_seal_does_not_depend_on_the_order_or_the_kind_of_keys(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"x": {10: 1, 9: (2,)}, "w": 0})
+    files.write_json(tmp_path / "b.json", {"w": 0, "x": {"9": [2], "10": 1}})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert files.read_json(tmp_path / "a.json") == {"w": 0, "x": {"9": [2], "10": 1}}
+
+
+def test_checksum_files_are_those_of_sha256sum(tmp_path: Path) -> None:
+    for name in ("abc", "with space"):
+        (tmp_path / name).write_bytes(b"abc")
+    files.write_checksums(tmp_path / "a.sha256", tmp_path / "abc", tmp_path / "with space")
+    assert files.read_checksums(tmp_path / "a.sha256") == {"abc": KNOWN, "with space": KNOWN}
+    check = ["sha256sum", "--check", "--strict", "a.sha256"]
+    if shutil.which("sha256sum") is not None:
+        assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 0
+        (tmp_path / "abc").write_bytes(b"abd")
+        assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 1
+
+
+def test_every_flipped_bit_of_a_checksum_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.sha256"
+    path.with_name("abc").write_bytes(b"abc")
+    files.write_checksums(path, path.with_name("abc"))
+    for damaged in flipped(path.read_bytes()):
+        path.write_bytes(damaged)
+        try:
+            told: dict[str, str] | str = files.read_checksums(path)
+        except UserError as error:
+            told = str(error)
+        assert told != {"abc": KNOWN}
+        assert isinstance(told, dict) or told == f"{path}: not lines of SHA-256 and file name; {files.anew(path)}"
 
 
 # ---- a disk that is really full: 64 KiB in memory, mounted where only the child process sees it
 
 WRITERS = {
-    "bytes": "files.write_json(path, 'x' * 200_000)",
-    "json": "files.write_json(path, list(range(50_000)))",
+    "bytes": "files.write_json(path, {'x': 'x' * 200_000})",
+    "json": "files.write_json(path, {'x': list(range(50_000))})",
     "array": "files.write_array(path, np.zeros(200_000, np.int8))",
     "checkpoint": "Loop(path)._save({'weights': torch.zeros(50_000)})",
     "weights": "models.save(torch.nn.Linear(200, 250), path)",
+    "table": "tables.write(numbers, numbers, *[path] * 3, '')",
+    "pdf": "figures.save(figure, *[path] * 3, 100)",
+    "svg": "figures.save(figure, os.devnull, path, path, 100)",
+    "png": "figures.save(figure, os.devnull, os.devnull, path, 100)",
     "history": "write_history(path, [{'step': n, 'loss': n**0.5} for n in range(50_000)])",
     "parquet": "published.write_parquet(path.parent, split, split.labels > 0, 1000)",
 }
 CHILD = """
 import json, os, sys
 from pathlib import Path
-import numpy as np, torch
-from unlearnable import files, models
+import matplotlib, numpy as np, pandas as pd, torch
+from unlearnable import figures, files, models, tables
 from unlearnable.data import published
 from unlearnable.data.images import Split
 from unlearnable.errors import UserError
@@ -137,6 +217,9 @@ from unlearnable.resume import Loop
 
 images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 1), np.uint8)
 split = Split(images, np.arange(100) % 2, ["a", "b"])
+numbers = pd.DataFrame({"x": np.arange(50_000)})
+figure = matplotlib.figure.Figure()
+figure.subplots().imshow(np.random.default_rng(0).random((300, 300)), interpolation="nearest")
 writers = json.loads(sys.argv[2])
 found = {}
 for name, statement in writers.items():
@@ -185,3 +268,15 @@ def test_on_a_full_disk_the_message_says_so_and_the_old_file_is_intact(
     assert listing == ["train-00000-of-00001.parquet"], error
     assert is_user_error, error
     assert "the disk is full" in error
+
+
+def test_a_file_that_may_not_become_so_large_is_named(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from unlearnable import files; from unlearnable.errors import UserError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    files.write_json(sys.argv[1], {'x': 'x' * 2000})\nexcept UserError as error:\n    print(error)"
+    )
+    path = tmp_path / "a.json"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert done.stdout.startswith(f"{path}: larger than a file may be on this disk or under this limit (ulimit -f); ")
+    assert os.listdir(tmp_path) == []

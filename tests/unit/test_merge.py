@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -144,7 +143,7 @@ def run_merge(source: Path, parts: list[Array], out: Path) -> dict[str, Any]:
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
         files.write_array(path, part)
         measured = {"passes": 10 + number, "seconds": 1.5, "peak_memory_bytes": 100 * number, "device": "cpu"}
-        files.write_json(path.with_suffix(".json"), measured)
+        files.write_json(path.with_suffix(".json"), measured | {"files": files.hashes(path)})
     outputs = [str(out / name) for name in ("noise.npy", "manifest.json", "metrics.json")]
     merge(config, source, list(map(str, paths)), [str(path.with_suffix(".json")) for path in paths], *outputs)
     return config
@@ -157,15 +156,15 @@ def test_a_merged_noise_records_what_it_was_made_for(
     source, noise, out = store(make_split(ROWS)), noise_like(), tmp_path / "noise"
     config = run_merge(source, parts_of(noise, shards), out)
     assert np.array_equal(np.load(out / "noise.npy"), noise)
-    assert json.loads((out / "manifest.json").read_bytes()) == {
+    assert files.read_json(out / "manifest.json") == {
         "dataset": dataset.identity(source),
-        "sha256": hashlib.sha256((out / "noise.npy").read_bytes()).hexdigest(),
+        "files": {"noise.npy": hashlib.sha256((out / "noise.npy").read_bytes()).hexdigest()},
         "shape": [ROWS, 8, 8, 1],
         "largest": 8,
         "mean_size": np.abs(noise.astype(int)).mean(),
         "config": config,
     }
-    assert json.loads((out / "metrics.json").read_bytes()) == {
+    assert files.read_json(out / "metrics.json") == {
         "passes": sum(range(10, 10 + shards)),
         "seconds": 1.5 * shards,
         "peak_memory_bytes": 100 * (shards - 1),
@@ -189,8 +188,14 @@ def test_a_damaged_shard_is_refused(
     source = store(make_split(ROWS))
     shard = tmp_path / "noise-0.npy"
     files.write_array(shard, noise_like())
-    shard.write_bytes(shard.read_bytes()[:-7])
+    described = tmp_path / "noise-0.json"
+    files.write_json(described, {"files": files.hashes(shard)})
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1  # still within the bound
+    shard.write_bytes(content)
     config = {"pass": {"batch_size": BATCH}, "bound": BOUND.plain()}
-    with pytest.raises(UserError, match=r"noise-0\.npy: not a complete \.npy array"):
-        merge(config, source, [str(shard)], [], *(str(tmp_path / name) for name in "abc"))
+    with pytest.raises(
+        UserError, match=r"noise-0\.npy: checksum mismatch: .*; delete .*noise-0\.json and make it anew"
+    ):
+        merge(config, source, [str(shard)], [str(described)], *(str(tmp_path / name) for name in "abc"))
     assert not (tmp_path / "a").exists()

@@ -133,7 +133,7 @@ def noise_folder(source: Path, noise: Array) -> Path:
     """A merged noise, made for the dataset in ``source``."""
     folder = source.with_name(f"{source.name}-noise")
     files.write_array(folder / "noise.npy", noise)
-    manifest = {"dataset": dataset.identity(source), "sha256": files.sha256(folder / "noise.npy")}
+    manifest = {"dataset": dataset.identity(source), "files": files.hashes(folder / "noise.npy")}
     files.write_json(folder / "manifest.json", manifest)
     return folder
 
@@ -279,7 +279,7 @@ def test_the_clean_rest_is_what_the_protected_set_leaves(
     assert not frame["protected"].any()
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["rows"] == len(rest)
-    assert manifest["train"]["rows"] == len(rest)
+    assert manifest["shape"] == list(train.images.shape[1:])
     assert manifest["protected_rows"] == manifest["share_protected"] == manifest["largest_change"] == 0
 
 

@@ -122,9 +122,11 @@ def test_shards_do_not_depend_on_how_the_images_arrive(
     split = make_split(23)
     images = np.asarray(split.images)
     stream = Stream("here", split.labels, lambda: iter(np.split(images, np.cumsum(pieces)[:-1])))
-    assert shards.write(tmp_path / "a", stream, 10) == shards.write(tmp_path / "b", split, 10)
-    written = shards.write(tmp_path / "a", stream, 10)
-    read = shards.read(tmp_path / "a", written, CLASSES)
+    shape, hashes = shards.write(tmp_path / "a", stream, 10)
+    assert shards.write(tmp_path / "b" / "a", split, 10) == (shape, hashes)
+    assert shape == images.shape
+    files.write_json(tmp_path / "m.json", {"classes": CLASSES, "files": hashes})
+    read = shards.read(tmp_path / "m.json", "a")
     assert np.array_equal(read.images[:], images)
     assert np.array_equal(read.labels, split.labels)
     for number, start in enumerate((0, 10, 20)):
@@ -302,8 +304,9 @@ def stream(rows):
     return streams.checked(streams.Stream("generated", np.arange(rows) % 3, chunks), tuple(shape), classes)
 
 def store(name, rows):
+    (rows, *shape), hashes = shards.write(folder / name / "train", stream(rows), 1000)
     files.write_json(folder / name / "manifest.json", {
-        "train": shards.write(folder / name / "train", stream(rows), 1000), "classes": classes,
+        "train": {"rows": rows, "shape": shape}, "classes": classes, "files": hashes,
     })
     return dataset.load(folder / name, "train")
 
@@ -333,7 +336,8 @@ for number in range(2):
     with files.stream_array(names[number], (len(rows), *shape), np.int8) as file:
         for row in rows:
             file.write(np.full((1, *shape), row % 17 - 8, np.int8))
-    files.write_json(metrics[number], {"passes": 0, "seconds": 0, "peak_memory_bytes": 0, "device": ""})
+    measured = {"passes": 0, "seconds": 0, "peak_memory_bytes": 0, "device": "", "files": files.hashes(names[number])}
+    files.write_json(metrics[number], measured)
 out = [folder / "noise" / name for name in ("noise.npy", "manifest.json", "metrics.json")]
 bound = {"bound": linf(8).plain()}
 merge({"pass": {"batch_size": 32}} | bound, folder / "clean", names, metrics, *out)

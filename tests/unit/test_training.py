@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,8 @@ from unlearnable.data.images import Split
 from unlearnable.engine import Engine
 from unlearnable.errors import Stopped, UserError
 from unlearnable.models import create
-from unlearnable.resume import Loop, stopping_on_sigterm
+from unlearnable.parent import Process
+from unlearnable.resume import Loop, stopping_on_signals
 from unlearnable.settings.dataset import Augmentation
 from unlearnable.settings.training import Training
 from unlearnable.training import Inputs, fit
@@ -368,15 +370,48 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(run: Run, tmp_path: 
     assert same(run.weights(), weights)
 
 
-def test_sigterm_asks_the_loop_to_stop_and_is_given_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_asks_the_loop_to_stop_and_is_given_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
     loop = Loop()
-    with stopping_on_sigterm(loop):
-        os.kill(os.getpid(), signal.SIGTERM)
+    with stopping_on_signals(loop):
+        os.kill(os.getpid(), number)
     assert loop.stop_requested
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
     with pytest.raises(Stopped, match="asked to stop"):
         loop.after(1, 2, dict, str)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step_and_a_second_sigterm_does() -> None:
+    with stopping_on_signals(Loop()):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # as Slurm does
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_closed_terminal_stops_no_loop_under_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    loop = Loop()
+    try:
+        with stopping_on_signals(loop):
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert not loop.stop_requested
+
+
+def test_a_loop_saves_and_stops_when_the_process_it_works_for_is_gone(tmp_path: Path) -> None:
+    sleeper = subprocess.Popen(["sleep", "60"])
+    loop = Loop(tmp_path / "loop.pt", "f", every=1000, master=Process(sleeper.pid))
+    loop.after(1, 9, lambda: {"step": 1}, str)
+    assert not (tmp_path / "loop.pt").exists()
+    sleeper.kill()
+    sleeper.wait()
+    with pytest.raises(Stopped, match=rf"Snakemake \(process {sleeper.pid}\) is gone: state saved after step 2 of 9"):
+        loop.after(2, 9, lambda: {"step": 2}, str)
+    assert Loop(tmp_path / "loop.pt", "f").restore() == {"step": 2}
 
 
 def test_the_time_of_earlier_runs_counts(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_the_metrics_and_the_history_are_complete(train: Split, test: Split, tmp
     assert history["step"] == [3, 6, 7]
     assert set(metrics) == {
         *("test_accuracy", "best_test_accuracy", "best_step", "train_accuracy", "robust_accuracy", "robust_radius"),
-        *("auto_attack_accuracy", "training_passes", "passes", "seconds", "peak_memory_bytes", "device"),
+        *("auto_attack_accuracy", "training_passes", "passes", "seconds", "peak_memory_bytes", "device", "files"),
     }
     assert metrics["test_accuracy"] == history["test_accuracy"][-1]
     assert metrics["best_test_accuracy"] == max(history["test_accuracy"])

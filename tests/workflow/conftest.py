@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from .pipeline import Config, Project, checkout, random_images, tiny_study, write_split
+from .slow import slow_study
 
 
 @contextmanager
@@ -59,4 +60,16 @@ def finished(repo: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory)
             return Project(repo, folder / "run", tiny, folder / "study.yaml")
         project = Project.new(repo, folder, tiny)
         project.run("all")
+        return project
+
+
+@pytest.fixture(scope="session")
+def undisturbed(repo: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The slow study up to its published dataset, never interrupted. Tests may copy it, not change it."""
+    with once("undisturbed", tmp_path_factory) as (folder, empty):
+        config = slow_study(images)
+        if not empty:
+            return Project(repo, folder / "run", config, folder / "study.yaml")
+        project = Project.new(repo, folder, config)
+        project.run("perturbed")
         return project

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+from unlearnable import files
 
 from .pipeline import CLASSES, SIZE, Config, Project, dataset, laid_over, png, random_images, unshared, write_split
 
@@ -312,8 +313,7 @@ def test_a_gpu_that_is_asked_for_and_absent_is_an_error(finished: Project, tmp_p
 def test_a_noise_of_another_dataset_is_refused(finished: Project, tmp_path: Path) -> None:
     project = finished.copied(tmp_path)
     manifest = project.work / "results/noise/tiny/em/u16-a0/s0/manifest.json"
-    content = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(content | {"dataset": "0" * 64}))
+    files.write_json(manifest, files.read_json(manifest) | {"dataset": "0" * 64})
     perturbed = "results/perturbed/tiny/em/u16-a0/s0/p50"
     printed = project.run(f"{perturbed}/manifest.json", ok=False)
     parts = ("results/noise/tiny/em/u16-a0/s0", "made for another dataset", "results/dataset/tiny", "run the noise")

@@ -42,7 +42,7 @@ def test_every_declared_output_exists(finished: Project) -> None:
     assert not missing
     for table in TABLES:
         name = f"results/tables/tiny/{table.removesuffix('_table').replace('_', '-')}"
-        assert outputs[table] == {f"{name}.{kind}" for kind in ("csv", "md", "tex")}
+        assert outputs[table] == {f"{name}.{kind}" for kind in ("csv", "md", "tex", "sha256")}
     for figure in (name.removesuffix("_figure").replace("_", "-") for name in FIGURES):
         for kind, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
             assert (finished.work / f"results/figures/tiny/{figure}.{kind}").read_bytes().startswith(start)
@@ -65,7 +65,8 @@ def test_the_dataset_manifest_describes_both_splits(finished: Project) -> None:
     assert manifest["classes"] == CLASSES
     assert (manifest["train"]["rows"], manifest["test"]["rows"]) == (64, 40)
     assert manifest["train"]["shape"] == [SIZE, SIZE, 1]
-    assert list(manifest["train"]["files"]) == ["images-00000.npy", "images-00001.npy", "labels.npy"]
+    names = ("images-00000.npy", "images-00001.npy", "labels.npy")
+    assert [name for name in manifest["files"] if name.startswith("train/")] == [f"train/{name}" for name in names]
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -90,7 +91,8 @@ def test_a_published_dataset_has_every_row_and_stays_within_the_radius(finished:
     assert manifest["share_protected"] == (0.0 if clean else 0.5)
     assert manifest["largest_change"] == 0 if clean else 0 < manifest["largest_change"] <= 16
     names = sorted(path.name for path in (finished.work / folder / "parquet").glob("*.parquet"))
-    assert names == list(manifest["parquet"]) == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    assert [f"parquet/{name}" for name in names] == [name for name in manifest["files"] if name.endswith(".parquet")]
     tables = [pq.read_table(finished.work / folder / "parquet" / name) for name in names]
     assert [table.num_rows for table in tables] == [40, 24]
     assert sum(sum(table["protected"].to_pylist()) for table in tables) == manifest["protected_rows"]
@@ -102,7 +104,7 @@ def test_a_source_model_comes_with_history_and_metrics(finished: Project) -> Non
     folder = "results/source_model/tiny/rem/u16-a4/s0"
     assert load_file(finished.work / folder / "model.safetensors")
     assert pq.read_table(finished.work / folder / "history.parquet")["step"].to_pylist() == [3, 6]
-    keys = {"batch_accuracy", "loss", "passes", "seconds", "peak_memory_bytes", "device"}
+    keys = {"batch_accuracy", "loss", "passes", "seconds", "peak_memory_bytes", "device", "files", "seal"}
     assert set(finished.json(f"{folder}/metrics.json")) == keys
 
 
@@ -121,6 +123,8 @@ def test_victims_are_measured(finished: Project) -> None:
             "seconds",
             "peak_memory_bytes",
             "device",
+            "files",
+            "seal",
         }
         assert set(metrics) == accuracies | others
         assert all(0 <= metrics[name] <= 1 for name in accuracies)

@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -241,6 +242,24 @@ def test_touched_results_make_nothing_run(finished: Project, tmp_path: Path) -> 
     for path in sorted((copy.work / "results").rglob("*")):
         os.utime(path)
     assert copy.planned() == set()
+
+
+def test_touched_shards_that_are_too_large_to_be_compared_make_nothing_run(finished: Project, tmp_path: Path) -> None:
+    copy = finished.copied(tmp_path)
+    for path in sorted((copy.work / "results").rglob("*.npy")):
+        os.utime(path)
+    assert "Nothing to be done" in copy.run("-n", "--max-checksum-file-size", "1KB")
+
+
+def test_a_clock_that_jumps_makes_nothing_run(finished: Project, tmp_path: Path) -> None:
+    """Each stage's results are years older than those that it was made from, which stem from the future."""
+    copy = finished.copied(tmp_path)
+    years = {"dataset": 2037, "source_model": 2036, "noise": 2035, "perturbed": 2034, "victim": 1990}
+    for path in sorted((copy.work / "results").rglob("*")):
+        year = years.get(path.relative_to(copy.work / "results").parts[0], 1980)
+        os.utime(path, times=(time.mktime((year + (path.parent.name == "shards"), 1, 2, 0, 0, 0, 0, 0, 0)),) * 2)
+    assert copy.planned() == set()
+    assert "Nothing to be done" in copy.run("-n")
 
 
 def test_reordered_keys_make_nothing_run(finished: Project, tmp_path: Path) -> None:

@@ -3,68 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from .pipeline import Config, Project, dataset, script_process, wait_for
+from .pipeline import Project, script_process, wait_for
+from .slow import CHECKPOINTS, LOGS, TARGETS, assert_same_results, before
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds its processes in /proc")
-
-SOURCE = "results/source_model/tiny/em/u16-a0/s0"
-NOISE = "results/noise/tiny/em/u16-a0/s0"
-LOGS = {
-    "source_model": "logs/source_model/tiny/em/u16-a0/s0.log",
-    "noise": "logs/noise/tiny/em/u16-a0/s0/0-of-1.log",
-}
-CHECKPOINTS = {
-    "source_model": f"{SOURCE}/model.checkpoint.pt",
-    "noise": f"{NOISE}/shards/0-of-1.checkpoint.pt",
-}
-TARGETS = {"source_model": "sources", "noise": "perturbed"}
-
-
-def slow_study(images: Path) -> Config:
-    """One noise of which the source model and the noise pass take some seconds each."""
-    em = {"by_method": {"em": {"steps": 500}}}
-    return {
-        "run": ["slow"],
-        "runtime": {"device": "cpu", "checkpoint_seconds": 1},
-        "datasets": {"tiny": dataset(images)},
-        "methods": {"em": {"by_dataset": {"tiny": {"k_u": 2}}}},
-        "source_model": {"by_dataset": {"tiny": {"network": "small-cnn", "batch_size": 16, "history_every": 50, **em}}},
-        "noise": {"by_dataset": {"tiny": {"batch_size": 2, "by_method": {"em": {"k_u": 200}}}}},
-        "perturbed": {"rows_per_parquet": 40, "rows_per_shard": 50},
-        "experiments": {
-            "slow": {
-                "datasets": ["tiny"],
-                "noises": [{"method": "em", "rho_u": [16]}],
-                "victims": {"networks": ["small-cnn"], "radii": [0]},
-                "products": ["accuracy-table"],
-            }
-        },
-    }
-
-
-@pytest.fixture(scope="module")
-def undisturbed(repo: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The slow study up to its published dataset, never interrupted."""
-    project = Project.new(repo, tmp_path_factory.mktemp("undisturbed"), slow_study(images))
-    project.run("perturbed")
-    return project
-
-
-def before(stage: str, undisturbed: Project, folder: Path) -> Project:
-    """The study as it stands when ``stage`` is next."""
-    if stage == "source_model":
-        return Project.new(undisturbed.repo, folder, undisturbed.config)
-    project = undisturbed.copied(folder)
-    for results in ("noise", "perturbed"):
-        shutil.rmtree(project.work / "results" / results)
-    return project
 
 
 def interrupted(project: Project, stage: str, number: signal.Signals, everything: bool = False) -> str:
@@ -81,18 +29,6 @@ def interrupted(project: Project, stage: str, number: signal.Signals, everything
     assert process.returncode != 0, printed
     assert (project.work / CHECKPOINTS[stage]).exists()
     return printed
-
-
-def assert_same_results(stage: str, project: Project, undisturbed: Project) -> None:
-    """The killed stage and what follows wrote what the undisturbed run wrote, whatever the time it took."""
-    folders = {"source_model": ["source_model"], "noise": ["noise", "perturbed"]}[stage]
-    assert [path.name for path in (project.work / "results").rglob("*.part")] == []
-    expected = undisturbed.bytes_below(*[f"results/{folder}" for folder in folders])
-    found = project.bytes_below(*[f"results/{folder}" for folder in folders])
-    assert {"source_model": f"{SOURCE}/model.safetensors", "noise": f"{NOISE}/noise.npy"}[stage] in expected
-    assert set(found) == set(expected)
-    timed = f"{NOISE}/shards/0-of-1.json"
-    assert [path for path in expected if found[path] != expected[path] and path != timed] == []
 
 
 @pytest.mark.parametrize("stage", LOGS)
@@ -126,7 +62,9 @@ def test_a_run_is_refused_while_a_job_of_a_killed_one_is_at_work(undisturbed: Pr
     try:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
-        assert "Directory cannot be locked" in project.run("sources", ok=False)
+        refused = project.run("sources", ok=False)
+        assert "Directory cannot be locked" in refused
+        assert "Jobs are still at work here whose Snakemake is gone." in refused
     finally:
         os.kill(script, signal.SIGKILL)
         process.communicate(timeout=60)

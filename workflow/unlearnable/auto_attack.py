@@ -13,6 +13,7 @@ from unlearnable.data.feed import Feed
 from unlearnable.engine import Engine
 from unlearnable.errors import UserError
 from unlearnable.measures import BATCH, Seen, batches
+from unlearnable.progress import Meter
 from unlearnable.randomness import number
 
 
@@ -57,7 +58,7 @@ def auto_attack_accuracy(
     from art.attacks.evasion import AutoAttack  # here, as it is heavy and seldom asked for
     from art.estimators.classification import PyTorchClassifier
 
-    right = 0
+    right, meter = 0, Meter("image", count, 1, feed.device.type)
     numpy_state = np.random.get_state()
     with (
         frozen(engine.network, torch.float32),
@@ -84,6 +85,7 @@ def auto_attack_accuracy(
                 pixels, labels = x.cpu().numpy(), y.cpu().numpy()
                 attacked = attack.generate(pixels, labels)
                 right += int((classifier.predict(attacked, batch_size=at_once).argmax(1) == labels).sum())
+                meter.at(min((index + 1) * BATCH, count), "attacked by AutoAttack")
         finally:
             np.random.set_state(numpy_state)
     return right / count

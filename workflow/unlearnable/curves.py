@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
+from unlearnable import files
 from unlearnable.figures import LINE, PANEL, STYLE, legend_entries, looks, save, set_title, title, training_kind
 from unlearnable.results import grouped, labels, with_clean_at_every_share
 from unlearnable.settings import render
@@ -20,12 +21,15 @@ FEW_WAYS = 4  # of training, which stand below one another
 MARKS = 8  # markers on a curve: they tell curves apart in grey, and more would hide them
 
 
-def training_curves(config: dict[str, Any], histories: list[str], pdf: str, svg: str, png: str) -> None:
+def training_curves(
+    config: dict[str, Any], histories: list[str], metrics: list[str], pdf: str, svg: str, png: str
+) -> None:
     """Accuracy over the steps of the victims: on their own training batches and on the clean test set.
 
     Args:
         config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
         histories: the victims' histories, in the order of the cells.
+        metrics: their metrics files, which know the histories' hashes.
         pdf: file to write.
         svg: file to write.
         png: file to write.
@@ -34,32 +38,39 @@ def training_curves(config: dict[str, Any], histories: list[str], pdf: str, svg:
         "batch_accuracy": "accuracy on\ntraining batches (%)",
         "test_accuracy": "accuracy on\nthe clean test set (%)",
     }
-    _two_columns(config, histories, columns, pdf, svg, png)
+    _two_columns(config, histories, metrics, columns, pdf, svg, png)
 
 
-def loss_figure(config: dict[str, Any], histories: list[str], pdf: str, svg: str, png: str) -> None:
+def loss_figure(config: dict[str, Any], histories: list[str], metrics: list[str], pdf: str, svg: str, png: str) -> None:
     """The training loss and the clean-test accuracy over the steps of the victims (Fu et al. 2022, their motivation).
 
     Args:
         config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
         histories: the victims' histories, in the order of the cells.
+        metrics: their metrics files, which know the histories' hashes.
         pdf: file to write.
         svg: file to write.
         png: file to write.
     """
     columns = {"loss": "training loss\n(log scale)", "test_accuracy": "clean-test\naccuracy (%)"}
-    _two_columns(config, histories, columns, pdf, svg, png)
+    _two_columns(config, histories, metrics, columns, pdf, svg, png)
 
 
 def _two_columns(
-    config: dict[str, Any], histories: list[str], columns: dict[str, str], pdf: str, svg: str, png: str
+    config: dict[str, Any],
+    histories: list[str],
+    metrics: list[str],
+    columns: dict[str, str],
+    pdf: str,
+    svg: str,
+    png: str,
 ) -> None:
     """Two panels for each way of training, side by side: mean over seeds of two columns of the histories.
 
     Where there are many ways, a row of the figure holds two of them.
     """
     style = render.Figure(**config["style"])
-    data = _read(config["cells"], histories)
+    data = _read(config["cells"], histories, metrics)
     chosen = looks(list(dict.fromkeys(data["label"])))
     data = with_clean_at_every_share(data)
     ways = list(grouped(data, [*PANEL, "radius"]))
@@ -105,9 +116,10 @@ def _log_scale(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if high < 5 * low else NullFormatter())
 
 
-def _read(cells: list[dict[str, Any]], histories: list[str]) -> pd.DataFrame:
+def _read(cells: list[dict[str, Any]], histories: list[str], metrics: list[str]) -> pd.DataFrame:
     parts: list[pd.DataFrame] = []
-    for cell, label, path in zip(cells, labels(cells), histories, strict=True):
+    for cell, label, path, described in zip(cells, labels(cells), histories, metrics, strict=True):
+        files.check_files(described, path)
         parts.append(pq.read_table(path).to_pandas().assign(**cell, label=label))
     return pd.concat(parts)
 

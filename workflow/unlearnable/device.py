@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
 
+from unlearnable import leases
 from unlearnable.errors import UserError
 from unlearnable.usage import peak_memory_of_process
 
@@ -35,6 +38,42 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], gpus: int = 1) -> torc
         raise UserError("runtime.device: cuda is asked for, but torch finds no usable GPU here; use auto or cpu")
     log.warning("no usable GPU here: computing on the CPU (runtime.device: auto)")
     return torch.device("cpu")
+
+
+@contextmanager
+def granted(
+    wanted: Literal["auto", "cpu", "cuda"], gpus: int, what: str, check: Callable[[], None]
+) -> Iterator[tuple[torch.device, list[str]]]:
+    """The device of a job, and the names of the GPUs that it leased and alone can see; waits until they are free.
+
+    On the CPU no GPU is leased or seen, except that stand-ins (``UNLEARNABLE_GPUS``) are leased without being used.
+
+    Args:
+        wanted: as for ``choose_device``.
+        gpus: GPUs granted to the job.
+        what: one line about the job.
+        check: called while the job waits; what it raises ends the waiting.
+
+    Raises:
+        UserError: as for ``choose_device`` and ``leases.leased``; or there is a GPU that cannot be leased.
+    """
+    count = 0
+    usable = torch.version.cuda or torch.version.hip or leases.NAMES in os.environ  # else torch was built for CPUs
+    if wanted != "cpu" and gpus > 0 and usable:
+        if leases.candidates():
+            count = gpus
+        elif not leases.devices() and leases.NAMES not in os.environ and torch.cuda.is_available():
+            raise UserError(
+                "torch finds a GPU here, but nvidia-smi lists none, so nothing keeps two jobs from using the same one; "
+                f"name the GPUs in {leases.NAMES} (0,1 for two), or compute on the CPU (runtime.device: cpu)"
+            )
+    with leases.leased(count, what, check) as names:
+        device = choose_device(wanted, gpus)
+        if device.type == "cuda":
+            if (seen := torch._C._cuda_getDeviceCount()) != len(names):
+                raise UserError(f"the job leased GPU {', '.join(names)}, but CUDA sees {seen} GPU(s) here")
+            leases.keep()  # CUDA has memory there until the process ends
+        yield device, names
 
 
 def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:

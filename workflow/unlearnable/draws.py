@@ -29,7 +29,30 @@ class Blocks:
         return self.generators[0].device
 
 
-Draws = torch.Generator | Blocks
+@dataclass(frozen=True)
+class Part:
+    """A generator that draws for a whole batch, of whose rows only some are wanted.
+
+    So several processes that share a batch draw for their images what one process would.
+
+    Attributes:
+        generator: in the same state in every process.
+        start, stop: the wanted rows of the batch.
+        batch: how many rows it has.
+    """
+
+    generator: torch.Generator
+    start: int
+    stop: int
+    batch: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the draws are made."""
+        return self.generator.device
+
+
+Draws = torch.Generator | Blocks | Part
 
 
 def of_rows(start: int, stop: int, seed: int, stage: str, device: torch.device) -> Blocks:
@@ -43,10 +66,17 @@ def by_rows(rows: int, source: Draws, draw: Callable[[int, torch.Generator], Ten
 
     Args:
         rows: how many.
-        source: one generator, or those of the blocks that the rows belong to.
+        source: one generator, those of the blocks that the rows belong to, or that of a larger batch.
         draw: draws a tensor of so many rows.
+
+    Raises:
+        ValueError: not as many rows as the part of a batch has.
     """
     if isinstance(source, torch.Generator):
         return draw(rows, source)
+    if isinstance(source, Part):
+        if rows != source.stop - source.start:
+            raise ValueError(f"a draw of {rows} rows for rows {source.start} to {source.stop} of a batch")
+        return draw(source.batch, source.generator)[source.start : source.stop].clone()  # the rest need not be kept
     parts = [draw(BLOCK, g) for g in source.generators]
     return torch.cat(parts)[source.offset : source.offset + rows]

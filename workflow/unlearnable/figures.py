@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import textwrap
@@ -48,8 +49,10 @@ PANEL = ["dataset", "network", "protected", "countermeasure"]
 def save(figure: Figure, pdf: str, svg: str, png: str, dpi: int) -> None:
     """Write a figure in three formats, without a date in any."""
     for path, kind in ((pdf, "pdf"), (svg, "svg"), (png, "png")):
+        content = io.BytesIO()  # Matplotlib's PDF writer would hide why a write failed
+        figure.savefig(content, format=kind, dpi=dpi, metadata=NO_DATE[kind])
         with files.atomic(Path(path)) as file:
-            figure.savefig(file, format=kind, dpi=dpi, metadata=NO_DATE[kind])
+            file.write(content.getbuffer())
 
 
 def looks(labels: list[str]) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,28 @@ import numpy as np
 import numpy.typing
 
 from unlearnable.errors import UserError
+
+HASHES = "files"  # in a JSON file: the SHA-256 of what its job wrote beside it, by the path from its own folder
+SEAL = "seal"  # in a JSON file: the SHA-256 of what it would be without this
+FULL = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full; free some space"),
+    errno.EFBIG: "larger than a file may be on this disk or under this limit (ulimit -f); raise it",
+}
+
+
+@contextmanager
+def naming_a_full_disk(path: str | Path) -> Iterator[None]:
+    """Say in one line that what is written for ``path`` does not fit.
+
+    Raises:
+        UserError: the disk is full, or the file may not become so large.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise UserError(f"{path}: {FULL[error.errno]} and run again, nothing was lost") from error
+        raise
 
 
 @contextmanager
@@ -29,21 +52,18 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
         UserError: the disk is full; the file that stood under ``path`` before is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(beside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{path}: the disk is full; free some space and run again, nothing was lost") from error
-        raise
-    finally:
-        beside.unlink(missing_ok=True)
+    with naming_a_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+        try:
+            with open(beside, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def remove_leftovers(path: str | Path) -> None:
@@ -54,28 +74,111 @@ def remove_leftovers(path: str | Path) -> None:
             beside.unlink(missing_ok=True)
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write ``content`` as indented JSON with sorted keys."""
-    with atomic(path) as file:
-        file.write((json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+def anew(path: str | Path) -> str:
+    """What to do where ``path``, or a file that it tells of, is damaged: only the job that wrote it runs again.
+
+    To run the study instead would do all again that follows from the file, or nothing where all of that is there.
+    """
+    return f"delete {path} and make it anew (snakemake {path}), then go on"
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+def write_json(path: str | Path, content: dict[str, Any]) -> None:
+    """Write ``content`` as indented JSON with sorted keys, sealed: ``read_json`` finds every later change.
+
+    What else the job wrote is listed under ``HASHES``, as ``hashes`` gives it, for ``check_files`` and ``verify``.
 
     Raises:
-        UserError: the file is not JSON.
+        UserError: the disk is full.
+        ValueError: there are numbers that JSON does not have.
     """
+    with atomic(path) as file:
+        file.write(_sealed(json.loads(json.dumps(content, allow_nan=False))))
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """What ``write_json`` was given, if the file is still the one that it wrote.
+
+    Raises:
+        UserError: it is not, not by a single bit.
+    """
+    raw = Path(path).read_bytes()
     try:
-        return json.loads(Path(path).read_bytes())
+        content = json.loads(raw)
     except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error}); delete it and run again") from error
+        raise UserError(f"{path}: not a JSON file ({error}); {anew(path)}") from error
+    if isinstance(content, dict):
+        content.pop(SEAL, None)
+        if raw == _sealed(content):
+            return content
+    raise UserError(f"{path}: damaged or edited: its seal does not fit its content; {anew(path)}")
+
+
+def _sealed(content: dict[str, Any]) -> bytes:
+    def text(value: dict[str, Any]) -> bytes:
+        return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+    return text(content | {SEAL: hashlib.sha256(text(content)).hexdigest()})
 
 
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(*paths: str | Path) -> dict[str, str]:
+    """The SHA-256 of some files by name, for the JSON file beside them."""
+    return {Path(path).name: sha256(path) for path in paths}
+
+
+def check_files(manifest: str | Path, *paths: str | Path) -> None:
+    """Compare files with their hashes in the JSON file that their job wrote.
+
+    Raises:
+        UserError: the JSON file is damaged or knows nothing of a file, or a file is missing or not the one it was.
+    """
+    known = read_json(manifest).get(HASHES, {})
+    for path in paths:
+        name = Path(os.path.relpath(path, Path(manifest).parent)).as_posix()
+        if name not in known:
+            raise UserError(f"{manifest}: does not tell of {path}; {anew(manifest)}")
+        found = damage(path, known[name])
+        if found is not None:
+            raise UserError(f"{path}: {found}; {anew(manifest)}")
+
+
+def damage(path: str | Path, expected: str) -> str | None:
+    """What is wrong with a file that should have this SHA-256; None where nothing is."""
+    try:
+        found = sha256(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return "the file is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if found == expected else f"checksum mismatch: expected sha256 {expected}, found {found}"
+
+
+def write_checksums(path: str | Path, *written: str | Path) -> None:
+    """Write the SHA-256 of files beside ``path`` in the format of ``sha256sum``, whose ``--check`` reads it.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    with atomic(path) as file:
+        file.write("".join(f"{found}  {name}\n" for name, found in hashes(*written).items()).encode())
+
+
+def read_checksums(path: str | Path) -> dict[str, str]:
+    """The SHA-256 of files by name, as ``write_checksums`` wrote them.
+
+    Raises:
+        UserError: these are no such lines.
+    """
+    text = Path(path).read_bytes().decode("utf-8", "replace")
+    lines = [re.fullmatch("([0-9a-f]{64})  (.+)", line) for line in text.removesuffix("\n").split("\n")]
+    if not text.endswith("\n") or None in lines:
+        raise UserError(f"{path}: not lines of SHA-256 and file name; {anew(path)}")
+    return {line[2]: line[1] for line in lines if line is not None}
 
 
 class ArrayWriter:
@@ -183,18 +286,3 @@ def _load(path: str | Path, mmap_mode: Literal["r"] | None) -> np.ndarray[Any, A
     except (ValueError, EOFError) as error:
         raise UserError(f"{path}: not a complete .npy array ({error}); delete it and run again") from error
     return array
-
-
-def check_hashes(folder: str | Path, hashes: dict[str, str]) -> None:
-    """Compare the files of ``folder`` with the SHA-256 a manifest gives.
-
-    Raises:
-        UserError: a file is missing or is not the one the manifest describes.
-    """
-    for name, expected in hashes.items():
-        path = Path(folder, name)
-        if not path.is_file():
-            raise UserError(f"{path}: the file is missing; run the stage that writes it again")
-        found = sha256(path)
-        if found != expected:
-            raise UserError(f"{path}: checksum mismatch: expected sha256 {expected}, found {found}")

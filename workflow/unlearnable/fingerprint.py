@@ -34,14 +34,14 @@ def code_fingerprint(script: str | Path, *modules: str) -> str:
     Comments, docstrings and formatting do not count: the hash is of the parsed program. It is found
     without running anything, so it costs no import of torch.
     """
-    sources = {"": _meaning(Path(script))}
-    waiting = sorted({*_imports(Path(script)), *modules})
+    meaning, imported = _parsed(Path(script))
+    sources = {"": meaning}
+    waiting = sorted(imported | {*modules})
     while waiting:
         module = waiting.pop()
         if module not in sources:
-            path = _path_of(module)
-            sources[module] = _meaning(path)
-            waiting.extend(_imports(path))
+            sources[module], imported = _parsed(_path_of(module))
+            waiting.extend(imported)
     return digest(sources)
 
 
@@ -55,36 +55,18 @@ def _path_of(module: str) -> Path:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-@cache
-def _meaning(path: Path) -> str:
+def _parsed(path: Path) -> tuple[str, frozenset[str]]:
+    """A file's program without docstrings, and the project modules that it names in an import, wherever in the file."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(
-            body, list
-        ):
-            first = body[0] if body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-@cache
-def _imports(path: Path) -> frozenset[str]:
-    """Project modules that the file names in an import, wherever in the file."""
     found: set[str] = set()
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+        elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(m for m in found if m.split(".")[0] == PACKAGE and _path_of(m).is_file())
+    modules = frozenset(m for m in found if m.split(".")[0] == PACKAGE and _path_of(m).is_file())
+    return ast.unparse(tree), modules

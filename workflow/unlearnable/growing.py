@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import math
@@ -16,7 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing
 
+from unlearnable import files
 from unlearnable.errors import UserError
+from unlearnable.unfinished import side_file
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +102,9 @@ def growing(
         ValueError: fewer rows were written than announced.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    try:
+    beside = side_file(path, f".{path.name}.part")
+    with files.naming_a_full_disk(path):
+        beside.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "a+b") as file:
             array = GrowingArray(file, shape, np.dtype(dtype))
             if saved is None or not array.resume(saved):
@@ -113,9 +114,20 @@ def growing(
             yield array
             if array.rows != shape[0]:
                 raise ValueError(f"{path}: {array.rows} rows were written of {shape[0]}")
-            array.save()
+            saved = array.save()
+        _finish(beside, path, saved["checksum"])
+
+
+def _finish(beside: Path, path: Path, checksum: int) -> None:
+    """Give the whole side file its name; it may come from another disk, where others may have written to it."""
+    if beside.parent == path.parent:
         os.replace(beside, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{path}: the disk is full; free some space and run again, nothing was lost") from error
-        raise
+        return
+    copied = 0
+    with open(beside, "rb") as source, files.atomic(path) as file:
+        while piece := source.read(CHUNK):
+            file.write(piece)
+            copied = zlib.crc32(piece, copied)
+        if copied != checksum:
+            raise UserError(f"{beside}: not what was written to it; make sure that no other job does, and run again")
+    beside.unlink()

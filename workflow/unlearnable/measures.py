@@ -12,6 +12,7 @@ from torch import Tensor
 from unlearnable.attacks import ascend, frozen, uniform
 from unlearnable.data.feed import Feed
 from unlearnable.engine import Engine
+from unlearnable.progress import Meter
 from unlearnable.randomness import generator
 
 BATCH = 250
@@ -56,10 +57,12 @@ def robust_accuracy(
         seed: of the random start.
     """
     count = min(images, len(feed))
+    meter = Meter("image", count, 1, feed.device.type)
     correct = torch.zeros((), dtype=torch.int64, device=feed.device)
     with frozen(engine.network, engine.precision, engine.micro_batch) as fixed:
         for index, (x, y) in enumerate(batches(feed, see, count)):
             draws = generator(seed, "robust accuracy", index, device=feed.device)
             attacked = x + ascend(fixed, x, y, radius, steps, 0.2, uniform(x, radius, draws))
             correct += (fixed.logits(attacked).argmax(1) == y).sum()
+            meter.at(min((index + 1) * BATCH, count), "attacked by PGD")
         return int(correct) / count, math.ceil(fixed.images / BATCH)

@@ -16,6 +16,7 @@ from unlearnable.data import dataset
 from unlearnable.data.images import Array
 from unlearnable.data.streams import chunk_rows
 from unlearnable.errors import UserError
+from unlearnable.progress import passing
 
 AGAIN = "run the noise stage again"
 
@@ -80,13 +81,19 @@ def merge(
         noise: ``.npy`` file to write.
         manifest: JSON file to write: hash, shape, radius, dataset, settings.
         metrics: JSON file to write: sums over the shards.
+
+    Raises:
+        UserError: a shard is damaged, or they are not one noise of all images within the bound; or the disk is full.
     """
     train = files.read_json(source / "manifest.json")["train"]
     shape = (train["rows"], *train["shape"])
+    for part, described in zip(shards, shard_metrics, strict=True):
+        files.check_files(described, part)
     parts = [files.map_array(path) for path in shards]
     largest = total = 0
     with files.stream_array(noise, shape, parts[0].dtype) as file:
-        for piece in join(parts, shards, shape, config["pass"]["batch_size"], Bound(**config["bound"])):
+        pieces = join(parts, shards, shape, config["pass"]["batch_size"], Bound(**config["bound"]))
+        for piece in passing(pieces, shape[0], "joined"):
             levels = np.abs(piece.astype(np.int32))
             largest = max(largest, int(levels.max(initial=0)))
             total += int(levels.sum())
@@ -96,7 +103,7 @@ def merge(
         manifest,
         {
             "dataset": dataset.identity(source),
-            "sha256": file.sha256,
+            files.HASHES: {Path(noise).name: file.sha256},
             "shape": list(shape),
             "largest": largest,
             "mean_size": total / math.prod(shape),

@@ -54,8 +54,8 @@ def make_shard(
         loop: progress, checkpoints and time.
         device: where to compute.
         noise: ``.npy`` file to write: ``(rows, H, W, C)``, whole grey levels.
-        metrics: JSON file to write: passes, seconds, memory. Every shard computes, and counts, what all images' noise
-            starts from.
+        metrics: JSON file to write: passes, seconds, memory, the noise's hash. Every shard computes, and counts, what
+            all images' noise starts from.
 
     Raises:
         UserError: a checkpoint or the noise does not fit on the disk, or the method does not fit the images.
@@ -68,6 +68,7 @@ def make_shard(
     rows = np.array(shard_rows(len(train.labels), size, shard, shards), np.int64)
     feed = Feed(Split(Chosen(train.images, rows), train.labels[rows], train.classes), device)
     starts = range(0, len(rows), size)
+    loop.images = len(rows) / max(1, len(starts))
     state = loop.restore()
     shape, dtype = (len(rows), *train.images.shape[1:]), np.int8 if small else np.int16
     # Of all shards, so that all compute alike.
@@ -103,6 +104,7 @@ def make_shard(
             "seconds": loop.seconds,
             "peak_memory_bytes": peak_memory(device),
             "device": describe(device),
+            files.HASHES: files.hashes(noise),
         },
     )
     loop.done()

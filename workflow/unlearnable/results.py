@@ -43,9 +43,13 @@ def frame(cells: list[dict[str, Any]], metrics: list[str]) -> pd.DataFrame:
     Args:
         cells: the axes of each cell.
         metrics: the metrics files, in the same order.
+
+    Raises:
+        UserError: a metrics file is damaged.
     """
     rows = zip(cells, labels(cells), metrics, strict=True)
-    return pd.DataFrame([cell | {"label": label} | files.read_json(path) for cell, label, path in rows])
+    data = pd.DataFrame([cell | {"label": label} | files.read_json(path) for cell, label, path in rows])
+    return data.drop(columns=files.HASHES, errors="ignore")
 
 
 def records(data: pd.DataFrame) -> list[dict[str, Any]]:

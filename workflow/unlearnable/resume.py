@@ -19,10 +19,13 @@ import torch
 
 from unlearnable import files
 from unlearnable.errors import Stopped
+from unlearnable.parent import Process
+from unlearnable.progress import Meter
 
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
+ASK_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 UNREADABLE = (  # what zipfile and torch.load raise for a damaged file
     *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
     *(UnpicklingError, zipfile.BadZipFile, zlib.error),
@@ -38,6 +41,10 @@ class Loop:
         fingerprint: of everything the state depends on; another loop's checkpoint is ignored.
         every: seconds between two checkpoints.
         deadline: ``time.monotonic()`` at which to save and leave, or None.
+        stop_requested: whether to save and leave after the current step.
+        master: the process that waits for the result; when it is gone, the loop saves and leaves. None for nobody.
+        images: how many images a step sees, on average; for the reports.
+        device: what computes the steps; for the reports.
     """
 
     checkpoint: Path | None = None
@@ -45,11 +52,13 @@ class Loop:
     every: float = 60.0
     deadline: float | None = None
     stop_requested: bool = False
+    master: Process | None = None
+    images: float = 0.0
+    device: str = ""
     _saved: float = field(default_factory=time.monotonic)
-    _said: float = 0.0
     _started: float = field(default_factory=time.monotonic)
-    _first: int | None = None
     _before: float = 0.0
+    _meter: Meter | None = None
 
     def restore(self) -> State | None:
         """The state that an earlier run of this very loop saved, if any."""
@@ -90,21 +99,25 @@ class Loop:
         Raises:
             Stopped: the state is saved and the loop must be left; the same command goes on from here.
         """
-        now = time.monotonic()
-        if self._first is None:
-            self._first = step - 1
-        if now - self._said >= 10 or step == steps:
-            rest = (now - self._started) / (step - self._first) * (steps - step)
-            log.info("step %d/%d, %s, %.0f s left", step, steps, report(), rest)
-            self._said = now
+        if self._meter is None:
+            self._meter = Meter("step", steps, self.images, self.device)
+        self._meter.at(step, report)
         if step == steps:
             return
-        out_of_time = self.deadline is not None and now >= self.deadline
-        if out_of_time or self.stop_requested or now - self._saved >= self.every:
+        why = self._why_stop()
+        if why is not None or time.monotonic() - self._saved >= self.every:
             self._save(state())
-        if out_of_time or self.stop_requested:
-            why = "the job's time is up" if out_of_time else "asked to stop"
+        if why is not None:
             raise Stopped(f"{why}: state saved after step {step} of {steps}; the same command goes on from there")
+
+    def _why_stop(self) -> str | None:
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return "the job's time is up"
+        if self.stop_requested:
+            return "asked to stop"
+        if self.master is not None and self.master.gone():
+            return f"Snakemake (process {self.master.pid}) is gone"
+        return None
 
     def _save(self, state: State) -> None:
         if self.checkpoint is not None:
@@ -122,14 +135,23 @@ class Loop:
 
 
 @contextmanager
-def stopping_on_sigterm(loop: Loop) -> Iterator[None]:
-    """Let SIGTERM ask ``loop`` to save its state and stop."""
+def stopping_on_signals(loop: Loop) -> Iterator[None]:
+    """Let SIGTERM, Ctrl-C and a closed terminal ask ``loop`` to save its state and stop.
 
-    def request(*_: object) -> None:
+    A second Ctrl-C interrupts at once. A signal that is ignored, as ``nohup`` has it, stays ignored.
+    """
+    before = {number: signal.getsignal(number) for number in ASK_TO_STOP}
+
+    def request(number: int, _: object) -> None:
         loop.stop_requested = True
+        if number == signal.SIGINT:  # not for SIGTERM, which Slurm sends twice
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
 
-    before = signal.signal(signal.SIGTERM, request)
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, request)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unlearnable import files, registry
 from unlearnable.attacks import FrozenNetwork, uniform
+from unlearnable.batch_norm import synchronise
 from unlearnable.countermeasures._base import Lesson
 from unlearnable.data.feed import Feed
 from unlearnable.data.images import Split
@@ -17,10 +18,12 @@ from unlearnable.data.streams import chunk_rows
 from unlearnable.descent import Problem
 from unlearnable.device import choose_precision, describe, peak_memory
 from unlearnable.engine import prepare
+from unlearnable.errors import UserError
 from unlearnable.history import write_history
 from unlearnable.models import create, save
 from unlearnable.problem import problem_of
 from unlearnable.randomness import generator
+from unlearnable.ranks import ALONE, Ranks
 from unlearnable.resume import Loop
 from unlearnable.settings.training import SourceModel
 from unlearnable.training import fit
@@ -35,8 +38,13 @@ def train_source_model(
     model: str | Path,
     history: str | Path,
     metrics: str | Path,
+    *,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train theta: min-min-max for REM (Fu et al. 2022, Algorithm 1) and its kin, standard training for clean.
+
+    Several ranks compute what one process does, up to rounding: of every batch each has an equal share, the draws of
+    its images are the same, and batch norm takes its statistics over the whole batch.
 
     Args:
         config: the stage's settings, as ``Study.source_config`` gives them.
@@ -46,21 +54,27 @@ def train_source_model(
         model: safetensors file to write.
         history: Parquet file to write, one row for every ``history_every`` steps.
         metrics: JSON file to write.
+        ranks: who trains it together; the first one writes the files.
+
+    Raises:
+        UserError: the ranks cannot share this training, or as for ``fit``.
     """
+    require_shareable(config, ranks.size)
     training = SourceModel(**config["training"])
     problem = problem_of(config, len(train.classes))
     method = registry.load("noises", config["method"]["algorithm"])
     feed = Feed(train, device)
     shape = transformed(problem.augmentation, feed.shape)
     network = create(training.network, shape[0], len(train.classes), shape[1], config["seed"], device, training.stem)
+    synchronise(network, ranks)
     kept = carried_noise(problem, feed, config["seed"])
 
     def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
         place = rows if problem.settings.carried == "image" else y
         start = None if kept is None else kept[place].float()
-        pixels, d = method.training_inputs(fixed, x, y, problem, draws, start)
+        pixels, d = method.training_inputs(fixed, x, y, problem, ranks.draws(draws, training.batch_size), start)
         if kept is not None:
-            kept[place] = d.to(kept.dtype)
+            kept[ranks.gathered(place)] = ranks.gathered(d.to(kept.dtype))
         return Lesson(pixels, y, clean=pixels)
 
     engine = prepare(
@@ -80,7 +94,10 @@ def train_source_model(
         seed=config["seed"],
         stage="source model",
         row_every=training.history_every,
+        ranks=ranks,
     )
+    if ranks.rank:
+        return
     save(network, model)
     write_history(history, rows)
     last = rows[-1]
@@ -92,10 +109,34 @@ def train_source_model(
             "passes": passes,
             "seconds": loop.seconds,
             "peak_memory_bytes": peak_memory(device),
-            "device": describe(device),
+            "device": ranks.named(describe(device)),
+            files.HASHES: files.hashes(model, history),
         },
     )
     loop.done()
+
+
+def require_shareable(config: dict[str, Any], ranks: int) -> None:
+    """Make sure that a training can be shared by so many ranks.
+
+    Args:
+        config: the stage's settings, as for ``train_source_model``.
+        ranks: how many; one can train anything.
+
+    Raises:
+        UserError: its batches cannot be cut into equal shares, or their images depend on one another.
+    """
+    batch, algorithm = config["training"]["batch_size"], config["method"]["algorithm"]
+    if ranks > 1 and batch % ranks:
+        raise UserError(
+            f"source_model: batch_size is {batch}, which {ranks} GPUs cannot share equally; make it a multiple of "
+            f"{ranks}, or grant the rule source_model another number (--set-resources source_model:gpu=1)"
+        )
+    if ranks > 1 and registry.load("noises", algorithm).Settings(**config["method"]).carried == "class":
+        raise UserError(
+            f"source_model: the source model of {algorithm}, with one noise for all images of a class, trains on one "
+            f"GPU, not on {ranks}; grant the rule source_model one (--set-resources source_model:gpu=1)"
+        )
 
 
 def carried_noise(problem: Problem, feed: Feed, seed: int) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from unlearnable.bounds import Bound, linf
 from unlearnable.configuration import Key
 from unlearnable.errors import UserError
 from unlearnable.fingerprint import canonical
+from unlearnable.once import once
 from unlearnable.settings.base import nearest
 from unlearnable.settings.noise import NoisePass
 from unlearnable.settings.study import Experiment, NoiseAxis, VictimAxis
@@ -80,6 +81,8 @@ def unique(items: list[Any]) -> list[Any]:
 
 class Study:
     """A checked configuration, and the cells and stage settings that follow from it.
+
+    What it gives out is computed once and shared: read it, and change nothing in it.
 
     Args:
         config: the merged configuration.
@@ -219,6 +222,7 @@ class Study:
 
     # ---- cells
 
+    @once
     def victims(self, *experiments: str) -> list[Victim]:
         """The victims of the experiments, without repetition, in the order of their axes."""
         return unique([cell for name in experiments for cell in self._victims(self.settings.experiments[name])])
@@ -242,10 +246,12 @@ class Study:
             found += [("clean", 0, 0, protected) for protected in experiment.protected if 0 < protected < 100]
         return unique(found)
 
+    @once
     def perturbed(self, *experiments: str) -> list[Perturbed]:
         """The published datasets of the experiments."""
         return unique([perturbed_of(cell) for cell in self.victims(*experiments)])
 
+    @once
     def noises(self, *experiments: str) -> list[Noise]:
         """The noises of the experiments; clean data have none."""
         return unique([noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"])
@@ -257,6 +263,7 @@ class Study:
             return None
         return cell if source == "own" else Noise(cell.dataset, "clean", 0, 0, cell.seed)
 
+    @once
     def sources(self, *experiments: str) -> list[Noise]:
         """The source models of the experiments."""
         sources = [self.source_of(cell) for cell in self.noises(*experiments)]
@@ -268,19 +275,23 @@ class Study:
         """The algorithm of a method."""
         return self.settings.methods[method].algorithm
 
+    @once
     def dataset_config(self, dataset: str) -> dict[str, Any]:
         """Settings of the dataset stage; augmentation is not among them, it belongs to the trainings."""
         config = self.settings.datasets[dataset].model_dump(exclude={"augmentation"})
         return canonical(config)  # type: ignore[no-any-return]
 
+    @once
     def _augmentation(self, dataset: str) -> dict[str, Any]:
         return self.settings.datasets[dataset].augmentation.model_dump()
 
+    @once
     def _method(self, dataset: str, method: str) -> dict[str, Any]:
         entry = self.settings.methods[method]
         changes = getattr(entry, "by_dataset", {}).get(dataset)
         return entry.model_dump(exclude={"by_dataset"}) | _set_keys(changes)
 
+    @once
     def _source_training(self, dataset: str, method: str) -> dict[str, Any]:
         tree = self.settings.source_model
         for_dataset = tree.by_dataset.get(dataset)
@@ -288,6 +299,7 @@ class Study:
         changes = _set_keys(tree.by_method.get(method)) | _set_keys(for_dataset) | _set_keys(inner)
         return tree.default.model_dump() | changes
 
+    @once
     def source_config(self, cell: Noise) -> dict[str, Any]:
         """Settings of a source model's training."""
         return canonical(  # type: ignore[no-any-return]
@@ -312,6 +324,7 @@ class Study:
         ]
         return self.algorithm(method), changes
 
+    @once
     def _noise_settings(self, dataset: str, method: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """The pass's own settings and the method's, with the pass's changes to both."""
         merged: dict[str, Any] = {}
@@ -326,6 +339,7 @@ class Study:
         """The number of jobs that share a noise."""
         return int(self._noise_settings(dataset, method)[0]["shards"])
 
+    @once
     def noise_config(self, cell: Noise) -> dict[str, Any]:
         """Settings of the noise pass. The shard count is not among them: it does not change the noise."""
         of_pass, of_method = self._noise_settings(cell.dataset, cell.method)
@@ -353,6 +367,7 @@ class Study:
         method = type(self.settings.methods[cell.method]).model_validate(keys)
         return method.bound(cell.rho_u, shape)
 
+    @once
     def perturbed_config(self, cell: Perturbed) -> dict[str, Any]:
         """Settings of a published dataset, with those of its noise and source model for the manifest."""
         config: dict[str, Any] = self.settings.perturbed.model_dump()
@@ -368,18 +383,24 @@ class Study:
 
     def victim_config(self, cell: Victim) -> dict[str, Any]:
         """Settings of a victim's training."""
+        training = {
+            "training": self._victim_training(cell.dataset, cell.network),
+            "countermeasure": self._countermeasure(cell.countermeasure),
+            "augmentation": self._augmentation(cell.dataset),
+            "radius": cell.radius,
+            "seed": cell.seed,
+        }
+        return canonical(training)  # type: ignore[no-any-return]
+
+    @once
+    def _victim_training(self, dataset: str, network: str) -> dict[str, Any]:
         tree = self.settings.victim
-        training = tree.default.model_dump() | _set_keys(tree.by_dataset.get(cell.dataset))
-        training |= _set_keys(tree.by_network.get(cell.network)) | {"network": cell.network}
-        return canonical(  # type: ignore[no-any-return]
-            {
-                "training": training,
-                "countermeasure": self.settings.countermeasures[cell.countermeasure].model_dump(),
-                "augmentation": self._augmentation(cell.dataset),
-                "radius": cell.radius,
-                "seed": cell.seed,
-            }
-        )
+        changes = _set_keys(tree.by_dataset.get(dataset)) | _set_keys(tree.by_network.get(network))
+        return tree.default.model_dump() | changes | {"network": network}
+
+    @once
+    def _countermeasure(self, name: str) -> dict[str, Any]:
+        return self.settings.countermeasures[name].model_dump()
 
     def sheet(self, experiment: str) -> list[Perturbed]:
         """What a noise sheet shows: each noise on the first dataset, at the first seed and the largest share."""
@@ -399,7 +420,7 @@ class Study:
         style = getattr(self.settings.render, product.replace("-", "_"))
         by_stage = cells if isinstance(cells, dict) else {"": cells}
         every = [cell for of_stage in by_stage.values() for cell in of_stage if cell is not None]
-        plain = {stage: [cell and asdict(cell) for cell in of_stage] for stage, of_stage in by_stage.items()}
+        plain = {stage: [cell and vars(cell) for cell in of_stage] for stage, of_stage in by_stage.items()}
         methods: dict[str, dict[str, Any]] = {cell.dataset: {} for cell in every}
         for dataset, method in unique([(cell.dataset, cell.method) for cell in every]):
             methods[dataset][method] = self._as_run(dataset, method)

@@ -19,6 +19,7 @@ from unlearnable.device import autocast
 from unlearnable.engine import Engine
 from unlearnable.errors import UserError
 from unlearnable.randomness import generator, number
+from unlearnable.ranks import ALONE, Ranks
 from unlearnable.resume import Loop
 from unlearnable.settings.training import Training
 
@@ -41,6 +42,7 @@ def fit(
     objective_passes: int = 1,
     carried: tuple[Tensor, ...] = (),
     measure: Callable[[], Row] = dict,
+    ranks: Ranks = ALONE,
 ) -> tuple[list[Row], int]:
     """Train the engine's network by SGD on what ``inputs`` makes of each batch.
 
@@ -59,6 +61,8 @@ def fit(
         objective_passes: how often it passes a batch through the network.
         carried: tensors that ``inputs`` changes in place from step to step; saved with every checkpoint.
         measure: further columns of a row, such as an accuracy; called with the network as it stands.
+        ranks: who trains the network together, in equal shares of each batch. Dropout is drawn by each rank for its
+            own share, from the seed, the stage, the step and the rank; so it is not what one process draws.
 
     Returns:
         The history, one row for every ``row_every`` steps, and the number of forward+backward passes.
@@ -72,7 +76,9 @@ def fit(
             "lower batch_size"
         )
     network, device = engine.network, feed.device
-    memory.require_step(network, shape, engine.precision, device, training.batch_size, stage, objective)
+    loop.images = training.batch_size
+    share = training.batch_size // ranks.size
+    memory.require_step(network, shape, engine.precision, device, share, stage, objective)
     optimizer = torch.optim.SGD(
         network.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
     )
@@ -94,6 +100,8 @@ def fit(
             tensor.copy_(value)
         progress = saved["progress"] | {"sums": saved["progress"]["sums"].to(device)}
     history: list[Row] = progress["history"]
+    ranks.require_same(progress["step"])
+    trained = ranks.trained(network)
 
     def snapshot() -> dict[str, Any]:
         weights = sum(parameter.detach().abs().sum() for parameter in network.parameters())
@@ -106,11 +114,14 @@ def fit(
         }
 
     def report() -> str:
-        latest = history[-1] if history else {}
-        return ", ".join(f"{name} {value:.4g}" for name, value in latest.items() if name != "step") or "warming up"
+        latest = dict(history[-1]) if history else {}
+        if progress["since"]:
+            means = (progress["sums"] / progress["since"]).tolist()
+            latest |= dict(zip(("loss", "batch_accuracy"), means, strict=True))
+        return ", ".join(f"{name} {value:.4g}" for name, value in latest.items() if name not in ("step", "passes"))
 
     chosen = _batches(len(feed), training, progress["step"], seed, stage)
-    for step, (images, y, rows) in enumerate(feed.batches(chosen), start=progress["step"]):
+    for step, (images, y, rows) in enumerate(feed.batches(map(ranks.part, chosen)), start=progress["step"]):
         x = images.float()
         with engine.frozen() as fixed:
             lesson = inputs(fixed, x, y, rows, generator(seed, stage, step, device=device))
@@ -118,13 +129,13 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
-        torch.manual_seed(number(seed, stage, "dropout", step))  # dropout takes no generator of its own
+        torch.manual_seed(number(seed, stage, "dropout", step, *ranks.place))  # dropout takes no generator of its own
         with autocast(device, engine.precision):
-            loss, logits = objective(network, lesson)
+            loss, logits = objective(trained, lesson)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        progress["sums"] += torch.stack([loss.detach(), (logits.argmax(1) == y).float().mean()])
+        progress["sums"] += ranks.mean(torch.stack([loss.detach(), (logits.argmax(1) == y).float().mean()]))
         progress["since"] += 1
         progress["step"] = step + 1
 

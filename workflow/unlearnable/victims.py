@@ -22,6 +22,7 @@ from unlearnable.engine import prepare
 from unlearnable.history import write_history
 from unlearnable.measures import accuracy, robust_accuracy
 from unlearnable.models import create, save
+from unlearnable.progress import passing
 from unlearnable.randomness import number
 from unlearnable.resume import Loop
 from unlearnable.settings.countermeasures import Countermeasure as CountermeasureSettings
@@ -108,6 +109,7 @@ def train_victim(
             "seconds": loop.seconds,
             "peak_memory_bytes": peak_memory(device),
             "device": describe(device),
+            files.HASHES: files.hashes(model, history),
         },
     )
     loop.done()
@@ -173,5 +175,6 @@ def write_changed(path: Path, train: Split, change: Callable[[Array], Array]) ->
     """Write the changed training images as ``.npy``, a piece at a time."""
     count, step = len(train.labels), chunk_rows(train.images.shape[1:])
     with files.stream_array(path, train.images.shape, "uint8") as file:
-        for start in range(0, count, step):
-            file.write(change(train.images[start : start + step]))
+        pieces = (train.images[start : start + step] for start in range(0, count, step))
+        for piece in passing(pieces, count, "through the counter-measure"):
+            file.write(change(piece))

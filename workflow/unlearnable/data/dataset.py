@@ -40,13 +40,15 @@ def prepare(config: dict[str, Any], root: Path, train: Path, test: Path, manifes
     """
     dataset: Dataset = TypeAdapter(Dataset).validate_python(config)
     of_train, of_test, provenance = readers.read(dataset, root, downloads)
-    content: dict[str, Any] = {"classes": dataset.classes, "provenance": provenance}
+    content: dict[str, Any] = {"classes": dataset.classes, "provenance": provenance, files.HASHES: {}}
     shape = (dataset.image_size, dataset.image_size, dataset.channels)
     digests = []
     for name, folder, stream in (("train", train, of_train), ("test", test, of_test)):
         digests.append(np.zeros(len(stream.labels), f"S{DIGEST_BYTES}"))
         checked = streams.checked(stream, shape, dataset.classes)
-        content[name] = shards.write(folder, _recording(checked, digests[-1]), dataset.rows_per_shard)
+        (rows, *_), hashes = shards.write(folder, _recording(checked, digests[-1]), dataset.rows_per_shard)
+        content[name] = {"rows": rows, "shape": shape}
+        content[files.HASHES] |= hashes
         log.info("%s: %d images of %s", name, len(stream.labels), "x".join(map(str, shape)))
     content["duplicates"] = duplicates(*digests)
     if content["duplicates"]["count"]:
@@ -93,10 +95,10 @@ def duplicates(train: Array, test: Array) -> dict[str, Any]:
 
 def load(folder: str | Path, split: Literal["train", "test"]) -> Split:
     """Read one split of the dataset stored in ``folder``."""
-    manifest = files.read_json(Path(folder, "manifest.json"))
-    return shards.read(Path(folder, split), manifest[split], manifest["classes"])
+    return shards.read(Path(folder, "manifest.json"), split)
 
 
 def identity(folder: str | Path) -> str:
     """A hash of the training images and labels: what a noise was made for."""
-    return digest(files.read_json(Path(folder, "manifest.json"))["train"]["files"])
+    hashes = files.read_json(Path(folder, "manifest.json"))[files.HASHES]
+    return digest({name: found for name, found in hashes.items() if name.startswith("train/")})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import http.client
 import logging
@@ -269,21 +268,16 @@ def _copy(answer: Any, part: _Part, clock: Callable[[], float]) -> None:
     """
     total, start = part.total, part.size
     began = reported = clock()
-    try:
-        with open(part.path, "ab") as file:
-            for block in _blocks(answer):
-                file.write(block)
-                file.flush()  # what is counted and reported is also kept
-                if (now := clock()) - reported >= REPORT_SECONDS:
-                    reported, done = now, file.tell()
-                    of = f" of {total / MIB:.1f}" if total else ""
-                    speed = (done - start) / MIB / (now - began)
-                    log.info("%s: %.1f%s MiB, %.1f MiB/s", part.url, done / MIB, of, speed)
-            os.fsync(file.fileno())
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{part.path}: the disk is full; free some space and run again") from error
-        raise
+    with files.naming_a_full_disk(part.path), open(part.path, "ab") as file:
+        for block in _blocks(answer):
+            file.write(block)
+            file.flush()  # what is counted and reported is also kept
+            if (now := clock()) - reported >= REPORT_SECONDS:
+                reported, done = now, file.tell()
+                of = f" of {total / MIB:.1f}" if total else ""
+                speed = (done - start) / MIB / (now - began)
+                log.info("%s: %.1f%s MiB, %.1f MiB/s", part.url, done / MIB, of, speed)
+        os.fsync(file.fileno())
 
 
 def _blocks(answer: Any) -> Iterator[bytes]:

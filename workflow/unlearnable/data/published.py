@@ -22,6 +22,7 @@ from unlearnable.data.encoded import MODES, Mapping, decode, encode, mapping, pa
 from unlearnable.data.images import Array, Chosen, Images, Split, stratified_order
 from unlearnable.data.streams import chunk_rows
 from unlearnable.errors import UserError
+from unlearnable.progress import Meter
 from unlearnable.randomness import numpy_generator
 from unlearnable.settings.perturbed import Perturbed
 from unlearnable.usage import peak_memory_of_process
@@ -120,7 +121,7 @@ def publish(
     images = clean.images if noise is None else Noisy(clean.images, read_noise(noise, source), protected)
     split = Split(images, clean.labels, clean.classes)
 
-    written = shards.write(arrays, split, settings.rows_per_shard)
+    shape, shard_hashes = shards.write(arrays, split, settings.rows_per_shard)
     hashes = write_parquet(parquet, split, protected, settings.rows_per_parquet, index, threads)
     measured = measure(parquet, list(hashes), clean, protected, bound, index, threads)
     files.write_json(
@@ -128,8 +129,8 @@ def publish(
         {
             "dataset": dataset.identity(source),
             "classes": clean.classes,
-            "train": written,
-            "parquet": hashes,
+            "shape": shape[1:],
+            files.HASHES: shard_hashes | {f"{parquet.name}/{name}": found for name, found in hashes.items()},
             "rows": measured.rows,
             "protected_rows": int(protected.sum()),
             "share_protected": float(protected.mean()),
@@ -149,14 +150,15 @@ def read_noise(folder: Path, source: Path) -> Array:
     Raises:
         UserError: it was made for another dataset, or is damaged.
     """
-    made = files.read_json(folder / "manifest.json")
+    manifest, path = folder / "manifest.json", folder / "noise.npy"
+    made = files.read_json(manifest)
     if made["dataset"] != dataset.identity(source):
         raise UserError(
             f"{folder}: this noise was made for another dataset than {source} (hash mismatch); "
             "run the noise stage again"
         )
-    files.check_hashes(folder, {"noise.npy": made["sha256"]})
-    return files.map_array(folder / "noise.npy")
+    files.check_files(manifest, path)
+    return files.map_array(path)
 
 
 def versions() -> dict[str, str]:
@@ -207,6 +209,7 @@ def write_parquet(
     layout = schema(split.classes)
     starts = range(0, len(split.labels), rows_per_file)
     hashes = {}
+    meter = Meter("image", len(split.labels), 1, "cpu")
     with mapping(threads, split.images.shape[1:]) as apply:
         for number, start in enumerate(starts):
             name = f"train-{number:05d}-of-{len(starts):05d}.parquet"
@@ -223,6 +226,7 @@ def write_parquet(
                     )
                     columns = [images, split.labels[rows], index[rows], protected[rows]]
                     writer.write_table(pa.Table.from_arrays(columns, schema=layout))
+                    meter.at(rows.stop, "into Parquet")
             hashes[name] = files.sha256(folder / name)
     return hashes
 
@@ -276,6 +280,7 @@ def measure(
     index = np.arange(len(clean.labels)) if index is None else index
     height, width, channels = shape = clean.images.shape[1:]
     rows, largest_change, largest_size = 0, 0, 0.0
+    meter = Meter("image", len(clean.labels), 1, "cpu")
     with mapping(threads, shape) as apply:
         for name in names:
             for batch in parquet_batches(folder / name, ["image", "label", "index"], chunk_rows(shape)):
@@ -303,6 +308,7 @@ def measure(
                 largest_change = max(largest_change, int(largest.max()))
                 largest_size = max(largest_size, float(sizes.max()))
                 rows += len(places)
+                meter.at(rows, "measured")
     if rows != len(clean.labels):
         raise UserError(f"{folder}: {rows} rows were written of {len(clean.labels)}")
     return Measured(rows, largest_change, largest_size)
@@ -310,5 +316,4 @@ def measure(
 
 def load(folder: str | Path) -> Split:
     """Read the training images that a victim sees, from the folder of a published dataset."""
-    manifest = files.read_json(Path(folder, "manifest.json"))
-    return shards.read(Path(folder, "shards"), manifest["train"], manifest["classes"])
+    return shards.read(Path(folder, "manifest.json"), "shards")

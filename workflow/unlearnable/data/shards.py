@@ -1,11 +1,10 @@
-"""A dataset on disk as the pipeline keeps it: uint8 NHWC shards, labels, and a manifest of both."""
+"""A dataset on disk as the pipeline keeps it: uint8 NHWC shards, labels, and a manifest that tells of both."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,9 @@ from unlearnable import files
 from unlearnable.data.images import Array, Split
 from unlearnable.data.streams import Stream, of_split
 from unlearnable.errors import UserError
+from unlearnable.progress import passing
+
+LABELS = "labels.npy"
 
 
 class Sharded:
@@ -58,8 +60,12 @@ class Sharded:
         return chosen
 
 
-def write(folder: Path, source: Stream | Split, rows_per_shard: int) -> dict[str, Any]:
-    """Write images, as they arrive, and labels into ``folder`` and return their part of the manifest.
+def write(folder: Path, source: Stream | Split, rows_per_shard: int) -> tuple[tuple[int, ...], dict[str, str]]:
+    """Write images, as they arrive, and labels into ``folder``.
+
+    Returns:
+        The images' shape ``(N, H, W, C)``, and the files' SHA-256 by their path from the folder that ``folder`` is in,
+        where the manifest will be that tells of them.
 
     Raises:
         UserError: there are no images, the disk is full, or ``source`` refuses what it reads.
@@ -67,7 +73,7 @@ def write(folder: Path, source: Stream | Split, rows_per_shard: int) -> dict[str
     """
     stream = of_split(source, str(folder)) if isinstance(source, Split) else source
     rows = len(stream.labels)
-    pieces = _cut(stream.chunks(), rows_per_shard)
+    pieces = _cut(passing(stream.chunks(), rows, f"into {folder.name}"), rows_per_shard)
     first = next(pieces, None)
     if first is None:
         raise UserError(f"{stream.where}: there are no images")
@@ -75,16 +81,16 @@ def write(folder: Path, source: Stream | Split, rows_per_shard: int) -> dict[str
     pieces = chain([first], pieces)
     hashes = {}
     for number, start in enumerate(range(0, rows, rows_per_shard)):
-        name = f"images-{number:05d}.npy"
+        name = f"{folder.name}/images-{number:05d}.npy"
         size = min(rows_per_shard, rows - start)
-        with files.stream_array(folder / name, (size, *shape), np.uint8) as file:
+        with files.stream_array(folder.parent / name, (size, *shape), np.uint8) as file:
             while file.rows < size and (piece := next(pieces, None)) is not None:
                 file.write(piece)
         hashes[name] = file.sha256
     if next(pieces, None) is not None:
         raise ValueError(f"{stream.where}: there are more images than the {rows} labels")
-    hashes["labels.npy"] = files.write_array(folder / "labels.npy", stream.labels)
-    return {"rows": rows, "shape": list(shape), "files": hashes}
+    hashes[f"{folder.name}/{LABELS}"] = files.write_array(folder / LABELS, stream.labels)
+    return (rows, *shape), hashes
 
 
 def _cut(chunks: Iterator[Array], rows_per_shard: int) -> Iterator[Array]:
@@ -97,17 +103,14 @@ def _cut(chunks: Iterator[Array], rows_per_shard: int) -> Iterator[Array]:
             yield piece
 
 
-def read(folder: Path, manifest: dict[str, Any], classes: list[str]) -> Split:
-    """The split that ``write`` wrote, its images mapped into memory.
-
-    Args:
-        folder: where the files are.
-        manifest: the split's part of the manifest.
-        classes: the class names, by label.
+def read(manifest: Path, part: str) -> Split:
+    """The split that ``write`` wrote into the folder ``part`` beside a manifest, its images mapped into memory.
 
     Raises:
-        UserError: a file is missing or is not the one that the manifest describes.
+        UserError: the manifest or a file is damaged, or a file is missing.
     """
-    files.check_hashes(folder, manifest["files"])
-    shards = [files.map_array(folder / name) for name in manifest["files"] if name != "labels.npy"]
-    return Split(Sharded(shards), files.read_array(folder / "labels.npy"), classes)
+    content = files.read_json(manifest)
+    paths = [manifest.parent / name for name in content[files.HASHES] if name.startswith(f"{part}/")]
+    files.check_files(manifest, *paths)
+    shards = [files.map_array(path) for path in paths if path.name != LABELS]
+    return Split(Sharded(shards), files.read_array(manifest.parent / part / LABELS), content["classes"])

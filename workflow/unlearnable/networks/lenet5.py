@@ -1,4 +1,4 @@
-"""LeNet-5 (LeCun et al. 1998) with rectifiers, max-pooling and batch norm: a small network that knows where a pixel is."""
+"""LeNet-5 (LeCun et al. 1998) with rectifiers, max-pooling and batch norm: small, and aware of where a pixel is."""
 
 from __future__ import annotations
 

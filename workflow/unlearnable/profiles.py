@@ -1,0 +1,40 @@
+"""A workflow profile that does not exist is refused; Snakemake itself would do without, and run all jobs right here."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from pathlib import Path
+
+from unlearnable.errors import UserError
+
+FILES = ("profile*.yaml", "config*.yaml")  # by which Snakemake tells a profile from any other folder
+
+
+def require_workflow_profile(arguments: list[str], root: Path) -> None:
+    """Make sure that the workflow profile on Snakemake's command line is one that Snakemake found.
+
+    A wrong ``--profile`` or ``SNAKEMAKE_PROFILE`` needs no check, as Snakemake stops at those by itself.
+
+    Args:
+        arguments: Snakemake's, without the program's name; taken to be valid, abbreviated options included.
+        root: the folder of the Snakefile.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--workflow-profile")
+    parser.add_argument("--directory", "-d")
+    given = parser.parse_known_args(arguments)[0]
+    name = given.workflow_profile
+    if not name or name == "none":
+        return
+    # Snakemake looked for it where it was started, and has left that folder when it was given another one.
+    here = Path.cwd() if given.directory is None else Path(os.environ.get("PWD", "."))
+    if not any(path.exists() for path in (here / name, here / "profiles" / name, root / "profiles" / name)):
+        known = sorted({file.parent.name for pattern in FILES for file in root.glob(f"profiles/*/{pattern}")})
+        near = difflib.get_close_matches(Path(name).name, known, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"--workflow-profile {name}: there is no such profile; {meant}known: {', '.join(known)}")

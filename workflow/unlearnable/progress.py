@@ -1,0 +1,89 @@
+"""The one line in a job's log that says how far it is, how fast, and how long it still takes."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import TypeVar
+
+log = logging.getLogger(__name__)
+
+Piece = TypeVar("Piece", bound=Sized)
+
+INTERVAL = 10.0  # seconds between two lines, once some were said
+
+
+class Meter:
+    """What a piece of work has done, said now and then.
+
+    The speed counts from the first part that this process finished: what an earlier run did took another time, and what
+    comes before the first part, compiling for example, comes once.
+
+    Args:
+        unit: what the parts are called.
+        total: how many there are.
+        images: how many images one part is, on average; 0 where that says nothing.
+        device: where the work is done.
+    """
+
+    def __init__(self, unit: str, total: int, images: float, device: str) -> None:
+        self._unit, self._total, self._images, self._device = unit, total, images, device
+        self._first = 0
+        self._since: float | None = None
+        self._said = 0.0
+
+    def at(self, done: int, report: str | Callable[[], str]) -> None:
+        """Log a line if one is due: after the first part, soon again, then every ten seconds, and at the end.
+
+        Args:
+            done: how many parts are done, those of an earlier run included.
+            report: what else there is to say, or what returns it, called only to say it.
+        """
+        now = time.monotonic()
+        if self._since is None:
+            self._first, self._since = done, now
+        elif done < self._total and now - self._said < min(INTERVAL, max(1.0, self._said - self._since)):
+            return
+        speed = (done - self._first) / (now - self._since) if now > self._since else 0.0
+        said = [f"{self._unit} {done}/{self._total}", report if isinstance(report, str) else report()]
+        if speed:
+            rate = speed * self._images
+            said += [f"{rate:.{0 if rate >= 10 else 2}f} images/s" if rate else ""]
+            said += [f"{span((self._total - done) / speed)} left"]
+        log.info("%s", ", ".join(part for part in [*said, self._device] if part))
+        self._said = now
+
+
+def passing(pieces: Iterable[Piece], total: int, doing: str) -> Iterator[Piece]:
+    """Let pieces of images pass, and say how many did.
+
+    Args:
+        pieces: whose lengths are their images.
+        total: how many images there are.
+        doing: what is done to them.
+    """
+    meter, done = Meter("image", total, 1, "cpu"), 0
+    for piece in pieces:
+        yield piece
+        done += len(piece)
+        meter.at(done, doing)
+
+
+def span(seconds: float) -> str:
+    """A time as people say it, in its two largest units: ``35 s``, ``12 min 5 s``, ``3 h 5 min``, ``2 d 3 h``."""
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {name}"
+    return f"{whole} s"
+
+
+def seconds_left(line: str) -> float | None:
+    """What a line of ``Meter`` says is left, in seconds; None if it says nothing of it."""
+    found = re.search(r"((?:\d+ (?:d|h|min|s) )+)left", line)
+    if found is None:
+        return None
+    sizes = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+    return float(sum(int(number) * sizes[unit] for number, unit in re.findall(r"(\d+) (d|h|min|s)", found[1])))

@@ -1,0 +1,26 @@
+"""The end of a text file that may be long, and may be written meanwhile."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+AT_MOST = 8192  # bytes that are read
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """The last lines that are not empty, at most ``count``; none if there is no such file.
+
+    What is not text in them is replaced, so that a damaged file cannot garble a terminal.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - AT_MOST))
+            text = file.read(AT_MOST).decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = [
+        "".join(c if c.isprintable() else "\ufffd" for c in line.rstrip().expandtabs()) for line in text.splitlines()
+    ]
+    return [line for line in lines if line][-count:]
