@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 BESIDE = [str(ROOT / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
 os.environ.update(PYTHONPATH=os.pathsep.join(BESIDE))
 # Which process a job belongs to: it stops when that one is gone.
-os.environ["UNLEARNABLE_SNAKEMAKE"] = str(os.getpid())
+os.environ.update(UNLEARNABLE_SNAKEMAKE=str(os.getpid()))
 
 from unlearnable.configuration import DEFAULTS
 from unlearnable.errors import UserError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ from unlearnable.data.images import Array, Split
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports datasets
 torch.set_num_threads(1)
+# A run in the background, or under nohup, ignores these two, and all that it starts would, too.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 settings.register_profile(
     "tests",
     deadline=None,

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Print running, success or failed for a job's id. Edit the command for your scheduler."""
+"""Print running, success or failed for a job's id. Edit the command for your scheduler.
+
+A PBS server tells how a finished job ended only where job_history_enable is set; without, all would count as failed.
+"""
 
 from __future__ import annotations
 

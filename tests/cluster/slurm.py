@@ -49,7 +49,7 @@ ReturnToService=2
 MinJobAge=3600
 JobRequeue=1
 KillWait=5
-OverTimeLimit=1
+OverTimeLimit=10
 SchedulerParameters=batch_sched_delay=1,sched_interval=1,sched_min_interval=100000,bf_interval=1
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory

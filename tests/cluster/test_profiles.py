@@ -144,9 +144,10 @@ def generic(project: Project, target: str, seconds: str = "1") -> list[str]:
     return [str(BIN / "snakemake"), target, *files, *options, "--latency-wait", "5"]
 
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="its batch system starts jobs with setsid")
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="its batch system starts jobs with setsid")
 
 
+@linux
 def test_jobs_go_through_a_batch_system_and_a_lost_one_comes_back_with_more(
     repo: Path, tiny: Config, tmp_path: Path
 ) -> None:

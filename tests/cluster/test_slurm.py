@@ -18,8 +18,6 @@ from workflow.pipeline import BIN, Config, Project, dataset, laid_over
 
 from .slurm import GPUS, Job, Slurm, missing
 
-pytestmark = pytest.mark.xdist_group("slurm")  # one cluster is enough
-
 FOLDER = "results/source_model/tiny/em/u16-a0"
 STAND_INS = [f"stand-in-{gpu}" for gpu in range(GPUS)]  # the names of the devices that jobs lease
 CHAIN, REQUEUED, SHORT_OF_MEMORY, SHORT_OF_TIME, ONE_MORE = range(5)  # seeds, and what happens to their source models

@@ -255,6 +255,23 @@ def test_a_pass_goes_on_only_from_what_its_checkpoint_tells_of(
     assert files.read_json(paths[0].with_suffix(".json"))["passes"] == 5 * 2 * 2 * (1 + 1)
 
 
+def test_a_pass_that_cannot_write_its_metrics_loses_at_most_what_followed_its_checkpoint(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = make_split(ROWS)
+    (expected,) = shard_files(tmp_path / "whole", train, model, 1, config())
+    folder = tmp_path / "again"
+    (folder / "noise-0-of-1.json").mkdir(parents=True)  # in the way of the file
+    loop = Loop(checkpoint=folder / "noise.checkpoint.pt", every=0)
+    with pytest.raises(OSError, match=r"noise-0-of-1\.json"):
+        shard_files(folder, train, model, 1, config(), loop)
+    (folder / "noise-0-of-1.json").rmdir()
+    (found,) = shard_files(folder, train, model, 1, config(), Loop(checkpoint=loop.checkpoint))
+    assert found.read_bytes() == expected.read_bytes()
+    assert "starting from the beginning" not in caplog.text
+    files.check_files(found.with_suffix(".json"), found)
+
+
 def test_the_side_file_of_another_pass_is_written_over(
     make_split: Callable[..., Split], model: Path, tmp_path: Path
 ) -> None:

@@ -144,14 +144,15 @@ def rank_main(rank: int, size: int, folder: Path) -> None:
         "flags": ranks.any(False, rank == 1),
     }
     for name in ("em, previous", "rem"):
-        asking = JointLoop(folder / "checkpoint.pt", "f", every=1000, ranks=ranks)
+        checkpoint = folder / f"{name} checkpoint.pt"
+        asking = JointLoop(checkpoint, "f", every=1000, ranks=ranks)
         asking.stop_requested = rank == 1  # known to the first one step later
         with pytest.raises(Stopped) as stopped:
             train(config(METHODS[name]), folder / "stopped", ranks, asking)
         found[f"{name} stopped"] = str(stopped.value)
         if rank == 0:
-            shutil.copy(folder / "checkpoint.pt", folder / f"{name}.pt")
-        resumed = JointLoop(folder / "checkpoint.pt", "f", every=1000, ranks=ranks)
+            shutil.copy(checkpoint, folder / f"{name}.pt")
+        resumed = JointLoop(checkpoint, "f", every=1000, ranks=ranks)
         train(config(METHODS[name]), folder / f"{name} resumed", ranks, resumed)
     torch.save(found, folder / f"rank-{rank}.pt")
     dist.destroy_process_group()

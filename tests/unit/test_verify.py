@@ -58,6 +58,7 @@ def test_results_that_are_intact_are_called_so(work: Path, capsys: pytest.Captur
     assert run(work, capsys) == ([], "9 files in results: all intact", 0)
 
 
+COMMAND = "with the study's own options (snakemake {} --cores all ...)"
 MISMATCH = "checksum mismatch: expected sha256 "
 DAMAGES: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
     "a flipped bit": (f"{CELL}/model.safetensors", flip, MISMATCH, f"{CELL}/metrics.json"),
@@ -83,7 +84,7 @@ def test_a_damaged_file_is_named_with_what_to_do(kind: str, work: Path, capsys: 
     damage(work / name)
     (line,), summary, code = run(work, capsys)
     assert line.startswith(f"{name}: {problem}")
-    assert line.endswith(f"; delete {manifest} and make it anew (snakemake {manifest}), then go on")
+    assert line.endswith(f"; delete {manifest} and make it anew {COMMAND.format(manifest)}, then go on")
     assert summary.endswith(" files in results: 1 damaged")
     assert code == 1
 
@@ -98,8 +99,21 @@ def test_a_damaged_json_file_is_named_alone(
     (work / name).write_bytes(damaged[kind])
     (line,), summary, code = run(work, capsys)
     assert line.startswith(f"{name}: {'damaged or edited' if kind == 'seal' else 'not a JSON file'}")
-    assert line.endswith(f"; delete {name} and make it anew (snakemake {name}), then go on")
+    assert line.endswith(f"; delete {name} and make it anew {COMMAND.format(name)}, then go on")
     assert (summary, code) == ("9 files in results: 1 damaged", 1)
+
+
+def test_a_copy_of_what_is_in_a_storage_is_not_what_has_to_be_deleted() -> None:
+    name = f"{CELL}/metrics.json"
+    told = files.anew(f".snakemake/storage/s3/bucket/results/{name}")
+    assert told == f"delete {name} in the storage and make it anew {COMMAND.format(name)}, then go on"
+
+
+def test_no_results_are_not_called_intact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/.gitkeep").touch()
+    with pytest.raises(SystemExit, match="there are no results here"):
+        verify.main(["--directory", str(tmp_path)])
 
 
 def test_every_flipped_bit_of_a_checksum_file_is_found(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

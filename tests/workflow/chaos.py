@@ -203,14 +203,14 @@ def strike(
     report: Report,
 ) -> bool:
     """Send the signal after ``delay`` seconds, or when there is a job to send it to; False if the run ends before."""
-    end = time.monotonic() + delay
+    begun, end = time.time(), time.monotonic() + delay
     while time.monotonic() < end or (whom == "job" and not scripts(mark)):
         if process.poll() is not None:
             return False
         time.sleep(0.02)
-    at_work = scripts(mark)
-    now = time.time()
-    saved = [when for pid in at_work if (when := last_checkpoint(project, pid)) is not None]
+    at_work, now = scripts(mark), time.time()
+    struck = at_work[:1] if whom == "job" else at_work
+    saved = [when for pid in struck if (when := last_checkpoint(project, pid)) is not None and when > begun]
     try:
         if whom == "group":
             os.killpg(process.pid, number)
@@ -220,7 +220,7 @@ def strike(
         return False
     report.kills[f"{number.name} to the {whom}"] += 1
     if number == signal.SIGKILL and whom != "snakemake":  # else the jobs save their state
-        report.lost += [now - when for when in (saved[:1] if whom == "job" else saved)]
+        report.lost += [now - when for when in saved]
     return True
 
 
@@ -274,9 +274,9 @@ def verify(project: Project) -> int:
     return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(project.repo / "workflow")}).returncode
 
 
-def done(project: Project) -> list[Path]:
-    """The files that finished cells have."""
-    return sorted((project.work / "results").rglob("m*.json"))
+def done(project: Project) -> set[Path]:
+    """The folders of finished cells."""
+    return {path.parent for path in (project.work / "results").rglob("metrics.json")}
 
 
 def resumed(log: Path, since: float) -> bool:

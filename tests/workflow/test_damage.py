@@ -42,14 +42,12 @@ class Case:
         damaged: in which file a bit is flipped.
         manifest: what has to be made anew.
         target: what the job is asked for.
-        removed: its other outputs, which are removed so that it has to run.
     """
 
     rule: str
     damaged: str
     manifest: str
     target: str
-    removed: tuple[str, ...] = ()
 
 
 SOURCE, NOISE, PERTURBED, VICTIM = (
@@ -164,7 +162,8 @@ def test_all_damage_is_listed_with_what_to_do(damaged: Damaged) -> None:
     expected[UNREAD[0]] = f"{OPS}/manifest.json"
     expected |= {name: str(Path(name).with_suffix(".sha256")) for name in UNREAD[1:]}
     assert {
-        line.partition(": ")[0]: re.findall(r"\(snakemake (.*)\), then go on$", line)[0] for line in lines
+        line.partition(": ")[0]: re.findall(r"\(snakemake (\S+) --cores all \.\.\.\), then go on$", line)[0]
+        for line in lines
     } == expected
     assert summary.endswith(f" files in results: {len(expected)} damaged")
     assert damaged.code == 1

@@ -74,14 +74,24 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
             *(snakemake.params.cfg, snakemake.params.code, dict(snakemake.wildcards)),
             *([files.sha256(path) for path in hashed], device.type, torch.__version__),
         )
-        minutes = snakemake.resources.get("runtime")
         loop = Loop(
             checkpoint=side_file(output, f"{output.stem}.checkpoint.pt"),
             fingerprint=fingerprint,
             every=snakemake.resources.checkpoint_seconds,
-            deadline=started + minutes * 60 - min(MARGIN, minutes * 6) if minutes else None,
+            deadline=_deadline(started, snakemake.resources.get("runtime")),
             master=master,
-            device=f"cuda:{device.index or 0} {describe(device)}" if device.type == "cuda" and ranks == 1 else "cpu",
+            device=f"{describe(device)} {names[0][:12]}" if device.type == "cuda" and ranks == 1 else device.type,
         )
         with stopping_on_signals(loop):
             yield loop, device, ranks
+
+
+def _deadline(started: float, minutes: float | None) -> float | None:
+    """When to save and leave, as ``time.monotonic()`` has it; Slurm's limit counts from before the job's own start."""
+    if not minutes:
+        return None
+    margin = min(MARGIN, minutes * 6)
+    ends = [started + minutes * 60]
+    if "SLURM_JOB_END_TIME" in os.environ:
+        ends.append(time.monotonic() + float(os.environ["SLURM_JOB_END_TIME"]) - time.time())
+    return min(ends) - margin

@@ -73,6 +73,11 @@ def granted(
             if (seen := torch._C._cuda_getDeviceCount()) != len(names):
                 raise UserError(f"the job leased GPU {', '.join(names)}, but CUDA sees {seen} GPU(s) here")
             leases.keep()  # CUDA has memory there until the process ends
+        elif names and leases.NAMES not in os.environ:
+            raise UserError(
+                f"the job leased GPU {', '.join(names)}, and torch cannot use it: is the driver too old? "
+                "--resources gpu=0 computes on the CPU"
+            )
         yield device, names
 
 
@@ -101,6 +106,8 @@ def peak_memory(device: torch.device) -> int:
 
 def set_up(threads: int) -> None:
     """Set torch up for a job: so many threads, deterministic algorithms, freed memory kept."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not deterministic
+    torch.backends.cudnn.allow_tf32 = False  # else what is called float32 has ten bits of mantissa in convolutions
     keep_freed_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -79,7 +79,12 @@ def anew(path: str | Path) -> str:
 
     To run the study instead would do all again that follows from the file, or nothing where all of that is there.
     """
-    return f"delete {path} and make it anew (snakemake {path}), then go on"
+    parts = Path(path).parts
+    target = Path(*parts[len(parts) - 1 - parts[::-1].index("results") :]) if "results" in parts else Path(path)
+    where = f"{target} in the storage" if parts[0] == ".snakemake" else str(path)  # what a job sees there is a copy
+    return (
+        f"delete {where} and make it anew with the study's own options (snakemake {target} --cores all ...), then go on"
+    )
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
@@ -107,7 +112,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: not a JSON file ({error}); {anew(path)}") from error
     if isinstance(content, dict):
-        content.pop(SEAL, None)
+        if content.pop(SEAL, None) is None:
+            raise UserError(f"{path}: has no seal, so an earlier version wrote it, or it was edited; {anew(path)}")
         if raw == _sealed(content):
             return content
     raise UserError(f"{path}: damaged or edited: its seal does not fit its content; {anew(path)}")

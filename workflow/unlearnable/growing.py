@@ -75,6 +75,11 @@ class GrowingArray:
         self._file.write(content)
         self.rows, self._checksum = self.rows + len(rows), zlib.crc32(content, self._checksum)
 
+    def sha256(self) -> str:
+        """The SHA-256 of the file as it stands."""
+        self._file.flush()
+        return files.sha256(self._file.name)
+
     def save(self) -> dict[str, int]:
         """Make sure that all rows are on disk, and tell what is needed to go on from there."""
         self._file.flush()

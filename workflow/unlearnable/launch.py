@@ -29,6 +29,7 @@ from unlearnable.sources import require_shareable, train_source_model
 log = logging.getLogger(__name__)
 
 POLL = 0.1  # seconds between two looks at the ranks
+FAREWELL = 60.0  # seconds that ranks have to part when all have said that they leave
 GRACE = 5.0  # seconds that ranks have to leave after one of them has failed; torchrun alone would give them 30
 
 
@@ -110,14 +111,14 @@ def train_on_ranks(task: Task, loop: Loop) -> None:
                 time.sleep(POLL)
                 if loop.stop_requested:
                     meeting.request_stop()
-                failed = [outcome.time for outcome in meeting.outcomes().values() if outcome.kind != "stopped"]
-                if failed and time.monotonic() - min(failed) > GRACE and _some_hang(meeting, task.ranks):
+                if _late(meeting, task.ranks) and _some_live(meeting, task.ranks):
                     process.kill()
         finally:
             process.kill()
             process.wait()
             relay.join(GRACE)  # the pipe ends with the last rank
         _judge(meeting, task.ranks, process.returncode)
+    loop.done()
 
 
 def _relay(lines: IO[str]) -> None:
@@ -126,11 +127,19 @@ def _relay(lines: IO[str]) -> None:
             log.info("%s", line.rstrip("\n"))
 
 
-def _some_hang(meeting: Meeting, ranks: int) -> bool:
-    """Whether a rank neither has said that it leaves nor is dead; torchrun tells who was killed, when all are gone."""
-    left = meeting.outcomes()
-    waiting = [meeting.process(who) for who in range(ranks) if who not in left]
-    return any(number is None or not Process(number).gone() for number in waiting)
+def _late(meeting: Meeting, ranks: int) -> bool:
+    """Whether all ranks should have ended by now: one of them has failed, or all have said that they leave."""
+    now, outcomes = time.monotonic(), meeting.outcomes().values()
+    failed = [outcome.time for outcome in outcomes if outcome.kind != "stopped"]
+    if failed:
+        return now - min(failed) > GRACE
+    return len(outcomes) == ranks and now - max(outcome.time for outcome in outcomes) > FAREWELL
+
+
+def _some_live(meeting: Meeting, ranks: int) -> bool:
+    """Whether a rank has not begun, or not ended; torchrun tells who was killed, when all are gone."""
+    numbers = [meeting.process(who) for who in range(ranks)]
+    return any(number is None or not Process(number).gone() for number in numbers)
 
 
 def _judge(meeting: Meeting, ranks: int, status: int) -> None:

@@ -76,12 +76,22 @@ def available(device: torch.device) -> int:
     if meminfo.exists():
         fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
         limits.append(1024 * int(fields["MemAvailable"].split()[0]))
-    limit, used = (CONTROL_GROUP / name for name in ("memory.max", "memory.current"))
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        cached = [line.split() for line in (CONTROL_GROUP / "memory.stat").read_text().splitlines()]
-        given_back = sum(int(size) for name, size in cached if name in ("active_file", "inactive_file"))
-        limits.append(int(text) - int(used.read_text()) + given_back)  # what is only cached makes room
+    for group in _control_groups():
+        limit, used = group / "memory.max", group / "memory.current"
+        if limit.exists() and (text := limit.read_text().strip()) != "max":
+            cached = [line.split() for line in (group / "memory.stat").read_text().splitlines()]
+            given_back = sum(int(size) for name, size in cached if name in ("active_file", "inactive_file"))
+            limits.append(int(text) - int(used.read_text()) + given_back)  # what is only cached makes room
     return min(limits, default=2**63)  # a system that does not say is taken at its word
+
+
+def _control_groups() -> list[Path]:
+    """This process's control group, such as Slurm makes for a job, and those that hold it."""
+    own = Path("/proc/self/cgroup")
+    lines = own.read_text().splitlines() if own.exists() else []
+    inner = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+    group = CONTROL_GROUP / inner.lstrip("/")
+    return [folder for folder in (group, *group.parents) if folder.is_relative_to(CONTROL_GROUP)]
 
 
 def micro_batch(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, device: torch.device) -> int:

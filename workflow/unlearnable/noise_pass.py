@@ -97,16 +97,18 @@ def make_shard(
                 return {"noise": written.save(), "passes": passes}
 
             loop.after(index + 1, len(starts), snapshot, functools.partial("{} passes".format, passes))
-    files.write_json(
-        metrics,
-        {
-            "passes": passes,
-            "seconds": loop.seconds,
-            "peak_memory_bytes": peak_memory(device),
-            "device": describe(device),
-            files.HASHES: files.hashes(noise),
-        },
-    )
+        loop.require_wanted()
+        # While the noise has the name that a later run would go on from; else a job that ends here would lose it all.
+        files.write_json(
+            metrics,
+            {
+                "passes": passes,
+                "seconds": loop.seconds,
+                "peak_memory_bytes": peak_memory(device),
+                "device": describe(device),
+                files.HASHES: {Path(noise).name: written.sha256()},
+            },
+        )
     loop.done()
 
 

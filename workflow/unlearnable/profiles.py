@@ -31,9 +31,11 @@ def require_workflow_profile(arguments: list[str], root: Path) -> None:
     name = given.workflow_profile
     if not name or name == "none":
         return
-    # Snakemake looked for it where it was started, and has left that folder when it was given another one.
-    here = Path.cwd() if given.directory is None else Path(os.environ.get("PWD", "."))
-    if not any(path.exists() for path in (here / name, here / "profiles" / name, root / "profiles" / name)):
+    # Snakemake looked for it where it was started. When it was given another folder it has left that one, and PWD may
+    # or may not tell of it: then one in the project's own folder is taken for the one that was meant.
+    started = [Path.cwd()] if given.directory is None else [Path(os.environ.get("PWD", root)), root]
+    folders = [root / "profiles", *(folder / inner for folder in started for inner in ("", "profiles"))]
+    if not any((folder / name).exists() for folder in folders):
         known = sorted({file.parent.name for pattern in FILES for file in root.glob(f"profiles/*/{pattern}")})
         near = difflib.get_close_matches(Path(name).name, known, n=1)
         meant = f"did you mean {near[0]}? " if near else ""

@@ -38,6 +38,9 @@ class JointLoop(Loop):
     ranks: Ranks = ALONE
     elsewhere: Callable[[], bool] = bool
 
+    def done(self) -> None:
+        """Keep the checkpoint: the job removes it when all ranks have ended well."""
+
     def after(self, step: int, steps: int, state: Callable[[], State], report: Callable[[], str]) -> None:
         """As in ``Loop``; a signal to another rank than the first counts one step later.
 

@@ -127,8 +127,24 @@ class Loop:
                 file.write(content.getbuffer())
         self._saved = time.monotonic()
 
+    def require_wanted(self) -> None:
+        """Make sure that somebody waits for the result: without its Snakemake, the next one makes it again.
+
+        Raises:
+            Stopped: nobody does.
+        """
+        if self.master is not None and self.master.gone():
+            raise Stopped(
+                f"Snakemake (process {self.master.pid}) is gone; the same command goes on from the checkpoint"
+            )
+
     def done(self) -> None:
-        """Remove the checkpoint: the result is in place."""
+        """Remove the checkpoint: the result is in place.
+
+        Raises:
+            Stopped: nobody waits for it any more; the checkpoint is kept.
+        """
+        self.require_wanted()
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
             files.remove_leftovers(self.checkpoint)  # of a run that was killed while it wrote one

@@ -8,6 +8,7 @@ of them (see ``unlearnable.watch.record``) as well.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 from pathlib import Path
@@ -23,7 +24,7 @@ def join() -> IO[str]:
     """Be counted as at work for as long as the returned file is open."""
     STATE.mkdir(exist_ok=True)
     file = open(STATE / "running", "a+", encoding="ascii")  # noqa: SIM115 - held by the caller
-    fcntl.flock(file, fcntl.LOCK_SH)
+    _lock(file, fcntl.LOCK_SH)
     return file
 
 
@@ -44,7 +45,7 @@ def join_and_clear_dead_lock() -> IO[str]:
             "large datasets. Those on a cluster end there, or are to be cancelled. Then the same command goes on; do "
             "not unlock the folder before."
         )
-    fcntl.flock(file, fcntl.LOCK_SH)
+    _lock(file, fcntl.LOCK_SH)
     return file
 
 
@@ -67,9 +68,20 @@ def anybody_at_work(directory: Path = Path()) -> bool:
 
 
 def _lockable(file: IO[str], how: int) -> bool:
-    """Lock a file if that is possible at once."""
+    """Lock a file if that is possible at once; where it never is, somebody may be there."""
     try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
+        return _lock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
+        return False
+
+
+def _lock(file: IO[str], how: int) -> bool:
+    """Lock a file; False on a file system without locks, where a dead Snakemake's lock has to be removed by hand."""
+    try:
+        fcntl.flock(file, how)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+        log.warning("%s: this file system has no locks (%s)", STATE, error.strerror)
         return False
     return True

@@ -49,11 +49,17 @@ def main() -> None:
         run.main([*options, "-m", module, folder, str(os.getpid())])
     except ChildFailedError as error:
         first = min(failure.timestamp for failure in error.failures.values())
-        for rank, failure in error.failures.items():
-            # Torchrun itself kills the others: those that leave with a word, and later those that hang.
-            silent = rank not in meeting.outcomes() and failure.timestamp <= first + SAME_TIME
-            if silent and failure.exitcode < 0:
+        # Torchrun itself kills the others: those that leave with a word, and later those that hang. NCCL aborts a rank
+        # whose peers are gone.
+        order = sorted(
+            error.failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGABRT, item[1].timestamp)
+        )
+        for rank, failure in order:
+            left = meeting.outcomes()
+            silent = rank not in left and failure.timestamp <= first + SAME_TIME
+            if silent and failure.exitcode < 0 and not (failure.exitcode == -signal.SIGABRT and left):
                 meeting.report_killed(rank, -failure.exitcode)
+                break
         sys.exit(1)
 
 

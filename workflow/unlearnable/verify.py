@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unlearnable import files
 from unlearnable.errors import UserError
+from unlearnable.running import anybody_at_work
 
 STAGES = ("dataset", "source_model", "noise", "perturbed", "victim", "tables", "figures")  # folders of the results
 REPORT_SECONDS = 5.0
@@ -112,10 +113,14 @@ def main(arguments: list[str] | None = None) -> None:
         results = results_of(options.directory / "results")
     except UserError as error:
         sys.exit(str(error))
+    if not results:
+        sys.exit(f"{options.directory / 'results'}: there are no results here; those in a storage must be copied here")
     count = 0
     for line in damages(results):
         print(line, flush=True)
         count += 1
+    if count and anybody_at_work(options.directory):
+        print("Jobs are at work here: files whose hash no other file tells yet may be theirs.")
     verdict = f"{count:,} damaged" if count else "all intact"
     print(f"{len(results):,} files in {options.directory / 'results'}: {verdict}")
     sys.exit(1 if count else 0)

@@ -104,7 +104,8 @@ def fetch(
         if wrong is None:
             return target
         log.warning("%s: %s; it is downloaded again", target, wrong)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.naming_a_full_disk(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     tools = _Tools(opener or web(), pause, clock)
     failures = []
     for url in urls:
@@ -177,7 +178,8 @@ class _Part:
     def begin(self, validator: str | None, total: int | None) -> None:
         """Start anew."""
         self.remove()
-        self.path.touch()
+        with files.naming_a_full_disk(self.path):
+            self.path.touch()
         files.write_json(self._note, {"url": self.url, "validator": validator, "total": total})
 
     def remove(self) -> None:
