@@ -140,6 +140,11 @@ def test_the_schema_for_editors_is_the_one_that_checks() -> None:
     )
 
 
+def test_no_page_has_a_gap_left_to_fill() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("config/*.md")]
+    assert [page.name for page in pages if re.search("^([A-Z]+_[A-Z_]+|TODO.*)$", page.read_text(), re.MULTILINE)] == []
+
+
 def test_every_key_is_explained() -> None:
     from unlearnable.settings.study import StudySettings
 
