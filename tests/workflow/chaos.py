@@ -127,14 +127,14 @@ class Report:
 def run_with_kills(
     undisturbed: Project, folder: Path, kills: int, seed: int, tell: Callable[[str], None] = lambda _: None
 ) -> Report:
-    """Run a study with so many kills, each in a run of its own; as often as it takes to spend them all.
+    """Run a study until so many kills are spent; whenever it ends before, run it anew in another folder.
 
     Args:
         undisturbed: the same study, finished.
         folder: where to run it.
         kills: how many.
         seed: determines their kinds, order and moments.
-        tell: gets a line after each.
+        tell: gets a line after each run of Snakemake.
 
     Raises:
         AssertionError: a process outlived its Snakemake, a file is damaged, a study cannot be finished, or it ends in
@@ -148,36 +148,34 @@ def run_with_kills(
         project = Project.new(undisturbed.repo, folder / str(report.studies), undisturbed.config)
         code: int | None = None
         while code != 0:
-            target = left[-1] if left else None
-            mark, begun = f"{os.getpid()}-{report.runs}", time.time()
-            code, text, struck = run(project, target, draws.uniform(2, 14), mark, report)
+            before, mark, begun = len(left), f"{os.getpid()}-{report.runs}", time.time()
+            code, text = run(project, left, draws, mark, report)
             report.runs += 1
-            if struck:
-                left.pop()
-                tell(f"{report.kills.total():3} of {kills}: {signal_name(target)}, {len(done(project))} cells done")
             require_no_orphan(mark)
-            assert verify(project) == 0, f"damaged after {signal_name(target)}"
-            assert struck or code == 0, text
+            assert verify(project) == 0
+            assert len(left) < before or code == 0, text
             report.resumed += sum(resumed(log, begun) for log in (project.work / "logs").rglob("*.log"))
+            tell(f"run {report.runs}: {before - len(left)} kills, {len(left)} left, {len(done(project))} cells done")
         report.studies += 1
         changed = differences(project, undisturbed)
         assert not changed, f"other bytes than without kills: {changed}"
-        tell(f"study {report.studies}: finished, equal to the undisturbed one")
     return report
 
 
-def signal_name(target: tuple[str, signal.Signals] | None) -> str:
-    """A kind of kill, in words."""
-    return "no kill" if target is None else f"{target[1].name} to the {target[0]}"
-
-
 def run(
-    project: Project, target: tuple[str, signal.Signals] | None, delay: float, mark: str, report: Report
-) -> tuple[int, str, bool]:
-    """Run Snakemake, and after ``delay`` seconds kill what ``target`` says.
+    project: Project, left: list[tuple[str, signal.Signals]], draws: random.Random, mark: str, report: Report
+) -> tuple[int, str]:
+    """Run Snakemake, and kill what the last of ``left`` say, one after another, until Snakemake itself was killed.
+
+    Args:
+        project: the study.
+        left: kinds of kills; those that met anything are removed.
+        draws: for their moments.
+        mark: of the run's processes.
+        report: of what is seen.
 
     Returns:
-        Its exit code, what it printed, and whether the kill met anything.
+        Snakemake's exit code, and what it printed.
     """
     with tempfile.TemporaryFile("w+") as printed:
         process = subprocess.Popen(
@@ -187,10 +185,12 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        struck = target is not None and strike(process, project, *target, delay, mark, report)
+        begun, whom = time.time(), "job"
+        while left and whom == "job" and strike(process, project, *left[-1], draws.uniform(2, 10), mark, begun, report):
+            whom, _ = left.pop()
         code = process.wait(timeout=3600)
         printed.seek(0)
-        return code, printed.read(), struck
+        return code, printed.read()
 
 
 def strike(
@@ -200,10 +200,11 @@ def strike(
     number: signal.Signals,
     delay: float,
     mark: str,
+    begun: float,
     report: Report,
 ) -> bool:
     """Send the signal after ``delay`` seconds, or when there is a job to send it to; False if the run ends before."""
-    begun, end = time.time(), time.monotonic() + delay
+    end = time.monotonic() + delay
     while time.monotonic() < end or (whom == "job" and not scripts(mark)):
         if process.poll() is not None:
             return False
