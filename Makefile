@@ -31,7 +31,7 @@ report: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.bench
 
-# A study killed fifty times at random moments; about a quarter of an hour. The tests do it a few times.
+# A study killed fifty times at random moments; about a quarter of an hour. The tests do it with three kills.
 chaos: .venv/installed
 	$(BIN)/python -m tests.workflow.chaos
 
