@@ -280,7 +280,8 @@ def test_a_drained_node_delays_and_loses_nothing(disturbed: Run) -> None:
     assert of(disturbed.drained, REQUEUED)[0].number in waiting
     assert sum(job.state == RUNNING for job in disturbed.drained) < GPUS  # there was room
     ends = {job.number: job.state for job in disturbed.seen[-1]}
-    assert {ends[number] for number in waiting} == {COMPLETED}
+    given_too_little = {job.number for seed in (SHORT_OF_MEMORY, SHORT_OF_TIME) for job in of(disturbed.drained, seed)}
+    assert {ends[number] for number in waiting if number not in given_too_little} == {COMPLETED}
 
 
 @pytest.mark.skipif(bool(missing()), reason=f"{', '.join(missing())} not installed")
