@@ -147,15 +147,27 @@ def products(product, template):
     return [template.format(experiment=name) for name in RUN if wants(name, product)]
 
 
+def shards_of(noise):
+    """The names of all shards of a noise, in order."""
+    shards = STUDY.shards(noise.dataset, noise.method)
+    return [f"{shard}-of-{shards}" for shard in range(shards)]
+
+
 def shard_files(suffix):
     """An input function: the files of all shards of a noise, in order."""
 
     def files_of(w):
-        shards = STUDY.shards(w.dataset, w.method)
-        folder = path(NOISE, cell(Noise, w))
-        return [f"{folder}/shards/{shard}-of-{shards}.{suffix}" for shard in range(shards)]
+        noise = cell(Noise, w)
+        return [f"{path(NOISE, noise)}/shards/{shard}.{suffix}" for shard in shards_of(noise)]
 
     return files_of
+
+
+def measured(folder):
+    """Where Snakemake keeps what it measured of the job that fills a folder of the results: beside them, as no job can
+    tell its hash.
+    """
+    return folder.replace("results/", "results/benchmark/", 1) + ".jsonl"
 
 
 def sheet_source(experiment):

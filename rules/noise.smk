@@ -9,6 +9,8 @@ rule noise:
         metrics=f"{NOISE}/shards/{{shard}}-of-{{shards}}.json",
     log:
         "logs/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/{shard}-of-{shards}.log",
+    benchmark:
+        measured(f"{NOISE}/{{shard}}-of-{{shards}}")
     conda:
         "../envs/pipeline.yaml"
     threads: 1

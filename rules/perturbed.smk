@@ -11,6 +11,8 @@ rule perturbed_dataset:
         shards=directory(f"{PERTURBED}/shards"),
     log:
         "logs/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}.log",
+    benchmark:
+        measured(PERTURBED)
     conda:
         "../envs/pipeline.yaml"
     threads: 2

@@ -8,6 +8,8 @@ rule source_model:
         metrics=f"{SOURCE}/metrics.json",
     log:
         "logs/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}.log",
+    benchmark:
+        measured(SOURCE)
     conda:
         "../envs/pipeline.yaml"
     threads: 1

@@ -10,6 +10,8 @@ rule victim:
         metrics=f"{VICTIM}/metrics.json",
     log:
         "logs/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seed}.log",
+    benchmark:
+        measured(VICTIM)
     conda:
         "../envs/pipeline.yaml"
     threads: 1

@@ -62,7 +62,7 @@ def expected(local: Project, *rules: str) -> Files:
 def timed(path: str) -> bool:
     """Whether a file tells how long something took, or when it was made."""
     shard = "/noise/" in path and "/shards/" in path and path.endswith(".json")
-    return shard or path.endswith(("metrics.json", ".snakemake_timestamp")) or "/cost." in path
+    return shard or path.endswith(("metrics.json", ".jsonl", ".snakemake_timestamp")) or "/cost." in path
 
 
 def assert_equal(stored: Files, expected: Files) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from unlearnable.tables import write
 from .measured import Cell, config, markdown_rows, victim, write_metrics
 
 Table = Callable[..., None]
+Metrics = dict[str, tuple[list[Cell], list[str]]]
 
 
 @pytest.fixture
@@ -261,13 +263,13 @@ def test_the_cost_table_sets_published_hours_beside_source_model_and_noise_toget
     aligned = [*sources[:2], *sources[2:4], sources[4], None]
     cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": aligned}
     paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
-    cost_table(config(cells, decimals=0), metrics, *paths)
+    cost_table(config(cells, decimals=0), metrics, jobs_of(metrics, tmp_path), *paths)
     rows = markdown_rows(Path(paths[1]))
     assert rows[0] == [
-        *("stage", "noise", "passes", "seconds", "peak memory, MiB"),
+        *("stage", "noise", "passes", "seconds", "peak memory, MiB", "job, s", "CPU, s", "host memory, MiB"),
         *("hours", "published, hours", "published, on"),
     ]
-    together = [row[1:4] + row[5:] for row in rows if row[0] == "source model and noise"]
+    together = [row[1:4] + row[8:] for row in rows if row[0] == "source model and noise"]
     assert together == [  # EM of the raw frame was not published, so it is not here
         ["REM 8-4", "3,019,500", "7210 ± 14 (2)", "2", "22.6", "1 Tesla V100, 10 CPU cores"],
         ["TAP-FU2022 8", "137,750", "3110 ± 14 (2)", "0.864", "0.5", "1 Tesla V100, 10 CPU cores"],
@@ -282,14 +284,63 @@ def test_the_cost_table_sets_published_hours_beside_source_model_and_noise_toget
     assert csv["published_hours"].notna().sum() == 3
 
 
+def test_the_cost_table_holds_what_snakemake_measured_of_the_jobs(tmp_path: Path) -> None:
+    cell = {"dataset": "cifar10", "method": "rem", "rho_u": 8, "rho_a": 4, "seed": 0}
+    other, source, noise = cell | {"seed": 1}, tmp_path / "source", tmp_path / "noise"
+    metrics: Metrics = {
+        "source model": ([cell, other], write_metrics(made(source), [cell, other], lambda cell: {"passes": 2_805_000})),
+        "noise": ([cell, other], write_metrics(made(noise), [cell, other], lambda cell: {"passes": 214_500})),
+        "perturbed dataset": ([], []),
+        "victim": ([], []),
+    }
+    jobs = {
+        "source model": [[measured(source / "a", 50, 40, 300)], [measured(source / "b", 70, 80, 500)]],
+        "noise": [
+            [measured(noise / "a", 5, 4, 30), measured(noise / "b", 7, 6, 20)],
+            [measured(noise / "c", 8, "NA", "NA"), measured(noise / "d", 6, 9, 90)],
+        ],
+        **{"perturbed dataset": [], "victim": []},
+    }
+    cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": [cell, other]}
+    paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
+    cost_table(config(cells, decimals=1), metrics, jobs, *paths)
+    of_jobs = {row[0]: row[5:8] for row in markdown_rows(Path(paths[1]))[1:]}
+    assert of_jobs == {
+        "source model": ["60.0", "60.0", "400"],
+        "noise": ["13.0", "10.0", "30"],  # of one CPU time and memory are unknown, so the means are of the other
+        "source model and noise": ["73.0", "50.0", "300"],
+    }
+    first = pd.read_csv(paths[0]).iloc[0]
+    assert list(first[["job_seconds", "cpu_seconds", "host_memory_mib"]]) == [60, 60, 400]
+
+
+def made(folder: Path) -> Path:
+    """The folder, made."""
+    folder.mkdir()
+    return folder
+
+
+def measured(path: Path, seconds: float, cpu_seconds: float | str, memory: float | str) -> str:
+    """A file with what Snakemake measured of a job."""
+    path.write_text(json.dumps({"s": seconds, "cpu_time": cpu_seconds, "max_rss": memory, "io_in": "NA"}) + "\n")
+    return str(path)
+
+
+def jobs_of(metrics: Metrics, folder: Path) -> dict[str, list[list[str]]]:
+    """The same measurement for one job of every cell."""
+    path = measured(folder / "benchmark.jsonl", 12.5, 11, 100)
+    return {stage: [[path] for _ in cells] for stage, (cells, _) in metrics.items()}
+
+
 def test_a_cost_table_without_published_noises_has_no_such_columns(tmp_path: Path) -> None:
     cell = {"dataset": "mini", "method": "rem", "rho_u": 8, "rho_a": 4, "seed": 0}
     files.write_json(tmp_path / "m.json", {"passes": 10**7, "seconds": 1.0, "peak_memory_bytes": 1, "device": "cpu"})
     metrics = {stage: ([cell], [str(tmp_path / "m.json")]) for stage in ("source model", "noise", "perturbed dataset")}
     cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": [cell]}
     paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
-    cost_table(config(cells, decimals=0), metrics | {"victim": ([], [])}, *paths)
-    assert markdown_rows(Path(paths[1]))[0] == ["stage", "noise", "passes", "seconds", "peak memory, MiB"]
+    metrics |= {"victim": ([], [])}
+    cost_table(config(cells, decimals=0), metrics, jobs_of(metrics, tmp_path), *paths)
+    assert "published" not in "".join(markdown_rows(Path(paths[1]))[0])
 
 
 # ---- LaTeX

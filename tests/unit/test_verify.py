@@ -15,6 +15,7 @@ import pytest
 from unlearnable import files, verify
 
 CELL = "results/victim/d/clean/s0"
+BENCHMARK = "results/benchmark/victim/d/clean/s0.jsonl"
 NAMES = ("model.safetensors", "history.parquet")
 
 
@@ -36,6 +37,8 @@ def work(tmp_path: Path) -> Path:
     files.write_json(tmp_path / CELL / "metrics.json", {"files": files.hashes(*(tmp_path / CELL / n for n in NAMES))})
     table = tmp_path / "results/tables/t/accuracy"
     files.write_checksums(table.with_suffix(".sha256"), table.with_suffix(".csv"), table.with_suffix(".md"))
+    (tmp_path / BENCHMARK).parent.mkdir(parents=True)
+    (tmp_path / BENCHMARK).write_text('{"cpu_time": 3.5, "max_rss": 120.0, "s": 4.25}\n', encoding="utf-8")
     return tmp_path
 
 
@@ -55,7 +58,7 @@ def flip(path: Path, bit: int = -1) -> None:
 
 
 def test_results_that_are_intact_are_called_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(work, capsys) == ([], "9 files in results: all intact", 0)
+    assert run(work, capsys) == ([], "10 files in results: all intact", 0)
 
 
 COMMAND = "with the study's own options (snakemake {} --cores all ...)"
@@ -100,7 +103,15 @@ def test_a_damaged_json_file_is_named_alone(
     (line,), summary, code = run(work, capsys)
     assert line.startswith(f"{name}: {'damaged or edited' if kind == 'seal' else 'not a JSON file'}")
     assert line.endswith(f"; delete {name} and make it anew {COMMAND.format(name)}, then go on")
-    assert (summary, code) == ("9 files in results: 1 damaged", 1)
+    assert (summary, code) == ("10 files in results: 1 damaged", 1)
+
+
+def test_what_snakemake_had_not_written_to_its_end_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.truncate(work / BENCHMARK, 20)
+    (line,), summary, code = run(work, capsys)
+    assert line.startswith(f"{BENCHMARK}: not what Snakemake measured of one job")
+    assert line.endswith(f"; delete {BENCHMARK} and make it anew {COMMAND.format(BENCHMARK)}, then go on")
+    assert (summary, code) == ("10 files in results: 1 damaged", 1)
 
 
 def test_a_copy_of_what_is_in_a_storage_is_not_what_has_to_be_deleted() -> None:
@@ -133,7 +144,7 @@ def test_all_damage_is_listed(work: Path, capsys: pytest.CaptureFixture[str]) ->
         flip(path)
     lines, summary, code = run(work, capsys)
     assert sorted(line.split(":")[0] for line in lines) == sorted(str(path.relative_to(work)) for path in whole)
-    assert (summary, code) == ("9 files in results: 6 damaged", 1)
+    assert (summary, code) == ("10 files in results: 7 damaged", 1)
 
 
 def test_a_file_that_nothing_tells_of_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

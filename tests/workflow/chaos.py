@@ -295,7 +295,8 @@ def differences(project: Project, undisturbed: Project) -> list[str]:
 def tells_time(name: str) -> bool:
     """Whether a result tells how long something took."""
     path = Path(name)
-    return path.name.startswith(("cost.", "metrics.json")) or (path.parent.name == "shards" and path.suffix == ".json")
+    of_shard = path.parent.name == "shards" and path.suffix == ".json"
+    return of_shard or path.name.startswith(("cost.", "metrics.json")) or path.suffix == ".jsonl"
 
 
 def prepared(repo: Path, folder: Path, change: Config | None = None) -> Project:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
@@ -139,6 +141,16 @@ def test_tables_have_a_column_for_each_noise(finished: Project) -> None:
     assert r"\begin{table}" in finished.read("results/tables/tiny/accuracy.tex")
     cost = finished.read("results/tables/tiny/cost.csv").splitlines()
     assert len(cost) == 1 + 4 + 5 + 7 + 14  # sources, noises, published datasets, victims
+
+
+def test_the_cost_table_knows_what_snakemake_measured_of_every_job(finished: Project) -> None:
+    jobs = list((finished.work / "results/benchmark").rglob("*.jsonl"))
+    rules = Counter(path.relative_to(finished.work / "results/benchmark").parts[0] for path in jobs)
+    assert rules == {"source_model": 4, "noise": 6, "perturbed": 7, "victim": 14}
+    table = pd.read_csv(finished.work / "results/tables/tiny/cost.csv")
+    longest = max(json.loads(path.read_text())["s"] for path in jobs)
+    assert table["job_seconds"].between(0, 2 * longest, inclusive="neither").all()  # of a noise the sum of its shards
+    assert (table["job_seconds"] > table["seconds_mean"]).all()  # the start of Python is not in the stage's loop
 
 
 def test_jobs_that_compute_ask_for_one_gpu(finished: Project, tmp_path: Path) -> None:

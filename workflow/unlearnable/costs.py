@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from unlearnable.accounting import CPU_SECONDS, MEMORY, SECONDS, usage
 from unlearnable.references import GenerationTime, Published
 from unlearnable.results import frame, records
 from unlearnable.settings.render import Table
-from unlearnable.tables import join_sentences, number, write
+from unlearnable.tables import join_sentences, number, plain_number, write
 
 STAGES = ("source model", "noise", "perturbed dataset", "victim")
+SUMS = ("passes", "seconds", SECONDS, CPU_SECONDS)
 GENERATION = "source model and noise"
 
 
 def cost_table(
     config: dict[str, Any],
     metrics: dict[str, tuple[list[dict[str, Any]], list[str]]],
+    jobs: dict[str, list[list[str]]],
     csv: str,
     markdown: str,
     latex: str,
@@ -29,12 +33,13 @@ def cost_table(
         config: the product's settings, as ``Study.product_config`` gives them; its cells named ``source of noise`` are
             the source model of each cell of the noise stage, in the same order, or None.
         metrics: for every stage its cells and their metrics files, in the same order.
+        jobs: for every stage and cell, in the same order, what Snakemake measured of the jobs that computed it.
         csv: file to write.
         markdown: file to write.
         latex: file to write.
     """
     style = Table(**config["style"])
-    data = {stage: frame(*metrics[stage]) for stage in STAGES}
+    data = {stage: _with_usage(frame(*metrics[stage]), jobs[stage]) for stage in STAGES}
     rows: list[dict[str, Any]] = []
     for stage in STAGES:
         rows += _costs(stage, data[stage])
@@ -52,6 +57,9 @@ def cost_table(
                 for mean, sd, n in zip(table["seconds_mean"], table["seconds_sd"], table["n"], strict=True)
             ],
             "peak memory, MiB": [f"{value:,.0f}" for value in table["peak_memory_mib"]],
+            "job, s": [plain_number(value, math.nan, style.decimals) for value in table[SECONDS]],
+            "CPU, s": [plain_number(value, math.nan, style.decimals) for value in table[CPU_SECONDS]],
+            "host memory, MiB": ["" if math.isnan(value) else f"{value:,.0f}" for value in table[MEMORY]],
         }
     )
     about_published = ""
@@ -73,10 +81,17 @@ def cost_table(
     devices = ", ".join(table["device"].dropna().unique())
     caption = join_sentences(
         "Cost of each stage: forward+backward passes over one batch, seconds in the stage's loop as mean ± standard "
-        f"deviation (number of runs), and peak memory. Computed on: {devices}.",
+        "deviation (number of runs), and peak memory. Then what Snakemake measured from outside, the start of Python "
+        "included, of each job's last attempt: seconds of the job and of its CPUs, and the memory of its processes on "
+        f"the host. The seconds of a noise are those of all its shards. Computed on: {devices}.",
         about_published,
     )
     write(table, text, csv, markdown, latex, caption)
+
+
+def _with_usage(data: pd.DataFrame, jobs: list[list[str]]) -> pd.DataFrame:
+    used = zip(records(data), jobs, strict=True)
+    return pd.DataFrame([cell | usage(paths) for cell, paths in used])
 
 
 def _costs(stage: str, data: pd.DataFrame) -> list[dict[str, Any]]:
@@ -100,6 +115,7 @@ def _costs(stage: str, data: pd.DataFrame) -> list[dict[str, Any]]:
             "seconds_mean": group["seconds"].mean(),
             "seconds_sd": group["seconds"].std(ddof=1),
             "peak_memory_mib": group["peak_memory_bytes"].mean() / 2**20,
+            **{name: group[name].mean() for name in (SECONDS, CPU_SECONDS, MEMORY)},
             "device": group["device"].iloc[0],
         }
         for (dataset, noise, kind), group in groups
@@ -117,11 +133,11 @@ def _generation(config: dict[str, Any], sources: pd.DataFrame, noises: pd.DataFr
     for cell, source, noise in zip(cells["noise"], cells["source of noise"], records(noises), strict=True):
         parts = [noise] if source is None else [by_cell[tuple(source[axis] for axis in axes)], noise]
         run = {key: noise[key] for key in ("dataset", "label", "device")}
-        run |= {key: sum(part[key] for part in parts) for key in ("passes", "seconds")}
+        run |= {key: sum(part[key] for part in parts) for key in SUMS}
         time = published.generation_time(cell, run["passes"])
         if time is not None:
             times[cell["dataset"], noise["label"]] = time
-            runs.append(run | {"peak_memory_bytes": max(part["peak_memory_bytes"] for part in parts)})
+            runs.append(run | {key: np.max([part[key] for part in parts]) for key in ("peak_memory_bytes", MEMORY)})
     rows = _costs(GENERATION, pd.DataFrame(runs))
     for row in rows:
         time = times[row["dataset"], row["noise"]]

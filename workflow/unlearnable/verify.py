@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnable import files
+from unlearnable.accounting import usage
 from unlearnable.errors import UserError
 from unlearnable.running import anybody_at_work
 
-STAGES = ("dataset", "source_model", "noise", "perturbed", "victim", "tables", "figures")  # folders of the results
+OF_RESULTS = ("dataset", "source_model", "noise", "perturbed", "victim", "tables", "figures", "benchmark")
 REPORT_SECONDS = 5.0
 GB = 10**9
 
@@ -25,7 +26,7 @@ class Recorded:
 
     Attributes:
         hashes: for every file that a job recorded the file that tells of it, and its SHA-256.
-        telling: the files that tell of others, and are intact themselves.
+        telling: the files that tell of others, or of their job, and are intact themselves.
         damaged: those that are not, each with what is wrong.
     """
 
@@ -42,7 +43,7 @@ def results_of(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the one that holds results/ as --directory")
-    return [path for stage in STAGES for path in _below(folder / stage)]
+    return [path for name in OF_RESULTS for path in _below(folder / name)]
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -54,7 +55,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def recorded(results: list[Path]) -> Recorded:
-    """Read what the JSON files and checksum files among the results say of the others."""
+    """Read what the JSON files and checksum files among the results say of the others, and Snakemake's measurements."""
     found = Recorded()
     for path in results:
         try:
@@ -62,6 +63,9 @@ def recorded(results: list[Path]) -> Recorded:
                 hashes = files.read_json(path).get(files.HASHES, {})
             elif path.suffix == ".sha256":
                 hashes = files.read_checksums(path)
+            elif path.suffix == ".jsonl":  # Snakemake's own: without a hash, and telling of nothing else
+                usage([path])
+                hashes = {}
             else:
                 continue
         except UserError as error:
