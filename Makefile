@@ -5,16 +5,18 @@ CORES ?= all
 # One per GPU in this machine; without any, jobs run on the CPU and only cores limit them.
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
+# The study, such as config/studies/fashion.yaml; without, the default one.
+CHOSEN = $(if $(STUDY),--configfile $(STUDY))
 BIN = .venv/bin
 
 .PHONY: run plan watch verify test lint bench chaos report clean
 
 run: .venv/installed
-	$(BIN)/snakemake all --cores $(CORES) $(LIMIT)
+	$(BIN)/snakemake all --cores $(CORES) $(LIMIT) $(CHOSEN)
 
-# What a study would cost: make plan STUDY=config/studies/benchmark.yaml; without STUDY, the default one.
+# What a study would cost.
 plan: .venv/installed
-	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.planning $(if $(STUDY),--configfile $(STUDY)) \
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.planning $(CHOSEN) \
 	  $(addprefix --jobs ,$(or $(filter-out 0,$(GPUS)),$(filter-out all,$(CORES))))
 
 # How the study stands that runs in this folder, in another terminal.
@@ -26,7 +28,7 @@ verify: .venv/installed
 	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.verify
 
 report: .venv/installed
-	$(BIN)/snakemake --report results/report.zip
+	$(BIN)/snakemake --report results/report.zip $(CHOSEN)
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.bench

@@ -46,7 +46,7 @@ from unlearnable.watch.record import record
 
 if workflow.is_main_process:
     try:
-        require_workflow_profile(sys.argv[1:], ROOT)
+        require_workflow_profile(sys.argv[1:], ROOT, moved=workflow.overwrite_workdir is not None)
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
@@ -164,10 +164,20 @@ def shard_files(suffix):
 
 
 def measured(folder):
-    """Where Snakemake keeps what it measured of the job that fills a folder of the results: beside them, as no job can
-    tell its hash.
-    """
+    """Where Snakemake keeps what it measures of the job that fills a folder of the results."""
     return folder.replace("results/", "results/benchmark/", 1) + ".jsonl"
+
+
+def measured_of_jobs(experiment):
+    """For each stage and cell of an experiment, what Snakemake measured of its jobs. These files are nobody's input: the
+    loss of one would make finished jobs, and all that follows from them, run again.
+    """
+    return {
+        "source model": [[measured(path(SOURCE, c))] for c in STUDY.sources(experiment)],
+        "noise": [[measured(f"{path(NOISE, c)}/{s}") for s in shards_of(c)] for c in STUDY.noises(experiment)],
+        "perturbed dataset": [[measured(path(PERTURBED, c))] for c in STUDY.perturbed(experiment)],
+        "victim": [[measured(path(VICTIM, c))] for c in STUDY.victims(experiment)],
+    }
 
 
 def sheet_source(experiment):

@@ -82,12 +82,6 @@ rule cost_table:
         noises=lambda w: [f"{path(NOISE, c)}/metrics.json" for c in STUDY.noises(w.experiment)],
         perturbed=lambda w: [f"{path(PERTURBED, c)}/metrics.json" for c in STUDY.perturbed(w.experiment)],
         victims=lambda w: [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.victims(w.experiment)],
-        source_jobs=lambda w: [measured(path(SOURCE, c)) for c in STUDY.sources(w.experiment)],
-        noise_jobs=lambda w: [
-            measured(f"{path(NOISE, c)}/{shard}") for c in STUDY.noises(w.experiment) for shard in shards_of(c)
-        ],
-        perturbed_jobs=lambda w: [measured(path(PERTURBED, c)) for c in STUDY.perturbed(w.experiment)],
-        victim_jobs=lambda w: [measured(path(VICTIM, c)) for c in STUDY.victims(w.experiment)],
     output:
         csv=report(
             "results/tables/{experiment}/cost.csv",
@@ -107,7 +101,8 @@ rule cost_table:
             w.experiment,
             "cost-table",
             {**STUDY.stages(w.experiment), "source of noise": STUDY.tradeoff(w.experiment)["source model"]},
-        ),
+        )
+        | {"measured": measured_of_jobs(w.experiment)},
         code=code_and_numbers("cost_table.py"),
     message:
         "Table: cost of each stage, {wildcards.experiment}"

@@ -1,10 +1,8 @@
 """Rule cost_table: passes, seconds and memory of each stage."""
 
-from itertools import groupby
-
 from unlearnable.costs import cost_table
 from unlearnable.files import write_checksums
-from unlearnable.job import folder, job
+from unlearnable.job import job
 
 
 def main(snakemake):
@@ -17,13 +15,7 @@ def main(snakemake):
             "victim": inp.victims,
         }
         metrics = {stage: (cfg["cells"][stage], paths) for stage, paths in stages.items()}
-        jobs = {
-            "source model": [[path] for path in inp.source_jobs],
-            "noise": [list(shards) for _, shards in groupby(inp.noise_jobs, folder)],
-            "perturbed dataset": [[path] for path in inp.perturbed_jobs],
-            "victim": [[path] for path in inp.victim_jobs],
-        }
-        cost_table(cfg, metrics, jobs, out.csv, out.markdown, out.latex)
+        cost_table(cfg, metrics, out.csv, out.markdown, out.latex)
         write_checksums(out.checksums, out.csv, out.markdown, out.latex)
 
 

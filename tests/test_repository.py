@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).parent.parent
 PIN = re.compile(r"^([a-zA-Z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
@@ -138,6 +140,50 @@ def test_the_schema_for_editors_is_the_one_that_checks() -> None:
     assert module.content() == (ROOT / "workflow/schemas/config.schema.json").read_text(), (
         "run: python workflow/schemas/make_schema.py"
     )
+
+
+def faults_in_an_editor(config: Any) -> list[str]:
+    """What an editor marks in a configuration file: the path of each faulty key or value."""
+    schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
+    return [error.json_path for error in Draft202012Validator(schema).iter_errors(config)]
+
+
+def mine(page: str) -> str:
+    """The configuration file that a page shows."""
+    (shown,) = re.findall(r"^```yaml\n(# mine.yaml.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    return str(shown)
+
+
+@pytest.mark.parametrize("page", ["README.md", "config/README.md"])
+def test_the_study_that_a_page_shows_can_be_planned(page: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(mine(page))
+    snakemake = f"{Path(sys.executable).parent}/snakemake"
+    done = run(f"{snakemake} -n --cores 1 -s {ROOT}/Snakefile --configfile mine.yaml", tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^victim +\d+$", done.stdout, re.MULTILINE)
+
+
+def test_an_editor_marks_nothing_in_what_is_right() -> None:
+    configs = {path.name: path.read_text() for path in ROOT.glob("config/**/*.yaml")}
+    configs |= {page: mine(page) for page in ("README.md", "config/README.md")}
+    assert len(configs) > 15
+    assert {name: faults_in_an_editor(yaml.safe_load(text)) for name, text in configs.items()} == {
+        name: [] for name in configs
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "faulty"),
+    [
+        ({"sead": 1}, "$"),
+        ({"victim": {"default": {"lr": "fast"}}}, "$.victim.default.lr"),
+        ({"methods": {"rem": {"k_y": 3}}}, "$.methods.rem"),
+        ({"experiments": {"e": {"victims": {"radius": [1]}}}}, "$.experiments.e.victims"),
+    ],
+    ids=["key", "value", "method's key", "experiment's key"],
+)
+def test_an_editor_marks_what_is_wrong(change: dict[str, Any], faulty: str) -> None:
+    assert faults_in_an_editor(change) == [faulty]
 
 
 def test_no_page_has_a_gap_left_to_fill() -> None:

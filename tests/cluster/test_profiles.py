@@ -87,6 +87,24 @@ def test_a_workflow_profile_is_refused_where_its_path_leads_nowhere(repo: Path, 
     assert "there is no such profile; did you mean slurm?" in done.stdout
 
 
+def test_a_workflow_profile_may_name_the_working_directory(repo: Path, tmp_path: Path) -> None:
+    settings = profile("ci") | {"directory": str(tmp_path / "run")}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/config.yaml").write_text(yaml.safe_dump(settings))
+    command = [str(BIN / "snakemake"), "sources", "-n", "--cores", "1", "-s", str(repo / "Snakefile")]
+    done = subprocess.run(
+        [*command, "--workflow-profile", "mine"],
+        cwd=tmp_path,
+        env=os.environ | {"PWD": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "run/.snakemake").is_dir()
+
+
 @pytest.mark.parametrize("how", ["option", "environment"])
 def test_a_misspelt_profile_is_refused(repo: Path, tmp_path: Path, how: str) -> None:
     options = ["--profile", "profiles/slrum"] if how == "option" else []

@@ -263,13 +263,13 @@ def test_the_cost_table_sets_published_hours_beside_source_model_and_noise_toget
     aligned = [*sources[:2], *sources[2:4], sources[4], None]
     cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": aligned}
     paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
-    cost_table(config(cells, decimals=0), metrics, jobs_of(metrics, tmp_path), *paths)
+    cost_table(config(cells, decimals=0) | jobs_of(metrics, tmp_path), metrics, *paths)
     rows = markdown_rows(Path(paths[1]))
     assert rows[0] == [
-        *("stage", "noise", "passes", "seconds", "peak memory, MiB", "job, s", "CPU, s", "host memory, MiB"),
+        *("stage", "noise", "passes", "seconds", "peak memory, MiB", "job, s", "host memory, MiB"),
         *("hours", "published, hours", "published, on"),
     ]
-    together = [row[1:4] + row[8:] for row in rows if row[0] == "source model and noise"]
+    together = [row[1:4] + row[7:] for row in rows if row[0] == "source model and noise"]
     assert together == [  # EM of the raw frame was not published, so it is not here
         ["REM 8-4", "3,019,500", "7210 ± 14 (2)", "2", "22.6", "1 Tesla V100, 10 CPU cores"],
         ["TAP-FU2022 8", "137,750", "3110 ± 14 (2)", "0.864", "0.5", "1 Tesla V100, 10 CPU cores"],
@@ -294,24 +294,24 @@ def test_the_cost_table_holds_what_snakemake_measured_of_the_jobs(tmp_path: Path
         "victim": ([], []),
     }
     jobs = {
-        "source model": [[measured(source / "a", 50, 40, 300)], [measured(source / "b", 70, 80, 500)]],
+        "source model": [[measured(source / "a", 50, 300)], [measured(source / "b", 70, 500)]],
         "noise": [
-            [measured(noise / "a", 5, 4, 30), measured(noise / "b", 7, 6, 20)],
-            [measured(noise / "c", 8, "NA", "NA"), measured(noise / "d", 6, 9, 90)],
+            [measured(noise / "a", 5, 30), measured(noise / "b", 7, 20)],
+            [measured(noise / "c", 8, "NA"), measured(noise / "d", 6, 90)],
         ],
         **{"perturbed dataset": [], "victim": []},
     }
     cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": [cell, other]}
     paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
-    cost_table(config(cells, decimals=1), metrics, jobs, *paths)
-    of_jobs = {row[0]: row[5:8] for row in markdown_rows(Path(paths[1]))[1:]}
+    cost_table(config(cells, decimals=1) | {"measured": jobs}, metrics, *paths)
+    of_jobs = {row[0]: row[5:7] for row in markdown_rows(Path(paths[1]))[1:]}
     assert of_jobs == {
-        "source model": ["60.0", "60.0", "400"],
-        "noise": ["13.0", "10.0", "30"],  # of one CPU time and memory are unknown, so the means are of the other
-        "source model and noise": ["73.0", "50.0", "300"],
+        "source model": ["60.0", "400"],
+        "noise": ["13.0", ""],  # of one the memory is unknown
+        "source model and noise": ["73.0", ""],
     }
     first = pd.read_csv(paths[0]).iloc[0]
-    assert list(first[["job_seconds", "cpu_seconds", "host_memory_mib"]]) == [60, 60, 400]
+    assert list(first[["job_seconds", "host_memory_mib"]]) == [60, 400]
 
 
 def made(folder: Path) -> Path:
@@ -320,16 +320,16 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def measured(path: Path, seconds: float, cpu_seconds: float | str, memory: float | str) -> str:
+def measured(path: Path, seconds: float, memory: float | str) -> str:
     """A file with what Snakemake measured of a job."""
-    path.write_text(json.dumps({"s": seconds, "cpu_time": cpu_seconds, "max_rss": memory, "io_in": "NA"}) + "\n")
+    path.write_text(json.dumps({"s": seconds, "max_pss": memory, "io_in": "NA"}) + "\n")
     return str(path)
 
 
-def jobs_of(metrics: Metrics, folder: Path) -> dict[str, list[list[str]]]:
-    """The same measurement for one job of every cell."""
-    path = measured(folder / "benchmark.jsonl", 12.5, 11, 100)
-    return {stage: [[path] for _ in cells] for stage, (cells, _) in metrics.items()}
+def jobs_of(metrics: Metrics, folder: Path) -> dict[str, Any]:
+    """The same measurement for one job of every cell, as the product's settings name them."""
+    path = measured(folder / "benchmark.jsonl", 12.5, 100)
+    return {"measured": {stage: [[path] for _ in cells] for stage, (cells, _) in metrics.items()}}
 
 
 def test_a_cost_table_without_published_noises_has_no_such_columns(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_a_cost_table_without_published_noises_has_no_such_columns(tmp_path: Pat
     cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": [cell]}
     paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
     metrics |= {"victim": ([], [])}
-    cost_table(config(cells, decimals=0), metrics, jobs_of(metrics, tmp_path), *paths)
+    cost_table(config(cells, decimals=0) | jobs_of(metrics, tmp_path), metrics, *paths)
     assert "published" not in "".join(markdown_rows(Path(paths[1]))[0])
 
 

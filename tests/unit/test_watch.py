@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ import pytest
 
 from unlearnable.errors import UserError
 from unlearnable.leases import Lease
-from unlearnable.running import RECORD
+from unlearnable.running import RECORD, running_snakemake
 from unlearnable.watch.estimate import Estimate, estimate
+from unlearnable.watch.record import Recorder
 from unlearnable.watch.run import Reader, Run
 from unlearnable.watch.screen import overview
 from unlearnable.watch.tail import AT_MOST, last_lines
@@ -95,6 +98,77 @@ def test_an_attempt_after_a_failed_one_counts_alone() -> None:
     again = run(start(1, 0.0), end(1, 1.0, "error"), end(1, 1.0, "again"), start(1, 2.0), end(1, 9.0), noise=1)
     assert (again.counts("done")["noise"], again.in_state("failed")) == (1, [])
     assert again.jobs[1].began == 2.0
+
+
+def test_a_job_that_failed_without_a_word_and_waits_takes_no_more_time() -> None:
+    waiting = run(start(1, 0.0), end(1, 7.0, "again"), noise=1)
+    assert (waiting.jobs[1].state, waiting.jobs[1].ended) == ("waiting", 7.0)
+
+
+class Failed:
+    """A job of Snakemake's that failed."""
+
+    jobid = 2
+
+
+class Workflow:
+    """What the recorder needs of Snakemake's workflow."""
+
+    dryrun = False
+
+    class scheduler:  # noqa: N801 - as it is called there
+        print_progress = False
+        failed = (Failed,)
+
+
+def event(name: str, **about: Any) -> logging.LogRecord:
+    return logging.makeLogRecord({"event": name, "msg": "", **about})
+
+
+def job_info(number: int, log: str) -> logging.LogRecord:
+    return event("job_info", jobid=number, rule_name="noise", rule_msg="", wildcards={}, log=[log])
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    """The recorder of a run that has begun in the temporary folder."""
+    (tmp_path / RECORD).parent.mkdir()
+    recorder = Recorder(logging.getLogger("a run"), Workflow, tmp_path / RECORD)
+    recorder.emit(event("run_info", stats={"noise": 2, "total": 2}))
+    yield recorder
+    recorder.close()
+
+
+def test_a_job_whose_output_was_missing_afterwards_is_recorded_as_failed(recorder: Recorder, tmp_path: Path) -> None:
+    for number in (1, 2):
+        recorder.emit(job_info(number, f"{number}.log"))
+    recorder.emit(event("job_finished", job_id=1))
+    recorder.close()
+    found = Reader(tmp_path).look()
+    assert found is not None
+    assert {number: job.state for number, job in found.jobs.items()} == {1: "done", 2: "failed"}
+
+
+def test_a_record_that_cannot_be_written_still_tells_that_snakemake_lives(
+    recorder: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert recorder._file is not None
+    number = recorder._file.fileno()
+    with open("/dev/full", "w") as full:
+        kept = os.dup(number)
+        os.dup2(full.fileno(), number)
+        recorder.emit(job_info(1, "1.log"))
+    if recorder._file is not None:
+        os.dup2(kept, number)
+    os.close(kept)
+    assert "`make watch` does not see this run" in caplog.text
+    assert running_snakemake(tmp_path)
+
+
+def test_a_log_in_a_storage_is_not_looked_for_here(recorder: Recorder, tmp_path: Path) -> None:
+    recorder.emit(job_info(1, "s3://bucket/logs/noise.log (send to storage)"))
+    lines = overview(Reader(tmp_path), list, 1e10)
+    assert "    its log is not on this machine" in lines
 
 
 def test_half_a_line_waits_for_its_other_half(tmp_path: Path) -> None:

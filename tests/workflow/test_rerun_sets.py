@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -249,6 +250,17 @@ def test_touched_shards_that_are_too_large_to_be_compared_make_nothing_run(finis
     for path in sorted((copy.work / "results").rglob("*.npy")):
         os.utime(path)
     assert "Nothing to be done" in copy.run("-n", "--max-checksum-file-size", "1KB")
+
+
+def test_what_snakemake_measured_can_be_lost_without_a_training_again(finished: Project, tmp_path: Path) -> None:
+    copy = finished.copied(tmp_path)
+    shutil.rmtree(copy.work / "results/benchmark")
+    assert "Nothing to be done" in copy.run("-n")
+    cost = "results/tables/tiny/cost.csv"
+    (copy.work / cost).unlink()
+    assert copy.job_counts(cost) == {"cost_table": 1}
+    copy.run(cost)
+    assert pd.read_csv(copy.work / cost)["job_seconds"].isna().all()
 
 
 def test_a_clock_that_jumps_makes_nothing_run(finished: Project, tmp_path: Path) -> None:

@@ -1,45 +1,65 @@
-"""What Snakemake measured of jobs from outside: the files that rules name as ``benchmark``."""
+"""What Snakemake measured of jobs from outside: the files that rules name as ``benchmark``.
+
+Nothing may depend on them but a table of costs: a file that is missing must not make a training run again.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from unlearnable.errors import UserError
-from unlearnable.files import anew
 
-SECONDS, CPU_SECONDS, MEMORY = "job_seconds", "cpu_seconds", "host_memory_mib"
-NAMES = {"s": SECONDS, "cpu_time": CPU_SECONDS, "max_rss": MEMORY}  # by what Snakemake calls them
-UNKNOWN = "NA"  # what it writes where the system did not tell
+log = logging.getLogger(__name__)
+
+SECONDS, MEMORY = "job_seconds", "host_memory_mib"
 
 
-def usage(paths: Iterable[str | Path]) -> dict[str, float]:
-    """What some jobs took: the sums of their seconds, on the clock and of CPU, and the memory (MiB) of the largest.
+def usage(paths: Sequence[str | Path]) -> dict[str, float]:
+    """What some jobs took: the sum of their seconds by the clock, and the memory (MiB) of the largest.
 
-    Of a job that was killed and went on it is what its last attempt took. What the system did not tell is nan.
+    Of a job that was killed and went on it is what its last attempt took. A value is nan where it is not known of
+    every job: a file is missing or damaged, which the log tells, or the system did not tell.
 
     Args:
-        paths: Snakemake's ``benchmark`` files in the format ``.jsonl``, at least one.
+        paths: Snakemake's ``benchmark`` files in the format ``.jsonl``.
+    """
+    jobs = []
+    for path in paths:
+        try:
+            jobs.append(read(path))
+        except FileNotFoundError:
+            return {SECONDS: math.nan, MEMORY: math.nan}
+        except UserError as error:
+            log.warning("%s", error)
+            return {SECONDS: math.nan, MEMORY: math.nan}
+    memory = [job[MEMORY] for job in jobs]
+    return {
+        SECONDS: math.fsum(job[SECONDS] for job in jobs),
+        MEMORY: math.nan if any(map(math.isnan, memory)) else max(memory),
+    }
+
+
+def read(path: str | Path) -> dict[str, float]:
+    """What one job took.
 
     Raises:
-        UserError: one of them is not, or not whole.
+        FileNotFoundError: there is no such file.
+        UserError: it is not such a file, or not whole; Snakemake writes them in place, and without a hash.
     """
-    jobs = [_read(path) for path in paths]
-    sums = {name: math.fsum(job[name] for job in jobs) for name in (SECONDS, CPU_SECONDS)}
-    return sums | {MEMORY: float(np.max([job[MEMORY] for job in jobs]))}
-
-
-def _read(path: str | Path) -> dict[str, float]:
     try:
         measured = json.loads(Path(path).read_text(encoding="utf-8"))
-        values = {name: measured[key] for key, name in NAMES.items()}
-        values = {name: math.nan if value == UNKNOWN else float(value) for name, value in values.items()}
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not what Snakemake measured of one job ({error!r}); {anew(path)}") from error
-    if any(value < 0 or math.isinf(value) for value in values.values()):
-        raise UserError(f"{path}: a job cannot have taken {values}; {anew(path)}")
-    return values
+        return {SECONDS: _known(measured["s"]), MEMORY: _known(measured["max_pss"])}
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise UserError(
+            f"{path}: not what Snakemake measured of one job ({error!r}); delete it, cost tables do without"
+        ) from error
+
+
+def _known(value: str | float) -> float:
+    """The number, or nan where Snakemake did not know: by its word, by a clock set back, or by memory of 0."""
+    number = math.nan if value == "NA" else float(value)
+    return number if number > 0 and math.isfinite(number) else math.nan

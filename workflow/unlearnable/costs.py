@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlearnable.accounting import CPU_SECONDS, MEMORY, SECONDS, usage
+from unlearnable.accounting import MEMORY, SECONDS, usage
 from unlearnable.references import GenerationTime, Published
 from unlearnable.results import frame, records
 from unlearnable.settings.render import Table
 from unlearnable.tables import join_sentences, number, plain_number, write
 
 STAGES = ("source model", "noise", "perturbed dataset", "victim")
-SUMS = ("passes", "seconds", SECONDS, CPU_SECONDS)
+SUMS = ("passes", "seconds", SECONDS)
 GENERATION = "source model and noise"
 
 
 def cost_table(
     config: dict[str, Any],
     metrics: dict[str, tuple[list[dict[str, Any]], list[str]]],
-    jobs: dict[str, list[list[str]]],
     csv: str,
     markdown: str,
     latex: str,
@@ -31,15 +30,15 @@ def cost_table(
 
     Args:
         config: the product's settings, as ``Study.product_config`` gives them; its cells named ``source of noise`` are
-            the source model of each cell of the noise stage, in the same order, or None.
+            the source model of each cell of the noise stage, in the same order, or None. ``measured`` names for every
+            stage and cell, in the same order, what Snakemake measured of the jobs that computed it.
         metrics: for every stage its cells and their metrics files, in the same order.
-        jobs: for every stage and cell, in the same order, what Snakemake measured of the jobs that computed it.
         csv: file to write.
         markdown: file to write.
         latex: file to write.
     """
     style = Table(**config["style"])
-    data = {stage: _with_usage(frame(*metrics[stage]), jobs[stage]) for stage in STAGES}
+    data = {stage: _with_usage(frame(*metrics[stage]), config["measured"][stage]) for stage in STAGES}
     rows: list[dict[str, Any]] = []
     for stage in STAGES:
         rows += _costs(stage, data[stage])
@@ -58,7 +57,6 @@ def cost_table(
             ],
             "peak memory, MiB": [f"{value:,.0f}" for value in table["peak_memory_mib"]],
             "job, s": [plain_number(value, math.nan, style.decimals) for value in table[SECONDS]],
-            "CPU, s": [plain_number(value, math.nan, style.decimals) for value in table[CPU_SECONDS]],
             "host memory, MiB": ["" if math.isnan(value) else f"{value:,.0f}" for value in table[MEMORY]],
         }
     )
@@ -81,9 +79,9 @@ def cost_table(
     devices = ", ".join(table["device"].dropna().unique())
     caption = join_sentences(
         "Cost of each stage: forward+backward passes over one batch, seconds in the stage's loop as mean ± standard "
-        "deviation (number of runs), and peak memory. Then what Snakemake measured from outside, the start of Python "
-        "included, of each job's last attempt: seconds of the job and of its CPUs, and the memory of its processes on "
-        f"the host. The seconds of a noise are those of all its shards. Computed on: {devices}.",
+        "deviation (number of runs), and peak memory. Then what Snakemake measured of each job's last attempt from "
+        "outside: its seconds, the start of Python and waiting for a GPU included, of a noise those of all its shards; "
+        f"and the memory of its processes on the host, sampled, so at least that. Computed on: {devices}.",
         about_published,
     )
     write(table, text, csv, markdown, latex, caption)
@@ -115,7 +113,7 @@ def _costs(stage: str, data: pd.DataFrame) -> list[dict[str, Any]]:
             "seconds_mean": group["seconds"].mean(),
             "seconds_sd": group["seconds"].std(ddof=1),
             "peak_memory_mib": group["peak_memory_bytes"].mean() / 2**20,
-            **{name: group[name].mean() for name in (SECONDS, CPU_SECONDS, MEMORY)},
+            **{name: group[name].mean(skipna=False) for name in (SECONDS, MEMORY)},
             "device": group["device"].iloc[0],
         }
         for (dataset, noise, kind), group in groups

@@ -109,6 +109,7 @@ def make_shard(
                 files.HASHES: {Path(noise).name: written.sha256()},
             },
         )
+        loop.require_wanted()  # again, as the hash of a large noise takes its time
     loop.done()
 
 

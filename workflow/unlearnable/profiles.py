@@ -12,7 +12,7 @@ from unlearnable.errors import UserError
 FILES = ("profile*.yaml", "config*.yaml")  # by which Snakemake tells a profile from any other folder
 
 
-def require_workflow_profile(arguments: list[str], root: Path) -> None:
+def require_workflow_profile(arguments: list[str], root: Path, moved: bool) -> None:
     """Make sure that the workflow profile on Snakemake's command line is one that Snakemake found.
 
     A wrong ``--profile`` or ``SNAKEMAKE_PROFILE`` needs no check, as Snakemake stops at those by itself.
@@ -20,20 +20,20 @@ def require_workflow_profile(arguments: list[str], root: Path) -> None:
     Args:
         arguments: Snakemake's, without the program's name; taken to be valid, abbreviated options included.
         root: the folder of the Snakefile.
+        moved: whether Snakemake was given another working directory than the one it was started in.
 
     Raises:
         UserError: there is none of that name.
     """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--workflow-profile")
-    parser.add_argument("--directory", "-d")
     given = parser.parse_known_args(arguments)[0]
     name = given.workflow_profile
     if not name or name == "none":
         return
     # Snakemake looked for it where it was started. When it was given another folder it has left that one, and PWD may
     # or may not tell of it: then one in the project's own folder is taken for the one that was meant.
-    started = [Path.cwd()] if given.directory is None else [Path(os.environ.get("PWD", root)), root]
+    started = [Path(os.environ.get("PWD", root)), root] if moved else [Path.cwd()]
     folders = [root / "profiles", *(folder / inner for folder in started for inner in ("", "profiles"))]
     if not any((folder / name).exists() for folder in folders):
         known = sorted({file.parent.name for pattern in FILES for file in root.glob(f"profiles/*/{pattern}")})

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unlearnable import files
-from unlearnable.accounting import usage
+from unlearnable import accounting, files
 from unlearnable.errors import UserError
 from unlearnable.running import anybody_at_work
 
@@ -47,7 +46,13 @@ def results_of(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for where, folders, names in os.walk(folder):
+    seen = set()  # a link may lead to another disk, or in a circle
+    for where, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(where)
+        if (place := (status.st_dev, status.st_ino)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
         downloads = Path(where).parent == folder and folder.name == "dataset"
         folders[:] = sorted(name for name in folders if name[0] != "." and not (downloads and name == "download"))
         shown = (name for name in sorted(names) if name[0] != "." and not name.endswith(".checkpoint.pt"))
@@ -64,7 +69,7 @@ def recorded(results: list[Path]) -> Recorded:
             elif path.suffix == ".sha256":
                 hashes = files.read_checksums(path)
             elif path.suffix == ".jsonl":  # Snakemake's own: without a hash, and telling of nothing else
-                usage([path])
+                accounting.read(path)
                 hashes = {}
             else:
                 continue

@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +162,13 @@ def read_noise(folder: Path, source: Path) -> Array:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the bytes depend on."""
-    names = ("unlearnable", "numpy", "pillow", "pyarrow", "torch")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    """Versions of what the bytes depend on; this project's own is known only where it is installed."""
+    found = {name: version(name) for name in ("numpy", "pillow", "pyarrow", "torch")}
+    try:
+        own = version("unlearnable")
+    except PackageNotFoundError:
+        own = "not installed"
+    return {"python": platform.python_version(), "unlearnable": own} | found
 
 
 def schema(classes: list[str]) -> pa.Schema:

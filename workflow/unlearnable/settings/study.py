@@ -129,9 +129,9 @@ class Experiment(Settings):
     clean_rest: bool = Field(
         False, description="train victims on the unprotected rest alone as well, at every share between 0 and 100"
     )
-    victims: Annotated[list[VictimAxis], BeforeValidator(_listed)] = Field(
-        [VictimAxis()], min_length=1, description="one group of victims, or a list of groups"
-    )
+    victims: Annotated[
+        list[VictimAxis], BeforeValidator(_listed, json_schema_input_type=VictimAxis | list[VictimAxis])
+    ] = Field([VictimAxis()], min_length=1, description="one group of victims, or a list of groups")
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
     products: list[Product] = Field(min_length=1, description="tables and figures to make of these cells")
 

@@ -20,12 +20,14 @@ import logging
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from unlearnable.running import RECORD
 from unlearnable.watch.tail import last_lines
 
+IN_STORAGE = " (send to storage)"  # how Snakemake ends the name of a log that is not a file of this machine's
 SHOWN = 10  # lines of a failed job's log
 
 
@@ -52,6 +54,8 @@ class Recorder(logging.Handler):
         super().__init__(logging.INFO)
         self._logger, self._workflow, self._path = logger, workflow, path
         self._file: IO[str] | None = None
+        self._broken = False
+        self._open: set[int] = set()  # the jobs of which no end was told
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one message of Snakemake's."""
@@ -61,21 +65,25 @@ class Recorder(logging.Handler):
             self._workflow.scheduler.print_progress = True  # under --quiet it would not even log that a job is done
             self._begin({rule: count for rule, count in about["stats"].items() if rule != "total"})
         elif event == "job_info":
+            self._open.add(about["jobid"])
             self._write("start", id=about["jobid"], **_described(about))
         elif event == "job_finished":
-            self._write("done", id=about["job_id"])
+            self._end("done", about["job_id"])
         elif event == "job_error":
-            self._write("error", id=about["jobid"])
+            self._end("error", about["jobid"])
             self._show_log(about["log"][:1])
         elif again := re.match(r"Trying to restart job (\d+)", record.getMessage()):
-            self._write("again", id=int(again[1]))
+            self._end("again", int(again[1]))
 
     def close(self) -> None:
         """Snakemake ends, and knows it."""
         if self._file is not None:
+            for job in self._workflow.scheduler.failed:  # those that failed after their end, for a missing output say
+                if job.jobid in self._open:
+                    self._end("error", job.jobid)
             self._write("end")
-        if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # of what has been given up already
+                self._file.close()
             self._file = None
         super().close()
 
@@ -89,8 +97,12 @@ class Recorder(logging.Handler):
         except OSError as error:
             self._give_up(error)
 
+    def _end(self, event: str, job: int) -> None:
+        self._open.discard(job)
+        self._write(event, id=job)
+
     def _write(self, event: str, **content: Any) -> None:
-        if self._file is None:
+        if self._file is None or self._broken:
             return
         try:
             self._file.write(json.dumps({"event": event, "at": time.time(), **content}) + "\n")
@@ -98,8 +110,8 @@ class Recorder(logging.Handler):
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        """The run is worth more than its record."""
-        self._file = None
+        """The run is worth more than its record. The file stays open, as its lock tells that Snakemake lives."""
+        self._broken = True
         self._logger.warning(f"{self._path}: cannot be written ({error}); `make watch` does not see this run")
 
     def _show_log(self, logs: list[str]) -> None:
@@ -111,7 +123,7 @@ class Recorder(logging.Handler):
 
 def _described(about: dict[str, Any]) -> dict[str, Any]:
     wildcards = " ".join(f"{name}={value}" for name, value in about["wildcards"].items())
-    log = next(iter(about["log"]), None)
+    log = next((name for name in about["log"] if not name.endswith(IN_STORAGE)), None)
     try:
         stale = os.stat(log).st_mtime_ns if log else None
     except OSError:

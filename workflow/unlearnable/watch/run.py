@@ -25,7 +25,7 @@ class Job:
         stale: date of the log file, in nanoseconds, before the job's attempt; None if there was none.
         state: waiting is what failed and will be tried again.
         began: when the latest attempt was started, in seconds since 1970; with a cluster, submitted.
-        ended: when it ended; None while it runs.
+        ended: when the latest attempt ended; None while it runs.
     """
 
     rule: str
@@ -90,7 +90,7 @@ class Run:
         elif event == "end":
             self.ended = at
         elif job is not None and event == "again":
-            job.state = "waiting"
+            job.state, job.ended = "waiting", job.ended or at  # no error came if it failed only after its end
         elif job is not None and event in ("done", "error"):
             job.state, job.ended = ("done" if event == "done" else "failed"), at
 

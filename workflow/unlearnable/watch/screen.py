@@ -87,7 +87,8 @@ def _jobs(jobs: list[Job], directory: Path, count: int, now: float | None) -> li
     for job in jobs[:SHOWN]:
         lines.append(f"  {job.what}" + ("" if now is None else f", {span(max(0.0, now - job.began))}"))
         said = job.lines(directory, count)
-        lines += [f"    {line}" for line in said] or ["    nothing logged yet"]
+        nothing = "its log is not on this machine" if job.log is None else "nothing logged yet"
+        lines += [f"    {line}" for line in said or [nothing]]
         lines += [f"    all of it: {job.log}"] if count > 1 and said else []
     return lines + ([f"  and {len(jobs) - SHOWN} more"] if len(jobs) > SHOWN else [])
 
