@@ -101,8 +101,8 @@ rule cost_table:
             w.experiment,
             "cost-table",
             {**STUDY.stages(w.experiment), "source of noise": STUDY.tradeoff(w.experiment)["source model"]},
-        )
-        | {"measured": measured_of_jobs(w.experiment)},
+            measured=measured_of_jobs(w.experiment),
+        ),
         code=code_and_numbers("cost_table.py"),
     message:
         "Table: cost of each stage, {wildcards.experiment}"

@@ -46,16 +46,17 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shrink(config: dict[str, Any]) -> None:
-    """The same study, seconds long."""
-    tiny = {"k_u": 1, "j": 1}
-    for method, keys in (("rem", tiny | {"k_a": 1}), ("sem", tiny | {"k_a": 1}), ("tap", {"steps": 1, "restarts": 1})):
-        config["methods"][method].setdefault("by_dataset", {})["fashion-mini"] = keys
+    """The same study with one of its noises, seconds long."""
+    config["methods"]["rem"].setdefault("by_dataset", {})["fashion-mini"] = {"k_u": 1, "k_a": 1, "j": 1}
     config["source_model"]["by_dataset"]["fashion-mini"] = {"network": "small-cnn", "steps": 4}
     config["noise"]["by_dataset"]["fashion-mini"] = {}
     config["victim"]["by_dataset"]["fashion-mini"] = {
         "steps": 4, "k_a": 1, "evaluate_every": 2, "robust_steps": 1, "robust_images": 100,
     }  # fmt: skip
-    config["experiments"]["radius"]["seeds"] = [0]
+    config["experiments"]["radius"] |= {
+        "noises": [{"method": "clean"}, {"method": "rem", "rho_u": [20], "rho_a": [5]}],
+        "seeds": [0],
+    }
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,10 @@ SMALL = {
             "victims": {"networks": ["small-cnn"], "radii": [0]},
             "products": ["accuracy-table"],
         }
-    }
+    },
+    "source_model": {"by_dataset": {"tiny": {"by_method": {"em": {"steps": 700}}}}},
+    "noise": {"by_dataset": {"tiny": {"by_method": {"em": {"k_u": 200}}}}},
+    "victim": {"by_dataset": {"tiny": {"steps": 500}}},
 }
 
 

@@ -102,5 +102,5 @@ def test_the_measurement_of_planning_plans_and_finishes_a_study(repo: Path, tmp_
     command = [sys.executable, "-m", "benchmarks.dag", str(repo), "--study", str(study)]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300).stdout
     jobs = [int(line.split("  ")[-1] == str(repo) and line[22:29]) for line in printed.splitlines()[1:]]
-    assert jobs[0] == jobs[1] > 5
-    assert jobs[2] == 0
+    assert jobs[0] > 5
+    assert jobs[1:] == [0, 0]  # a quiet dry run lists none, and nothing is left to do

@@ -409,13 +409,14 @@ class Study:
         cells = self.perturbed(experiment)
         return [c for c in cells if c.method != "clean" and (c.dataset, c.seed, c.protected) == wanted]
 
-    def product_config(self, experiment: str, product: str, cells: Any) -> dict[str, Any]:
+    def product_config(self, experiment: str, product: str, cells: Any, **more: Any) -> dict[str, Any]:
         """Settings of a table or figure: its cells, in the order of its inputs, what they name, and its style.
 
         Args:
             experiment: whose product it is.
             product: which one.
             cells: a list of cells, or such lists by stage.
+            more: what this product alone needs.
         """
         style = getattr(self.settings.render, product.replace("-", "_"))
         by_stage = cells if isinstance(cells, dict) else {"": cells}
@@ -433,6 +434,7 @@ class Study:
                 "methods": methods,
                 "countermeasures": {name: measure.model_dump() for name, measure in measures.items()},
                 "style": style.model_dump(),
+                **more,
             }
         )
 
