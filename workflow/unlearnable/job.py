@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import sys
 from collections.abc import Iterator
@@ -50,6 +52,7 @@ def job(snakemake: Any) -> Iterator[None]:
     Args:
         snakemake: the object that Snakemake gives to a script.
     """
+    atexit.register(gc.freeze)  # to take all that torch consists of apart at the end takes half a second
     with join():
         if orphaned():  # asked after joining: a Snakemake that is killed from now on is not followed by another one
             print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was begun", file=sys.stderr)
