@@ -11,11 +11,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from unlearnable.errors import UserError
 
 log = logging.getLogger(__name__)
 
 SECONDS, MEMORY = "job_seconds", "host_memory_mib"
+UNKNOWN = {SECONDS: math.nan, MEMORY: math.nan}
 
 
 def usage(paths: Sequence[str | Path]) -> dict[str, float]:
@@ -27,19 +30,16 @@ def usage(paths: Sequence[str | Path]) -> dict[str, float]:
     Args:
         paths: Snakemake's ``benchmark`` files in the format ``.jsonl``.
     """
-    jobs = []
-    for path in paths:
-        try:
-            jobs.append(read(path))
-        except FileNotFoundError:
-            return {SECONDS: math.nan, MEMORY: math.nan}
-        except UserError as error:
-            log.warning("%s", error)
-            return {SECONDS: math.nan, MEMORY: math.nan}
-    memory = [job[MEMORY] for job in jobs]
+    try:
+        jobs = [read(path) for path in paths]
+    except FileNotFoundError:
+        jobs = [UNKNOWN]
+    except UserError as error:
+        log.warning("%s", error)
+        jobs = [UNKNOWN]
     return {
         SECONDS: math.fsum(job[SECONDS] for job in jobs),
-        MEMORY: math.nan if any(map(math.isnan, memory)) else max(memory),
+        MEMORY: float(np.max([job[MEMORY] for job in jobs])),  # unlike Python's own, nan where one of them is
     }
 
 
