@@ -19,8 +19,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from PIL import Image
+
+from unlearnable.bounds import Bound
+from unlearnable.data.images import Array
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "scripts", "config", "workflow", "profiles", "envs")  # what a run needs of the project
@@ -121,6 +125,23 @@ def tiny_study(root: Path) -> Config:
             }
         },
     }
+
+
+def require_bound(told: Config, change: Array) -> Config:
+    """Make sure that what a manifest tells of its bound is so.
+
+    Args:
+        told: the manifest's entry.
+        change: published images less clean ones, ``(N, H, W, C)``.
+
+    Returns:
+        The bound that is stated there.
+    """
+    stated = {key: told[key] for key in ("norm", "radius", "unit")}
+    bound = Bound(**stated)
+    assert bound.exceeded_by(change) is None
+    assert told["largest"] == pytest.approx(bound.sizes(change).max())
+    return stated
 
 
 def laid_over(config: Config, change: Config) -> Config:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from .pipeline import CLASSES, FIGURES, PRODUCTS, SIZE, TABLES, Project, checkout, rules_of, unshared
+from .pipeline import CLASSES, FIGURES, PRODUCTS, SIZE, TABLES, Project, checkout, require_bound, rules_of, unshared
 
 STAGES = ["datasets", "sources", "noises", "perturbed", "victims", "tables", "figures", "all"]
 COMPUTING = {"source_model", "noise", "victim"}
@@ -100,6 +100,23 @@ def test_a_published_dataset_has_every_row_and_stays_within_the_radius(finished:
     assert sum(sum(table["protected"].to_pylist()) for table in tables) == manifest["protected_rows"]
     shards = [np.load(finished.work / folder / "shards" / f"images-0000{number}.npy") for number in (0, 1)]
     assert [shard.shape for shard in shards] == [(50, SIZE, SIZE, 1), (14, SIZE, SIZE, 1)]
+
+
+@pytest.mark.parametrize("noise", PUBLISHED)
+def test_the_protected_images_are_changed_within_the_stated_bound_and_no_others(finished: Project, noise: str) -> None:
+    folder = f"results/perturbed/tiny/{noise}/s0/p50"
+    published, clean = (
+        np.concatenate([np.load(path) for path in sorted((finished.work / shards).glob("images-*.npy"))])
+        for shards in (f"{folder}/shards", "results/dataset/tiny/train")
+    )
+    tables = [pq.read_table(path) for path in sorted((finished.work / folder / "parquet").glob("*.parquet"))]
+    protected = np.concatenate([table["protected"].to_numpy() for table in tables])
+    change = published.astype(np.int16) - clean
+    changed = (change != 0).any(axis=(1, 2, 3))
+    assert not changed[~protected].any()
+    assert changed[protected].mean() > 0.9
+    stated = require_bound(finished.json(f"{folder}/manifest.json")["bound"], change)
+    assert (stated["norm"], stated["radius"]) == (("l0", 1) if noise.startswith("ops") else ("linf", 16))
 
 
 def test_a_source_model_comes_with_history_and_metrics(finished: Project) -> None:
