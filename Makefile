@@ -16,16 +16,16 @@ run: .venv/installed
 
 # What a study would cost.
 plan: .venv/installed
-	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.planning $(CHOSEN) \
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.plan $(CHOSEN) \
 	  $(addprefix --jobs ,$(or $(filter-out 0,$(GPUS)),$(filter-out all,$(CORES))))
 
 # How the study stands that runs in this folder, in another terminal.
 watch: .venv/installed
-	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.watch
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.watch
 
 # Every file in results/ against the checksums that its job recorded.
 verify: .venv/installed
-	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.verify
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.verify
 
 report: .venv/installed
 	$(BIN)/snakemake --report results/report.zip $(CHOSEN)

@@ -27,19 +27,22 @@ from benchmarks.ceiling import matmul_flops, pass_flops, seconds
 from benchmarks.profiles import shares
 from benchmarks.report import machine, render_ladder, render_profile, render_steps
 from benchmarks.steps import BATCH, CLASSES, Subject, ladder, steps, subjects
-from unlearnable import files, memory, models
-from unlearnable.attacks import frozen
-from unlearnable.countermeasures._base import Lesson
-from unlearnable.data import shards
-from unlearnable.data.encoded import encode
-from unlearnable.data.feed import Feed
-from unlearnable.data.images import Array, Split
-from unlearnable.data.published import write_parquet
-from unlearnable.device import choose_device, choose_precision, keep_freed_memory
-from unlearnable.engine import prepare
-from unlearnable.resume import Loop
-from unlearnable.settings.training import Precision, Victim
-from unlearnable.training import fit
+from unlearnable import files
+from unlearnable.compute import memory
+from unlearnable.compute.device import choose_device, choose_precision, keep_freed_memory
+from unlearnable.compute.device_batches import Feed
+from unlearnable.compute.engine import prepare
+from unlearnable.compute.frozen import frozen
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.datasets import shards
+from unlearnable.datasets.encoded import encode
+from unlearnable.datasets.parquet import write_parquet
+from unlearnable.datasets.split import Array, Split
+from unlearnable.networks import build as models
+from unlearnable.stages.settings.victim import VictimTraining as Victim
+from unlearnable.training.fit import fit
+from unlearnable.training.loop import Loop
+from unlearnable.training.settings import Precision
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER_PASSES = 3.0195e6  # REM on CIFAR-10: 5,000 steps of 561 passes and a noise pass of 550 over 390 batches

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from unlearnable.attacks import frozen
+from unlearnable.compute.frozen import frozen
 
 
 def synchronize(device: torch.device) -> None:

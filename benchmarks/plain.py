@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from unlearnable.descent import Problem
-from unlearnable.layers import ConvNorm
-from unlearnable.settings.dataset import Augmentation
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.networks.folding import ConvNorm
+from unlearnable.noises.method import Problem
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 

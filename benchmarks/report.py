@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from unlearnable.device import describe
+from unlearnable.compute.device import describe
 
 
 def render_steps(table: pd.DataFrame, facts: list[str]) -> str:

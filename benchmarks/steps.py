@@ -12,22 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import plain
-from unlearnable import models
-from unlearnable.attacks import FrozenNetwork, ascend, frozen, uniform
-from unlearnable.countermeasures._base import Lesson
-from unlearnable.data.feed import Feed
-from unlearnable.data.images import Split
-from unlearnable.descent import Problem
-from unlearnable.device import choose_precision
-from unlearnable.engine import COMPILED_FROM_PASSES, prepare
-from unlearnable.noises import em, rem
-from unlearnable.resume import Loop
-from unlearnable.settings.dataset import Augmentation
-from unlearnable.settings.methods.em import Em
-from unlearnable.settings.methods.rem import Rem
-from unlearnable.settings.training import Precision, Victim
-from unlearnable.training import fit
-from unlearnable.transforms import draw
+from unlearnable.compute.augment import draw
+from unlearnable.compute.device import choose_precision
+from unlearnable.compute.device_batches import Feed
+from unlearnable.compute.engine import COMPILED_FROM_PASSES, prepare
+from unlearnable.compute.frozen import FrozenNetwork, frozen
+from unlearnable.compute.pgd import ascend, uniform
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.datasets.split import Split
+from unlearnable.networks import build as models
+from unlearnable.noises.em import noise as em
+from unlearnable.noises.em.settings import Em
+from unlearnable.noises.method import Problem
+from unlearnable.noises.rem import noise as rem
+from unlearnable.noises.rem.settings import Rem
+from unlearnable.stages.settings.victim import VictimTraining as Victim
+from unlearnable.training.fit import fit
+from unlearnable.training.loop import Loop
+from unlearnable.training.settings import Precision
 
 BATCH = 128
 CLASSES = 10

@@ -22,14 +22,14 @@ os.environ.update(PYTHONPATH=os.pathsep.join(BESIDE))
 # Which process a job belongs to: it stops when that one is gone.
 os.environ.update(UNLEARNABLE_SNAKEMAKE=str(os.getpid()))
 
-from unlearnable.configuration import DEFAULTS
+from unlearnable.study.faults import DEFAULTS
 from unlearnable.errors import UserError
-from unlearnable.files import sha256
-from unlearnable.fingerprint import code_fingerprint, digest
-from unlearnable.profiles import require_workflow_profile
+from unlearnable.files import digest, sha256
+from unlearnable.study.fingerprint import code_fingerprint
+from unlearnable.jobs.profile_check import require_workflow_profile
 from unlearnable.registry import available, module_name
-from unlearnable.running import join_and_clear_dead_lock
-from unlearnable.study import (
+from unlearnable.jobs.presence import join_and_clear_dead_lock
+from unlearnable.study.cells import (
     DATASET,
     NOISE,
     PERTURBED,
@@ -37,12 +37,12 @@ from unlearnable.study import (
     VICTIM,
     Noise,
     Perturbed,
-    Study,
     Victim,
     path,
     perturbed_of,
 )
-from unlearnable.watch.record import record
+from unlearnable.study.study import Study
+from unlearnable.tools.watch.record import record
 
 if workflow.is_main_process:
     try:
@@ -107,7 +107,7 @@ def code_and_numbers(script):
 
 def reader_module(dataset):
     """The library module that reads a dataset."""
-    return module_name("data.readers", STUDY.settings.datasets[dataset].kind)
+    return module_name("readers", STUDY.settings.datasets[dataset].kind)
 
 
 def method_module(method):

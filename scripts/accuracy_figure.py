@@ -1,8 +1,8 @@
 """Rule accuracy_figure: victims' accuracy against their radius."""
 
-from unlearnable.figures import accuracy_figure
 from unlearnable.files import write_checksums
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.products.accuracy_figure.figure import accuracy_figure
 
 
 def main(snakemake):

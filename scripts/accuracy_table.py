@@ -1,8 +1,8 @@
 """Rule accuracy_table: victims' accuracy, a column for every noise."""
 
-from unlearnable.accuracies import accuracy_table
 from unlearnable.files import write_checksums
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.products.accuracy_table.table import accuracy_table
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Rule cost_table: passes, seconds and memory of each stage."""
 
-from unlearnable.costs import cost_table
 from unlearnable.files import write_checksums
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.products.cost_table.table import cost_table
 
 
 def main(snakemake):

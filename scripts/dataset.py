@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from unlearnable.data.dataset import prepare
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.stages.dataset import prepare
 
 
 def main(snakemake):

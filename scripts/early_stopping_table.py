@@ -1,8 +1,8 @@
 """Rule early_stopping_table: victims' last and best accuracy."""
 
-from unlearnable.accuracies import early_stopping_table
 from unlearnable.files import write_checksums
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.products.early_stopping_table.table import early_stopping_table
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Rule fraction_figure: victims' accuracy against the protected share."""
 
 from unlearnable.files import write_checksums
-from unlearnable.fractions import fraction_figure
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.products.fraction_figure.figure import fraction_figure
 
 
 def main(snakemake):

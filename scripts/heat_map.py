@@ -1,8 +1,8 @@
 """Rule heat_map: noises by ways of training."""
 
 from unlearnable.files import write_checksums
-from unlearnable.job import job
-from unlearnable.ranking import heat_map
+from unlearnable.jobs.job import job
+from unlearnable.products.heat_map.figure import heat_map
 
 
 def main(snakemake):

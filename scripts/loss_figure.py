@@ -1,8 +1,8 @@
 """Rule loss_figure: victims' training loss and accuracy over their steps."""
 
-from unlearnable.curves import loss_figure
 from unlearnable.files import write_checksums
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.products.loss_figure.figure import loss_figure
 
 
 def main(snakemake):

@@ -1,7 +1,7 @@
 """Rule merge_noise: join the shards; every image exactly once, nothing beyond the radius."""
 
-from unlearnable.job import folder, job
-from unlearnable.merge import merge
+from unlearnable.jobs.job import folder, job
+from unlearnable.stages.merge_noise import merge
 
 
 def main(snakemake):

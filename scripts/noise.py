@@ -1,10 +1,10 @@
 """Rule noise: one shard of the noise, from the frozen source model."""
 
-from unlearnable.compute import compute
-from unlearnable.data.dataset import load
+from unlearnable.datasets.shards import load
 from unlearnable.files import check_files
-from unlearnable.job import folder, job
-from unlearnable.noise_pass import make_shard
+from unlearnable.jobs.job import folder, job
+from unlearnable.jobs.long_job import compute
+from unlearnable.stages.noise import make_shard
 
 
 def main(snakemake):

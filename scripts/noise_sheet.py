@@ -1,8 +1,8 @@
 """Rule noise_sheet: originals, noises and protected images."""
 
 from unlearnable.files import write_checksums
-from unlearnable.job import folder, job
-from unlearnable.sheet import noise_sheet
+from unlearnable.jobs.job import folder, job
+from unlearnable.products.noise_sheet.figure import noise_sheet
 
 
 def main(snakemake):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from unlearnable.data.published import publish
-from unlearnable.job import folder, job
+from unlearnable.jobs.job import folder, job
+from unlearnable.stages.perturbed_dataset import publish
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Rule ranking_table: noises ranked by protection."""
 
 from unlearnable.files import write_checksums
-from unlearnable.job import job
-from unlearnable.ranking import ranking_table
+from unlearnable.jobs.job import job
+from unlearnable.products.ranking_table.table import ranking_table
 
 
 def main(snakemake):

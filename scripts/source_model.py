@@ -1,8 +1,8 @@
 """Rule source_model: train the network that the noise is computed with."""
 
-from unlearnable.compute import compute_on_ranks
-from unlearnable.job import folder, job
-from unlearnable.launch import source_model
+from unlearnable.jobs.job import folder, job
+from unlearnable.jobs.long_job import compute_on_ranks
+from unlearnable.jobs.ranks.launch import source_model
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Rule tradeoff_figure: protection against cost."""
 
 from unlearnable.files import write_checksums
-from unlearnable.job import job
-from unlearnable.tradeoff import tradeoff_figure
+from unlearnable.jobs.job import job
+from unlearnable.products.tradeoff_figure.figure import tradeoff_figure
 
 
 def main(snakemake):

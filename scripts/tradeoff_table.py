@@ -1,8 +1,8 @@
 """Rule tradeoff_table: protection against cost."""
 
 from unlearnable.files import write_checksums
-from unlearnable.job import job
-from unlearnable.tradeoff import tradeoff_table
+from unlearnable.jobs.job import job
+from unlearnable.products.tradeoff_table.table import tradeoff_table
 
 
 def main(snakemake):

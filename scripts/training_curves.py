@@ -1,8 +1,8 @@
 """Rule training_curves: victims' accuracy over their training steps."""
 
-from unlearnable.curves import training_curves
 from unlearnable.files import write_checksums
-from unlearnable.job import job
+from unlearnable.jobs.job import job
+from unlearnable.products.training_curves.figure import training_curves
 
 
 def main(snakemake):

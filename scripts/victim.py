@@ -1,9 +1,10 @@
 """Rule victim: train a network on the published images and test it on clean ones."""
 
-from unlearnable.compute import compute
-from unlearnable.data import dataset, published
-from unlearnable.job import folder, job
-from unlearnable.victims import train_victim
+from unlearnable.jobs.job import folder, job
+from unlearnable.jobs.long_job import compute
+from unlearnable.stages import dataset
+from unlearnable.stages import perturbed_dataset as published
+from unlearnable.stages.victim import train_victim
 
 
 def main(snakemake):

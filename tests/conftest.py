@@ -17,8 +17,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from unlearnable.data.dataset import prepare
-from unlearnable.data.images import Array, Split
+from unlearnable.datasets.split import Array, Split
+from unlearnable.stages.dataset import prepare
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports datasets
 torch.set_num_threads(1)

@@ -193,7 +193,7 @@ def test_no_page_has_a_gap_left_to_fill() -> None:
 
 
 def test_every_key_is_explained() -> None:
-    from unlearnable.settings.study import StudySettings
+    from unlearnable.study.schema import StudySettings
 
     text = (ROOT / "config/README.md").read_text()
     schema = StudySettings.model_json_schema()

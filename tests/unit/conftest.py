@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from unlearnable.data import readers, streams
-from unlearnable.data.images import Split
-from unlearnable.settings.dataset import Dataset
+from unlearnable.datasets import read as readers
+from unlearnable.datasets import stream as streams
+from unlearnable.datasets.split import Split
+from unlearnable.study.schema import AnyDataset as Dataset
 
 CLASSES = ["cat", "dog", "owl"]
 

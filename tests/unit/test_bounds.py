@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from unlearnable import bounds
 from unlearnable.bounds import Bound
-from unlearnable.data.images import Array
+from unlearnable.datasets.split import Array
 
 CHANGES = arrays(np.int16, (3, 4, 5, 3), elements=st.integers(-255, 255))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unlearnable import files
+from unlearnable import arrays, files
 from unlearnable.errors import UserError
 
 
@@ -60,7 +60,7 @@ def test_what_killed_writers_left_of_a_file_is_removed(tmp_path: Path) -> None:
     for name in others:
         (tmp_path / name).touch()
     assert len(os.listdir(tmp_path)) == 4
-    files.write_array(path, np.zeros(3))
+    arrays.write_array(path, np.zeros(3))
     assert set(os.listdir(tmp_path)) == others | {"a[1].npy"}
 
 
@@ -87,22 +87,22 @@ def test_what_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_arrays_survive_their_file_and_damage_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     array = np.arange(24, dtype=np.int8).reshape(2, 3, 4)
-    files.write_array(path, array)
-    assert np.array_equal(files.read_array(path), array)
+    arrays.write_array(path, array)
+    assert np.array_equal(arrays.read_array(path), array)
     content = path.read_bytes()
     for damaged in (b"", content[:5], content[:70], content[:-1], b"x" + content[1:], b"garbage" * 50):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=r"a\.npy: not a complete \.npy array"):
-            files.read_array(path)
+            arrays.read_array(path)
 
 
 def test_pickles_are_neither_written_nor_read(tmp_path: Path) -> None:
     objects = np.array([{}, []], dtype=object)
     with pytest.raises(ValueError, match="an array of objects would be a pickle"):
-        files.write_array(tmp_path / "a.npy", objects)
+        arrays.write_array(tmp_path / "a.npy", objects)
     np.save(tmp_path / "b.npy", objects, allow_pickle=True)
     with pytest.raises(UserError, match=r"b\.npy: not a complete"):
-        files.read_array(tmp_path / "b.npy")
+        arrays.read_array(tmp_path / "b.npy")
 
 
 KNOWN = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of abc: FIPS 180-2, appendix B.1
@@ -196,7 +196,7 @@ def test_every_flipped_bit_of_a_checksum_file_is_found(tmp_path: Path) -> None:
 WRITERS = {
     "bytes": "files.write_json(path, {'x': 'x' * 200_000})",
     "json": "files.write_json(path, {'x': list(range(50_000))})",
-    "array": "files.write_array(path, np.zeros(200_000, np.int8))",
+    "array": "arrays.write_array(path, np.zeros(200_000, np.int8))",
     "checkpoint": "Loop(path)._save({'weights': torch.zeros(50_000)})",
     "weights": "models.save(torch.nn.Linear(200, 250), path)",
     "table": "tables.write(numbers, numbers, *[path] * 3, '')",
@@ -204,18 +204,20 @@ WRITERS = {
     "svg": "figures.save(figure, elsewhere, path, path, 100)",
     "png": "figures.save(figure, elsewhere, elsewhere, path, 100)",
     "history": "write_history(path, [{'step': n, 'loss': n**0.5} for n in range(50_000)])",
-    "parquet": "published.write_parquet(path.parent, split, split.labels > 0, 1000)",
+    "parquet": "parquet.write_parquet(path.parent, split, split.labels > 0, 1000)",
 }
 CHILD = """
 import json, os, sys
 from pathlib import Path
 import matplotlib, numpy as np, pandas as pd, torch
-from unlearnable import figures, files, models, tables
-from unlearnable.data import published
-from unlearnable.data.images import Split
+from unlearnable import arrays, files
+from unlearnable.datasets import parquet
+from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
-from unlearnable.history import write_history
-from unlearnable.resume import Loop
+from unlearnable.networks import build as models
+from unlearnable.products import figure as figures, table as tables
+from unlearnable.training.fit import write_history
+from unlearnable.training.loop import Loop
 
 images = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 1), np.uint8)
 split = Split(images, np.arange(100) % 2, ["a", "b"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlearnable.progress import Meter, passing, seconds_left, span
-from unlearnable.resume import Loop
+from unlearnable.training.loop import Loop
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import resource
 import numpy as np
 import pytest
 
-from unlearnable.usage import peak_memory_of_process
+from unlearnable.progress import peak_memory_of_process
 
 
 def test_the_peak_is_that_of_the_process_in_bytes() -> None:

@@ -271,7 +271,7 @@ def require_no_orphan(mark: str) -> None:
 
 def verify(project: Project) -> int:
     """The exit code of the check of all results."""
-    command = [sys.executable, "-m", "unlearnable.verify", "--directory", str(project.work)]
+    command = [sys.executable, "-m", "unlearnable.tools.verify", "--directory", str(project.work)]
     return subprocess.run(command, env=os.environ | {"PYTHONPATH": str(project.repo / "workflow")}).returncode
 
 

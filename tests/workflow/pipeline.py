@@ -24,7 +24,7 @@ import yaml
 from PIL import Image
 
 from unlearnable.bounds import Bound
-from unlearnable.data.images import Array
+from unlearnable.datasets.split import Array
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "scripts", "config", "workflow", "profiles", "envs")  # what a run needs of the project

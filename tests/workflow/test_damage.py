@@ -122,7 +122,7 @@ def flip(path: Path) -> None:
 
 def verify(work: Path) -> tuple[int, list[str]]:
     """The exit code of ``make verify`` in a working directory, and its lines."""
-    done = subprocess.run([sys.executable, "-m", "unlearnable.verify"], cwd=work, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "unlearnable.tools.verify"], cwd=work, capture_output=True, text=True)
     return done.returncode, done.stdout.splitlines()
 
 

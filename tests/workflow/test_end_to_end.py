@@ -216,7 +216,7 @@ def test_the_report_is_made_without_a_network(finished: Project, tmp_path: Path,
 
 def test_jobs_run_the_library_of_their_own_checkout(finished: Project, tmp_path: Path) -> None:
     other = checkout(tmp_path / "repo", finished.repo)
-    module = other / "workflow/unlearnable/job.py"
+    module = other / "workflow/unlearnable/jobs/job.py"
     module.write_text(module.read_text() + '\nlog.warning("the library of %s", __file__)\n')
     printed = Project.new(other, tmp_path / "study", finished.config).run("datasets")
     assert f"the library of {module}" in printed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unlearnable import verify
+from unlearnable.tools import verify
 
 from .pipeline import Config, Project, unshared
 

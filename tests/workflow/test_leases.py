@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from unlearnable import leases
+from unlearnable.jobs import gpus, leases
 
 from .pipeline import Config, Project, laid_over
 
 LOGS = [f"logs/source_model/tiny/{of}/s0.log" for of in ("em/u16-a0", "clean/u0-a0", "sem/u16-a4")]
-OUTSIDE = ("env", "-u", leases.TOKEN, "-u", leases.VISIBLE)  # a command that does not belong to this process's lease
+OUTSIDE = ("env", "-u", leases.TOKEN, "-u", gpus.VISIBLE)  # a command that does not belong to this process's lease
 
 
 @pytest.fixture
 def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two stand-ins that nobody holds."""
-    monkeypatch.setenv(leases.NAMES, "fake0,fake1")
+    monkeypatch.setenv(gpus.NAMES, "fake0,fake1")
     monkeypatch.setenv(leases.FOLDER, str(tmp_path / "leases"))
-    monkeypatch.delenv(leases.VISIBLE, raising=False)
+    monkeypatch.delenv(gpus.VISIBLE, raising=False)
     return ["fake0", "fake1"]
 
 

@@ -15,10 +15,10 @@ from .pipeline import Config, Project, rules_of
 LISTING = """
 import json, sys
 from pathlib import Path
-from unlearnable.planning.jobs import ask_snakemake
-from unlearnable.planning.plan import sizes_of
-from unlearnable.planning.reading import read_study
-from unlearnable.planning.tasks import Planner
+from unlearnable.tools.plan.jobs import ask_snakemake
+from unlearnable.tools.plan.plan import sizes_of
+from unlearnable.tools.plan.reading import read_study
+from unlearnable.tools.plan.tasks import Planner
 study, work = read_study(Path(sys.argv[1])), Path(sys.argv[2])
 jobs = ask_snakemake(Path(sys.argv[1]), work)
 sizes = sizes_of(study, jobs, work)
@@ -28,7 +28,7 @@ print(json.dumps([[task.stage, task.metrics, task.passes, task.bytes] for task i
 
 REFUSED = """
 import sys
-from unlearnable.planning.__main__ import main
+from unlearnable.tools.plan.__main__ import main
 try:
     main(["--configfile", sys.argv[1]])
 finally:
@@ -46,7 +46,7 @@ def python(project: Project, *arguments: str) -> subprocess.CompletedProcess[str
 def plan(project: Project, *options: str) -> str:
     """What ``make plan`` prints of a study."""
     where = ("--configfile", str(project.study), "--directory", str(project.work))
-    done = python(project, "-m", "unlearnable.planning", *where, *options)
+    done = python(project, "-m", "unlearnable.tools.plan", *where, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -53,7 +53,7 @@ def ranks(project: Project) -> dict[int, int]:
             environment = (process / "environ").read_bytes().split(b"\0")
         except OSError:  # it has ended
             continue
-        if here and b"unlearnable.rank" in command and b"unlearnable.torchrun" not in command:
+        if here and b"unlearnable.jobs.ranks.worker" in command and b"unlearnable.jobs.ranks.torchrun" not in command:
             (rank,) = [int(entry.removeprefix(b"RANK=")) for entry in environment if entry.startswith(b"RANK=")]
             found[rank] = int(process.name)
     return found

@@ -175,7 +175,7 @@ CODE: dict[str, tuple[set[str], str]] = {
     "workflow/unlearnable/tables.py": (set(TABLES) | {"heat_map", "tradeoff_figure"}, ANY),
     "workflow/unlearnable/figures.py": (set(FIGURES) | {"ranking_table", "tradeoff_table"}, ANY),
     "workflow/unlearnable/tradeoff.py": (TRADEOFF, ANY),
-    "workflow/unlearnable/job.py": (EVERYTHING, ANY),
+    "workflow/unlearnable/jobs/job.py": (EVERYTHING, ANY),
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from unlearnable.study import Study
+from unlearnable.study.study import Study
 
 from .pipeline import ROOT, Project, laid_over, tiny_study
 
@@ -72,7 +72,7 @@ def planning(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Planning:
 
 def test_planning_loads_nothing_heavy_of_ours(planning: Planning) -> None:
     """Every job on a cluster reads the Snakefile again. Plugins of Snakemake's may load what they like."""
-    assert "unlearnable.study" in planning.modules
+    assert "unlearnable.study.study" in planning.modules
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     command = [sys.executable, "-c", LOAD, *planning.modules]
     loaded = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300)

@@ -10,8 +10,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from unlearnable.configuration import DEFAULTS
-from unlearnable.study import NOISE, PERTURBED, SOURCE, VICTIM, Study, path
+from unlearnable.study.cells import NOISE, PERTURBED, SOURCE, VICTIM, path
+from unlearnable.study.faults import DEFAULTS
+from unlearnable.study.study import Study
 
 from .pipeline import ROOT, Project
 

@@ -19,7 +19,7 @@ from .pipeline import ROOT, Project, dataset, script_process, wait_for
 from .slow import CHECKPOINTS, LOGS, before
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
-LIBRARY = [sys.executable, "-m", "unlearnable.watch"]
+LIBRARY = [sys.executable, "-m", "unlearnable.tools.watch"]
 
 
 def watch(directory: Path, code: int = 0) -> str:
@@ -58,7 +58,8 @@ def test_a_folder_without_a_run_has_nothing_to_show(tmp_path: Path) -> None:
 
 def test_watching_loads_nothing_heavy() -> None:
     heavy = (
-        "import sys, unlearnable.watch.__main__; print({'torch', 'numpy', 'pandas', 'snakemake'} & set(sys.modules))"
+        "import sys, unlearnable.tools.watch.__main__; "
+        "print({'torch', 'numpy', 'pandas', 'snakemake'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", heavy], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable import files
-from unlearnable.settings.study import StudySettings
+from unlearnable.study.schema import StudySettings
 
 
 def content() -> str:

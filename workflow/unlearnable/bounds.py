@@ -23,7 +23,7 @@ class Bound:
     """
 
     norm: Literal["linf", "l2", "l0", "none"]
-    radius: float
+    radius: int | float
     unit: str
 
     def plain(self) -> dict[str, Any]:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import errno
 import glob
 import hashlib
-import io
 import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
-
-import numpy as np
-import numpy.typing
+from typing import Any, BinaryIO
 
 from unlearnable.errors import UserError
 
 HASHES = "files"  # in a JSON file: the SHA-256 of what its job wrote beside it, by the path from its own folder
 SEAL = "seal"  # in a JSON file: the SHA-256 of what it would be without this
+
+
 FULL = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full; free some space"),
     errno.EFBIG: "larger than a file may be on this disk or under this limit (ulimit -f); raise it",
@@ -132,6 +130,11 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest(*parts: Any) -> str:
+    """The SHA-256 of JSON-expressible ``parts``, in hexadecimal."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
 def hashes(*paths: str | Path) -> dict[str, str]:
     """The SHA-256 of some files by name, for the JSON file beside them."""
     return {Path(path).name: sha256(path) for path in paths}
@@ -185,110 +188,3 @@ def read_checksums(path: str | Path) -> dict[str, str]:
     if not text.endswith("\n") or None in lines:
         raise UserError(f"{path}: not lines of SHA-256 and file name; {anew(path)}")
     return {line[2]: line[1] for line in lines if line is not None}
-
-
-class ArrayWriter:
-    """An ``.npy`` file that is being written from its first row to its last; ``stream_array`` opens one.
-
-    Attributes:
-        rows: how many were written so far.
-    """
-
-    def __init__(self, file: BinaryIO, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._file, self._path, self._shape, self._dtype = file, path, shape, dtype
-        self.rows = 0
-        self._hash = hashlib.sha256()
-        header = io.BytesIO()
-        about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(header, about)
-        self._put(header.getbuffer())
-
-    def _put(self, content: memoryview) -> None:
-        self._file.write(content)
-        self._hash.update(content)
-
-    def write(self, rows: np.ndarray[Any, Any]) -> None:
-        """Append ``rows``.
-
-        Raises:
-            ValueError: they are of another kind than was announced, or there are too many.
-        """
-        self.rows += len(rows)
-        if rows.dtype != self._dtype or rows.shape[1:] != self._shape[1:] or self.rows > self._shape[0]:
-            raise ValueError(
-                f"{self._path}: {rows.dtype} rows of shape {rows.shape} at row {self.rows - len(rows)} do not fit into "
-                f"{self._dtype} {self._shape}"
-            )
-        if rows.size:
-            self._put(np.ascontiguousarray(rows).data.cast("B"))
-
-    def require_complete(self) -> None:
-        """Make sure that every announced row was written.
-
-        Raises:
-            ValueError: some are missing.
-        """
-        if self.rows != self._shape[0]:
-            raise ValueError(f"{self._path}: {self.rows} rows were written of {self._shape[0]}")
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of what was written so far; of the file, once it is complete."""
-        return self._hash.hexdigest()
-
-
-@contextmanager
-def stream_array(path: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> Iterator[ArrayWriter]:
-    """Open an ``.npy`` file (never a pickle) for writing row by row; it appears when all its rows are there.
-
-    Writing goes through the file and not through a memory map, so that a full disk is an error and not a crash.
-
-    Args:
-        path: of the file.
-        shape: of the whole array, of one dimension or more.
-        dtype: of its values.
-
-    Raises:
-        UserError: the disk is full.
-        ValueError: other rows were written than announced.
-    """
-    kind = np.dtype(dtype)
-    if kind.hasobject:
-        raise ValueError(f"{path}: an array of objects would be a pickle")
-    with atomic(path) as file:
-        writer = ArrayWriter(file, Path(path), shape, kind)
-        yield writer
-        writer.require_complete()
-
-
-def write_array(path: str | Path, array: np.ndarray[Any, Any]) -> str:
-    """Write one array of one dimension or more as ``.npy`` (never a pickle); returns the file's SHA-256."""
-    with stream_array(path, array.shape, array.dtype) as file:  # not np.save, which hides why a write failed
-        file.write(array)
-    return file.sha256
-
-
-def read_array(path: str | Path) -> np.ndarray[Any, Any]:
-    """Read one ``.npy`` array (never a pickle).
-
-    Raises:
-        UserError: the file is damaged or not an ``.npy`` array.
-    """
-    return _load(path, None)
-
-
-def map_array(path: str | Path) -> np.ndarray[Any, Any]:
-    """Map one ``.npy`` array (never a pickle) into memory, read-only: what is read of it is loaded then.
-
-    Raises:
-        UserError: the file is damaged or not an ``.npy`` array.
-    """
-    return _load(path, "r").view(np.ndarray)  # a plain array, whose slices cost less than a memmap's
-
-
-def _load(path: str | Path, mmap_mode: Literal["r"] | None) -> np.ndarray[Any, Any]:
-    try:
-        array: np.ndarray[Any, Any] = np.load(path, mmap_mode, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a complete .npy array ({error}); delete it and run again") from error
-    return array

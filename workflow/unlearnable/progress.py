@@ -1,17 +1,25 @@
-"""The one line in a job's log that says how far it is, how fast, and how long it still takes."""
+"""What a process has used of the machine."""
 
 from __future__ import annotations
 
 import logging
+import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
+
+def peak_memory_of_process() -> int:
+    """Bytes of memory that the process held at its peak."""
+    import resource  # POSIX only
+
+    unit = 1 if platform.system() == "Darwin" else 1024  # macOS counts bytes, Linux kibibytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 log = logging.getLogger(__name__)
-
 Piece = TypeVar("Piece", bound=Sized)
-
 INTERVAL = 10.0  # seconds between two lines, once some were said
 
 

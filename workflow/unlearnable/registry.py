@@ -1,29 +1,145 @@
-"""Networks and noise methods by name: one module each, found by its file name."""
+"""What a configuration chooses by name: readers, networks, noises, counter-measures and products.
+
+An entry with settings is a folder that holds ``settings.py`` and its code; one without is a single file. Nothing else
+lists them: whatever is in an axis's folder can be chosen.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, create_model
+
+PACKAGE = Path(__file__).parent
 
 
-def module_name(kind: str, name: str) -> str:
-    """The module of a slug: ``("networks", "small-cnn")`` is ``unlearnable.networks.small_cnn``."""
-    return f"unlearnable.{kind}.{name.replace('-', '_')}"
+@dataclass(frozen=True)
+class Axis:
+    """A folder of entries.
+
+    Attributes:
+        package: the folder, below ``unlearnable``.
+        code: what an entry's module beside its ``settings.py`` may be called.
+        tag: the key that names an entry in its settings.
+        base: the class that all settings of the axis extend, in ``package.settings``; empty where there are none.
+        shared: modules of the folder that are no entries.
+    """
+
+    package: str
+    code: tuple[str, ...] = ()
+    tag: str = "kind"
+    base: str = ""
+    shared: tuple[str, ...] = ()
 
 
-def available(kind: str) -> list[str]:
-    """The slugs of a kind (``networks`` or ``noises``), without importing any of them."""
-    modules = Path(__file__).parent.joinpath(kind).glob("*.py")
-    return sorted(m.stem.replace("_", "-") for m in modules if not m.stem.startswith("_"))
+AXES = {
+    "readers": Axis("datasets.readers", ("reader",), base="Dataset"),
+    "networks": Axis("networks.architectures"),
+    "noises": Axis("noises", ("noise",), "algorithm", "MethodSettings", ("settings", "method", "descent")),
+    "countermeasures": Axis(
+        "countermeasures", ("countermeasure",), base="CountermeasureSettings", shared=("settings", "base")
+    ),
+}
 
 
-def load(kind: str, name: str) -> ModuleType:
-    """Import the module of a slug that ``available`` lists.
+def available(axis: str) -> list[str]:
+    """The names of an axis's entries, without importing any of them."""
+    return sorted(_entries(axis))
+
+
+def module_name(axis: str, name: str) -> str:
+    """The module of an entry: ``("networks", "small-cnn")`` is ``unlearnable.networks.architectures.small_cnn``.
 
     Raises:
-        KeyError: there is no such module.
+        KeyError: there is no such entry.
     """
-    if name not in available(kind):
-        raise KeyError(f"{kind}: {name!r} does not exist; known: {', '.join(available(kind))}")
-    return importlib.import_module(module_name(kind, name))
+    entries = _entries(axis)
+    if name not in entries:
+        raise KeyError(f"{axis}: {name!r} does not exist; known: {', '.join(sorted(entries))}")
+    return entries[name]
+
+
+def load(axis: str, name: str) -> ModuleType:
+    """Import the module of an entry.
+
+    Raises:
+        KeyError: there is no such entry.
+    """
+    return importlib.import_module(module_name(axis, name))
+
+
+@functools.cache
+def settings(axis: str, name: str) -> type[Any]:
+    """The class of an entry's settings; of an entry without any, one that holds its name alone.
+
+    Raises:
+        KeyError: there is no such entry.
+        TypeError: its ``settings.py`` has no class, or several, whose tag is the entry's name.
+    """
+    module, about = module_name(axis, name), AXES[axis]
+    package, _, code = module.rpartition(".")
+    if code not in about.code:
+        base = getattr(importlib.import_module(f"unlearnable.{_base(axis)}"), about.base)
+        fields: dict[str, Any] = {about.tag: (Literal[name], ...)}
+        made: type[Any] = create_model(name.title().replace("-", ""), __base__=base, **fields)
+        return made
+    defined = vars(importlib.import_module(f"{package}.settings")).values()
+    found = [each for each in defined if isinstance(each, type) and issubclass(each, BaseModel)]
+    tagged = [each for each in found if _tag(each, about.tag) == (name,)]
+    if len(tagged) != 1:
+        raise TypeError(
+            f"{package}.settings must define one class with {about.tag}: Literal[{name!r}], not {len(tagged)}"
+        )
+    return tagged[0]
+
+
+def validated(axis: str, values: dict[str, Any]) -> Any:
+    """The settings of the entry that the tag among ``values`` names.
+
+    Raises:
+        KeyError: there is no such entry.
+        pydantic.ValidationError: they are not its settings.
+    """
+    return settings(axis, values[AXES[axis].tag]).model_validate(values)
+
+
+def reader(axis: str) -> Callable[[Any], Any]:
+    """For a field that holds the settings of any entry of an axis: plain values become its settings."""
+
+    def read(values: Any) -> Any:
+        return validated(axis, values) if isinstance(values, dict) else values
+
+    return read
+
+
+def _base(axis: str) -> str:
+    package = AXES[axis].package
+    return "datasets.settings" if package == "datasets.readers" else f"{package}.settings"
+
+
+def _tag(settings: type[BaseModel], tag: str) -> tuple[Any, ...]:
+    field = settings.model_fields.get(tag)
+    return () if field is None else get_args(field.annotation)
+
+
+@functools.cache
+def _entries(axis: str) -> dict[str, str]:
+    """The modules of an axis's entries by name."""
+    about = AXES[axis]
+    folder, package = PACKAGE.joinpath(*about.package.split(".")), f"unlearnable.{about.package}"
+    found: dict[str, str] = {}
+    for path in folder.iterdir():
+        name = path.stem.replace("_", "-")
+        if (path / "settings.py").is_file():
+            for code in about.code:
+                if (path / f"{code}.py").is_file():
+                    found[name] = f"{package}.{path.name}.{code}"
+        elif path.suffix == ".py" and not path.name.startswith("_") and path.stem not in about.shared:
+            found[name] = f"{package}.{path.stem}"
+    return found

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from unlearnable import files
-from unlearnable.data.readers.mnist import FILES, idx_bytes, parse_idx
+from unlearnable.datasets.readers.mnist.reader import FILES, idx_bytes, parse_idx
 
 PER_CLASS = {"train": 600, "test": 400}
 

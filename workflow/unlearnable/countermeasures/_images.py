@@ -7,10 +7,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from unlearnable.countermeasures._base import Countermeasure
-from unlearnable.data.images import Array, Split
+from unlearnable.countermeasures.base import Countermeasure
+from unlearnable.countermeasures.settings import CountermeasureSettings as Settings
+from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
-from unlearnable.settings.countermeasures import Countermeasure as Settings
 
 
 def once(settings: Settings, train: Split, change: Callable[[Array], Array]) -> Countermeasure:

@@ -1,0 +1,60 @@
+"""The settings of counter-measures, and the module of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from unlearnable import registry
+
+KINDS = registry.available("countermeasures")
+CLASSES = [registry.settings("countermeasures", kind) for kind in KINDS]
+
+
+def parse(values: dict[str, Any]) -> Any:
+    return registry.validated("countermeasures", values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_module_and_defaults(kind: str) -> None:
+    assert parse({"kind": kind}).kind == kind
+    assert callable(registry.load("countermeasures", kind).build)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_default_is_the_same_value_as_when_it_is_written_out(kind: str) -> None:
+    defaults = parse({"kind": kind}).model_dump()
+    assert repr(parse(defaults).model_dump()) == repr(defaults)
+
+
+def test_every_module_has_settings() -> None:
+    assert set(registry.available("countermeasures")) == set(KINDS)
+
+
+def test_only_trades_and_mart_need_an_adversary_and_only_grayscale_needs_colour() -> None:
+    assert {s.model_fields["kind"].annotation for s in CLASSES if s.needs_radius} == {
+        registry.settings("countermeasures", "trades").model_fields["kind"].annotation,
+        registry.settings("countermeasures", "mart").model_fields["kind"].annotation,
+    }
+    assert [s for s in CLASSES if s.channels == (3,)] == [registry.settings("countermeasures", "grayscale")]
+    assert {s.channels for s in CLASSES} == {(3,), (1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({"kind": "mean", "size": 4}, "must be odd"),
+        ({"kind": "median", "size": 1}, "greater than or equal to 3"),
+        ({"kind": "jpeg", "quality": 0}, "greater than or equal to 1"),
+        ({"kind": "bit-depth", "bits": 8}, "less than or equal to 7"),
+        ({"kind": "mixup", "alpha": 0}, "greater than 0"),
+        ({"kind": "trades", "bet": 6}, "did you mean 'beta'"),
+        ({"kind": "blur"}, "'gaussian'"),
+        ({"size": 3}, "Unable to extract tag"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(config: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        parse(config)

@@ -1,0 +1,228 @@
+"""Figures of made-up measurements: every one is written, says what it should, and reads in grey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from unlearnable import files
+from unlearnable.datasets import shards
+from unlearnable.datasets.protected import protected_rows
+from unlearnable.datasets.split import Array, Split
+from unlearnable.errors import UserError
+from unlearnable.products.accuracy_figure.figure import accuracy_figure
+from unlearnable.products.figure import looks
+from unlearnable.products.fraction_figure.figure import fraction_figure
+from unlearnable.products.heat_map.figure import COLOURS, heat_map, text_colour
+from unlearnable.products.loss_figure.figure import loss_figure
+from unlearnable.products.noise_sheet.figure import amplify, few_pixels, noise_sheet
+from unlearnable.products.training_curves.figure import training_curves
+from unlearnable.training.fit import write_history
+
+from ..measured import Cell, config, victim, write_metrics
+
+Draw = Callable[..., str]
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    """``draw(figure, cells, *inputs)``: the SVG; all three formats are there, and are the same bytes each time."""
+
+    def drawn(figure: Callable[..., None], cells: list[Cell], *inputs: Any) -> str:
+        written = []
+        for run in range(2):
+            paths = [tmp_path / f"{run}.{kind}" for kind in ("pdf", "svg", "png")]
+            figure(config(cells, width=6.0, dpi=50), *inputs, *map(str, paths))
+            written.append([path.read_bytes() for path in paths])
+        starts = (b"%PDF", b"<?xml", b"\x89PNG")
+        assert [data.startswith(start) for data, start in zip(written[0], starts, strict=True)] == [True] * 3
+        assert written[0] == written[1]
+        return written[0][1].decode()
+
+    return drawn
+
+
+def texts(svg: str) -> list[str]:
+    """What the SVG writes, in order."""
+    return re.findall(r"<!-- (.*?) -->", svg)
+
+
+def victims(*methods: str, **axes: Any) -> list[Cell]:
+    return [victim(method, seed, **axes) for method in methods for seed in (0, 1)]
+
+
+# ---- styles
+
+
+def test_noises_that_share_a_colour_differ_in_line_and_marker() -> None:
+    chosen = looks([f"noise {number}" for number in range(13)])
+    for (_, one), (_, other) in combinations(chosen.items(), 2):
+        assert one["marker"] != other["marker"]
+        assert one["color"] != other["color"] or one["linestyle"] != other["linestyle"]
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """Relative luminance of an sRGB colour (WCAG 2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def test_the_colours_of_the_heat_map_grow_lighter_and_its_numbers_stand_out() -> None:
+    cells = [luminance(mpl.colormaps[COLOURS](value / 100)) for value in range(101)]
+    assert all(after > before - 1e-3 for before, after in pairwise(cells))
+    for value, cell in enumerate(cells):
+        low, high = sorted((cell, luminance(mpl.colors.to_rgb(text_colour(value)))))
+        assert (high + 0.05) / (low + 0.05) > 4.5  # WCAG's bound for text
+
+
+# ---- accuracy
+
+
+def test_the_accuracy_figure_has_a_panel_for_each_countermeasure(draw: Draw, tmp_path: Path) -> None:
+    cells = victims("clean", "em", "rem") + victims("clean", "em", "rem", radius=4)
+    cells += victims("clean", "em", "rem", countermeasure="gray")
+    written = texts(draw(accuracy_figure, cells, write_metrics(tmp_path, cells, lambda cell: {})))
+    assert [text for text in written if text in ("no counter-measure", "gray")] == ["no counter-measure", "gray"]
+    assert "standard training" in written  # the panel of gray has no radius to spread over
+    assert [name for name in written if name in ("clean", "EM 8", "REM 8-4")] == ["clean", "EM 8", "REM 8-4"]
+
+
+def test_a_figure_of_one_panel_says_how_many_seeds(draw: Draw, tmp_path: Path) -> None:
+    cells = victims("clean", "rem") + victims("clean", "rem", radius=4)
+    written = texts(draw(accuracy_figure, cells, write_metrics(tmp_path, cells, lambda cell: {})))
+    assert "cifar10, resnet18: mean ± s.d. of 2 seed(s)" in written
+
+
+# ---- shares
+
+
+@pytest.mark.parametrize(("passes", "shown"), [(440_000, True), (400, False)])
+def test_the_fraction_figure_shows_published_numbers_for_the_published_budget(
+    draw: Draw, tmp_path: Path, passes: int, shown: bool
+) -> None:
+    cells = victims("clean", radius=4)
+    for share in (40, 80):
+        cells += victims("rem", "clean", protected=share, radius=4)
+    svg = draw(fraction_figure, cells, write_metrics(tmp_path, cells, lambda cell: {"training_passes": passes}))
+    written = texts(svg)
+    assert ("published" in written) == shown
+    assert {"clean", "REM 8-4", "clean rest", "40", "80"} <= set(written)
+
+
+# ---- heat map
+
+
+def test_the_heat_map_has_the_order_of_the_ranking(draw: Draw, tmp_path: Path) -> None:
+    accuracy = {"clean": 0.9, "em": 0.5, "ops": 0.15, "rem": 0.3}
+    cells = victims(*accuracy) + victims(*accuracy, countermeasure="gray")
+
+    def measure(cell: Cell) -> dict[str, Any]:
+        return {"test_accuracy": accuracy[cell["method"]] + (0.05 if cell["countermeasure"] == "gray" else 0)}
+
+    written = texts(draw(heat_map, cells, write_metrics(tmp_path, cells, measure)))
+    assert [name for name in written if name in ("OPS", "EM 8", "REM 8-4", "clean")] == [
+        "OPS",
+        "REM 8-4",
+        "EM 8",
+        "clean",
+    ]
+    assert [name for name in written if name in ("highest", "mean", "standard", "gray")] == [
+        *("highest", "mean", "standard", "gray"),
+    ]
+    numbers = [text for text in written if re.fullmatch(r"\d+\.\d", text)]
+    assert numbers[:4] == ["20.0", "17.5", "15.0", "20.0"]  # of OPS
+
+
+# ---- curves
+
+
+@pytest.mark.parametrize(("figure", "radii"), [(training_curves, (0, 1, 2, 3, 4)), (loss_figure, (4,))])
+def test_curves_have_two_panels_for_each_way_of_training(
+    draw: Draw, tmp_path: Path, figure: Callable[..., None], radii: tuple[int, ...]
+) -> None:
+    cells = [cell for radius in radii for cell in victims("clean", "rem", radius=radius)]
+    histories, metrics = [], []
+    for number, cell in enumerate(cells):
+        histories.append(str(tmp_path / f"{number}.parquet"))
+        metrics.append(str(tmp_path / f"{number}.json"))
+        rows = [
+            {
+                "step": step,
+                "loss": 2.0 / step + cell["seed"],
+                "batch_accuracy": 0.5,
+                "passes": step,
+                "test_accuracy": 0.4,
+            }
+            for step in range(10, 110, 10)
+        ]
+        write_history(histories[-1], rows)
+        files.write_json(metrics[-1], {"files": files.hashes(histories[-1])})
+    written = texts(draw(figure, cells, histories, metrics))
+    assert written.count("training step") == 2 * len(radii)
+    assert written.count("REM 8-4") == 1
+    assert any("radius 4/255" in text for text in written)
+    write_history(histories[1], [{"step": 10, "loss": 1.0, "batch_accuracy": 0.5, "test_accuracy": 0.4}])
+    with pytest.raises(UserError, match=r"1\.parquet: checksum mismatch: .*; delete .*1\.json and make it anew"):
+        draw(figure, cells, histories, metrics)
+
+
+# ---- noise sheet
+
+
+def test_a_bounded_noise_is_amplified_to_black_and_white() -> None:
+    change = np.array([-8, 0, 4, 8]).reshape(1, 2, 2, 1)
+    factor, image = amplify(change)
+    assert factor == pytest.approx(127.5 / 8)
+    assert image.ravel().tolist() == [0, 128, 191, 255]
+
+
+def test_one_extreme_does_not_make_the_rest_of_an_unbounded_noise_grey() -> None:
+    change = np.full((1, 32, 32, 3), 20)
+    change[0, 0, 0, 0] = 200
+    factor, image = amplify(change)
+    assert factor == pytest.approx(127.5 / 20)
+    assert (image == 255).all()
+
+
+def test_no_change_is_grey() -> None:
+    factor, image = amplify(np.zeros((1, 4, 4, 1), np.int16))
+    assert factor == 1
+    assert np.unique(image).tolist() == [128]
+
+
+def test_lone_pixels_are_found_and_many_are_not() -> None:
+    change = np.zeros((2, 4, 4, 3), np.int16)
+    change[0, 1, 2, 0], change[1, 3, 0, 2] = 200, -200
+    assert few_pixels(change).tolist() == [[0, 1, 2], [1, 3, 0]]
+    change[1, :2] = 1
+    assert few_pixels(change).size == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_noise_sheet_shows_every_noise_in_the_first_protected_images(
+    draw: Draw, tmp_path: Path, make_split: Callable[..., Split], channels: int
+) -> None:
+    clean = make_split(30, channels=channels)
+    protected = protected_rows(clean.labels, 50, 0)
+
+    def stored(name: str, images: Array, part: str) -> str:
+        _, hashes = shards.write(tmp_path / name / part, Split(images, clean.labels, clean.classes), 7)
+        files.write_json(tmp_path / name / "manifest.json", {"classes": clean.classes, "files": hashes})
+        return str(tmp_path / name)
+
+    originals = clean.images[:]
+    bounded, pixel = originals.astype(np.int16), originals.copy()
+    bounded[protected] += 8
+    pixel[protected, 3, 5] = 255 - originals[protected, 3, 5]
+    source = stored("source", originals, "train")
+    perturbed = [stored("rem", np.clip(bounded, 0, 255).astype(np.uint8), "shards"), stored("ops", pixel, "shards")]
+    cells = [{**victim(method), "protected": 50} for method in ("rem", "ops")]
+    written = texts(draw(noise_sheet, cells, perturbed, source))
+    assert {"REM 8-4", "noise x16", "OPS", "protected", "original", *clean.classes} <= set(written)

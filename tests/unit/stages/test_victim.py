@@ -1,0 +1,309 @@
+"""Victims with and without counter-measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from unlearnable import files
+from unlearnable.compute.augment import draw
+from unlearnable.compute.frozen import FrozenNetwork, frozen
+from unlearnable.compute.pgd import ascend, uniform
+from unlearnable.countermeasures.base import Countermeasure, Lesson, cross_entropy
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.datasets.split import Array, Split
+from unlearnable.errors import Stopped
+from unlearnable.networks.build import create
+from unlearnable.stages import victim as victims
+from unlearnable.stages.settings.victim import VictimTraining as Victim
+from unlearnable.stages.victim import counteracted, lessons, train_victim
+from unlearnable.training.loop import Loop
+
+CPU = torch.device("cpu")
+ROWS, STEPS = 21, 7
+T = Augmentation(flip=True, crop_padding=1)
+TRAINING: dict[str, Any] = {
+    "network": "small-cnn",
+    "steps": STEPS,
+    "batch_size": 6,
+    "precision": "float32",
+    "k_a": 2,
+    "evaluate_every": 3,
+    "robust_steps": 2,
+    "robust_images": 5,
+}
+
+
+def config(radius: int = 0, kind: str = "none", **changes: Any) -> dict[str, Any]:
+    return {
+        "training": TRAINING | changes.pop("training", {}),
+        "countermeasure": {"kind": kind},
+        "augmentation": T.model_dump(),
+        "radius": radius,
+        "seed": 3,
+    } | changes
+
+
+def victim(
+    train: Split, test: Split, settings: dict[str, Any], folder: Path, loop: Loop | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights and the metrics of a victim."""
+    folder.mkdir(exist_ok=True)
+    outputs = [folder / name for name in ("model.safetensors", "history.parquet", "metrics.json")]
+    train_victim(settings, train, test, loop or Loop(), CPU, *outputs)
+    return load_file(outputs[0]), files.read_json(outputs[2])
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(value, b[key]) for key, value in a.items())
+
+
+@pytest.fixture
+def train(make_split: Callable[..., Split]) -> Split:
+    return make_split(ROWS, channels=3)
+
+
+@pytest.fixture
+def test(make_split: Callable[..., Split]) -> Split:
+    return make_split(14, channels=3, seed=1)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (6, 1, 8, 8), generator=generator).float(), torch.arange(6) % 3
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    return create("small-cnn", 1, 3, 8, 0, CPU)
+
+
+def lesson_of(network: nn.Module, measure: Countermeasure, radius: int, seed: int = 5) -> tuple[Lesson, int]:
+    """What a step learns from, and the passes it took."""
+    x, y = batch()
+    inputs = lessons(T, measure, radius, Victim(**TRAINING))
+    with frozen(network, torch.float32) as fixed:
+        lesson = inputs(fixed, x, y, torch.arange(6), torch.Generator().manual_seed(seed))
+        return lesson, fixed.images // 6
+
+
+# ---- a step
+
+
+def test_without_a_counter_measure_a_victim_learns_from_augmented_images_under_attack(network: nn.Module) -> None:
+    x, y = batch()
+    generator = torch.Generator().manual_seed(5)
+    z = draw(T, x, generator)(x)
+    lesson, passes = lesson_of(network, Countermeasure(), 0)
+    assert passes == 0
+    assert torch.equal(lesson.pixels, z)
+    assert torch.equal(lesson.clean, z)
+    assert torch.equal(lesson.targets, y)
+
+    lesson, passes = lesson_of(network, Countermeasure(), 4)
+    with frozen(network, torch.float32) as fixed:
+        attacked = z + ascend(fixed, z, y, 4, 2, 0.2, uniform(z, 4, generator))
+    assert passes == 2
+    assert torch.equal(lesson.pixels, attacked)
+    assert torch.equal(lesson.clean, z)
+
+
+def test_a_changed_batch_is_what_is_attacked_and_learned(network: nn.Module) -> None:
+    def batch_of_darker(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        assert x.dtype == torch.float32
+        assert y.dtype == torch.int64
+        darker = (x - torch.randint(1, 50, (), generator=generator)).clamp(min=0)
+        return darker, nn.functional.one_hot(y, 3).float() * 0.8 + 0.2 / 3
+
+    measure = Countermeasure(batch=batch_of_darker)
+    plainly, changed = (lesson_of(network, m, 0)[0] for m in (Countermeasure(), measure))
+    assert (changed.pixels <= plainly.pixels).all()
+    assert (changed.pixels < plainly.pixels).any()
+    assert changed.targets.shape == (6, 3)
+    attacked, _ = lesson_of(network, measure, 4)
+    assert torch.equal(attacked.clean, changed.pixels)
+    assert 0 < (attacked.pixels - attacked.clean).abs().max() <= 4
+    assert torch.equal(attacked.targets, changed.targets)
+
+
+def test_the_attack_starts_and_aims_where_the_counter_measure_says(network: nn.Module) -> None:
+    x, y = batch()
+    z = draw(T, x, torch.Generator().manual_seed(5))(x)
+
+    def aim(fixed: FrozenNetwork, clean: Tensor, targets: Tensor) -> Tensor:
+        assert torch.equal(clean, z)
+        assert torch.equal(targets, y)
+        return fixed.logits(clean).softmax(1)
+
+    def start(pixels: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+        assert torch.equal(pixels, z)
+        return torch.full_like(pixels, radius / 2)
+
+    lesson, _ = lesson_of(network, Countermeasure(attack_targets=aim, attack_start=start), 4)
+    with frozen(network, torch.float32) as fixed:
+        aims = fixed.logits(z).softmax(1)
+        expected = z + ascend(fixed, z, aims, 4, 2, 0.2, torch.full_like(z, 2))
+    assert torch.equal(lesson.pixels, expected)
+    assert torch.equal(lesson.targets, y)  # learns the labels all the same
+
+
+# ---- images that are changed once
+
+
+def test_training_images_are_changed_once_and_piece_by_piece(
+    train: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(victims, "chunk_rows", lambda shape: 5)
+    sizes: list[int] = []
+
+    def inverted(images: Array) -> Array:
+        sizes.append(len(images))
+        return 255 - images
+
+    changed = counteracted(train, Countermeasure(images=inverted), tmp_path / "model.safetensors")
+    assert sizes == [5, 5, 5, 5, 1]
+    assert np.array_equal(changed.images[:], 255 - train.images[:])
+    assert changed.labels is train.labels
+    assert list(tmp_path.iterdir()) == []  # the file has lost its name
+
+
+def test_without_a_change_the_images_are_read_as_they_are(train: Split, tmp_path: Path) -> None:
+    assert counteracted(train, Countermeasure(), tmp_path / "model.safetensors") is train
+
+
+def test_what_a_killed_job_left_of_its_images_is_removed(train: Split, tmp_path: Path) -> None:
+    (tmp_path / "..model.images.npy.123.part").write_bytes(b"half")
+    (tmp_path / "..other.images.npy.123.part").write_bytes(b"another job's")
+    counteracted(train, Countermeasure(images=lambda images: images), tmp_path / "model.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["..other.images.npy.123.part"]
+
+
+def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(
+    train: Split, test: Split, tmp_path: Path
+) -> None:
+    grey, metrics = victim(train, test, config(kind="grayscale"), tmp_path / "grey")
+    change = victims.countermeasure({"kind": "grayscale"}, train, 3, 3).images
+    assert change is not None
+    by_hand = Split(change(train.images[:]), train.labels, train.classes)
+    expected, expected_metrics = victim(by_hand, test, config(), tmp_path / "by hand")
+    assert same(grey, expected)
+    for key in ("test_accuracy", "train_accuracy", "robust_accuracy"):
+        assert metrics[key] == expected_metrics[key]
+    assert not same(grey, victim(train, test, config(), tmp_path / "colour")[0])
+    assert sorted(p.name for p in (tmp_path / "grey").iterdir()) == [
+        "history.parquet",
+        "metrics.json",
+        "model.safetensors",
+    ]
+
+
+# ---- whole victims
+
+
+@pytest.mark.parametrize(
+    ("radius", "kind", "passes"),
+    [
+        (0, "none", STEPS),
+        (4, "none", STEPS * 3),
+        (0, "mixup", STEPS),
+        (4, "cutout", STEPS * 3),
+        (0, "jpeg", STEPS),
+        (4, "trades", STEPS * 4),
+        (4, "mart", STEPS * 4),
+    ],
+)
+def test_a_victim_stopped_at_every_step_ends_in_the_same_bytes(
+    radius: int, kind: str, passes: int, train: Split, test: Split, tmp_path: Path
+) -> None:
+    settings = config(radius, kind)
+    if kind == "cutout":
+        settings["countermeasure"]["size"] = 4
+    expected, metrics = victim(train, test, settings, tmp_path / "whole")
+    assert metrics["passes"] == passes + (
+        1 if radius else 0
+    )  # and for two steps on five images, no more than one of a whole batch
+    checkpoint = tmp_path / "model.checkpoint.pt"
+    for _ in range(STEPS - 1):
+        with pytest.raises(Stopped):
+            victim(train, test, settings, tmp_path / "stopped", Loop(checkpoint, "f", deadline=0))
+    found, again = victim(train, test, settings, tmp_path / "stopped", Loop(checkpoint, "f"))
+    assert same(found, expected)
+    timed = {"seconds", "peak_memory_bytes"}
+    assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in metrics.items() if k not in timed}
+    histories = [(tmp_path / run / "history.parquet").read_bytes() for run in ("whole", "stopped")]
+    assert histories[0] == histories[1]
+
+
+def test_the_metrics_and_the_history_are_complete(train: Split, test: Split, tmp_path: Path) -> None:
+    _, metrics = victim(train, test, config(4), tmp_path)
+    history = pq.read_table(tmp_path / "history.parquet").to_pydict()
+    assert list(history) == ["step", "loss", "batch_accuracy", "passes", "test_accuracy"]
+    assert history["step"] == [3, 6, 7]
+    assert set(metrics) == {
+        *("test_accuracy", "best_test_accuracy", "best_step", "train_accuracy", "robust_accuracy", "robust_radius"),
+        *("auto_attack_accuracy", "training_passes", "passes", "seconds", "peak_memory_bytes", "device", "files"),
+    }
+    assert metrics["test_accuracy"] == history["test_accuracy"][-1]
+    assert metrics["best_test_accuracy"] == max(history["test_accuracy"])
+    assert metrics["robust_radius"] == 4
+    assert metrics["auto_attack_accuracy"] is None
+
+
+def test_auto_attack_is_measured_when_asked_for(
+    train: Split, test: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("art")
+    from art.attacks.evasion import auto_attack
+
+    class Short(auto_attack.SquareAttack):  # type: ignore[misc]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**(options | {"max_iter": 3, "nb_restarts": 1}))
+
+    monkeypatch.setattr(auto_attack, "SquareAttack", Short)
+    _, metrics = victim(train, test, config(2, training={"auto_attack": True}), tmp_path / "attacked")
+    assert 0 <= metrics["auto_attack_accuracy"] <= metrics["robust_accuracy"]
+    _, metrics = victim(train, test, config(0, training={"auto_attack": True}), tmp_path / "not attacked")
+    assert metrics["auto_attack_accuracy"] is None
+
+
+@pytest.mark.parametrize("radius", [0, 4])
+def test_a_victim_learns_from_resized_crops_and_is_tested_on_central_ones(radius: int, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (ROWS, 12, 12, 1), np.uint8)
+    labels = np.arange(ROWS) % 3
+    wide, small = (Split(part, labels, ["cat", "dog", "owl"]) for part in (images, images[:, 2:10, 2:10]))
+    settings = config(radius, augmentation={"flip": True, "resized_crop": 8})
+    weights, metrics = victim(wide, wide, settings, tmp_path / "wide")
+    network = create("small-cnn", 1, 3, 8, 0, CPU)
+    network.load_state_dict(weights)
+    x = torch.from_numpy(small.images[:]).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        right = network.eval()(x).argmax(1) == torch.from_numpy(labels)
+    assert metrics["test_accuracy"] == metrics["train_accuracy"] == float(right.double().mean())
+
+
+def test_the_neutral_counter_measure_changes_nothing(train: Split) -> None:
+    neutral = victims.countermeasure({"kind": "none"}, train, 3, 0)
+    assert neutral == Countermeasure()
+    assert neutral.objective is cross_entropy
+    assert neutral.passes == 1
+
+
+def test_a_victim_does_not_start_where_the_source_model_of_its_seed_did(
+    train: Split, test: Split, tmp_path: Path
+) -> None:
+    still = {"lr": 1e-12, "steps": 1}
+    weights, _ = victim(train, test, config(training=still), tmp_path / "one")
+    again, _ = victim(train, test, config(training=still), tmp_path / "two")
+    source = create("small-cnn", train.images.shape[3], 3, 8, 3, CPU).state_dict()
+    learned = [name for name, value in source.items() if name.endswith("conv.weight") and value.ndim == 4]
+    assert learned
+    assert all(torch.equal(weights[name], again[name]) for name in learned)
+    assert all((weights[name] - source[name]).abs().mean() > 0.01 for name in learned)

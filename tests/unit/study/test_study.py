@@ -1,0 +1,172 @@
+"""From experiments to cells: what is computed once, and what each cell depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from unlearnable.errors import UserError
+from unlearnable.study.cells import Noise, Perturbed, Victim, perturbed_of
+from unlearnable.study.faults import DEFAULTS
+from unlearnable.study.study import Study
+
+ROOT = Path(__file__).parents[3]
+MINI = [ROOT / "config" / name for name in (*DEFAULTS, "studies/paper-mini.yaml")]
+
+
+def study(**experiment: Any) -> Study:
+    """The miniature's settings with one experiment of the test's own."""
+    config: dict[str, Any] = {}
+    for file in MINI:
+        update_config(config, yaml.safe_load(file.read_text()))
+    own = {"datasets": ["mini"], "products": ["accuracy-table"]} | experiment
+    return Study(config | {"run": ["own"], "experiments": {"own": own}}, MINI, ROOT)
+
+
+def faults(**experiment: Any) -> str:
+    with pytest.raises(UserError) as refused:
+        study(**experiment)
+    return str(refused.value)
+
+
+REM = {"method": "rem", "rho_u": [8], "rho_a": [4]}
+
+
+def test_with_nothing_protected_every_noise_is_the_one_clean_reference() -> None:
+    cells = study(noises=[{"method": "clean"}, REM], protected=[0, 100], victims={"radii": [4]}).victims("own")
+    assert [(c.method, c.rho_u, c.protected) for c in cells] == [("clean", 0, 0), ("rem", 8, 100)]
+
+
+def test_the_clean_rest_is_one_dataset_for_all_noises_and_follows_the_seed() -> None:
+    noises = [{"method": "em", "rho_u": [8]}, REM]
+    own = study(noises=noises, protected=[0, 40, 100], clean_rest=True, seeds=[0, 1], victims={"radii": [0]})
+    rest = [cell for cell in own.victims("own") if cell.method == "clean" and cell.protected]
+    assert [(c.protected, c.seed) for c in rest] == [(40, 0), (40, 1)]
+    assert [perturbed_of(c) for c in rest] == [Perturbed("mini", "clean", 0, 0, seed, 40) for seed in (0, 1)]
+    assert own.noises("own") == [cell for cell in own.noises("own") if cell.method != "clean"]
+
+
+def test_all_clean_images_are_written_once_for_all_seeds() -> None:
+    own = study(noises=[{"method": "clean"}], seeds=[0, 1], victims={"radii": [0]})
+    assert own.perturbed("own") == [Perturbed("mini", "clean", 0, 0, 0, 0)]
+    assert len(own.victims("own")) == 2
+
+
+def test_groups_of_victims_are_joined_and_not_multiplied() -> None:
+    groups = [
+        {"networks": ["small-cnn"], "radii": [0, 4]},
+        {"networks": ["small-cnn"], "countermeasures": ["none", "jpeg10"], "radii": [0]},
+        {"networks": ["small-cnn"], "countermeasures": ["trades"], "radii": [4]},
+    ]
+    cells = study(noises=[REM], victims=groups).victims("own")
+    assert [(c.countermeasure, c.radius) for c in cells] == [("none", 0), ("none", 4), ("jpeg10", 0), ("trades", 4)]
+
+
+@pytest.mark.parametrize("method", ["lsp", "ops", "ar", "cuda"])
+def test_a_noise_without_a_network_has_no_source_model_and_no_radius(method: str) -> None:
+    own = study(noises=[{"method": method}])
+    (cell,) = own.noises("own")
+    assert (cell.rho_u, cell.rho_a) == (0, 0)
+    assert own.source_of(cell) is None
+    assert own.sources("own") == []
+    assert own.noise_config(cell)["network"] is None
+    assert "no such radius" in faults(noises=[{"method": method, "rho_u": [8]}])
+
+
+def test_tap_shares_the_clean_training_of_its_seed() -> None:
+    own = study(noises=[{"method": "tap", "rho_u": [8, 16]}, {"method": "tap-fu2022", "rho_u": [8]}], seeds=[0, 1])
+    assert own.sources("own") == [Noise("mini", "clean", 0, 0, seed) for seed in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("noise", "bound"),
+    [
+        ({"method": "em", "rho_u": [8]}, {"norm": "linf", "radius": 8, "unit": "1/255"}),
+        ({"method": "ops"}, {"norm": "l0", "radius": 1, "unit": "pixel(s)"}),
+        ({"method": "ar"}, {"norm": "l2", "radius": 1.0, "unit": "of [0, 1]"}),
+        ({"method": "cuda"}, {"norm": "none", "radius": 0.0, "unit": "1/255"}),
+    ],
+)
+def test_each_published_dataset_states_the_bound_of_its_noise(noise: dict[str, Any], bound: dict[str, Any]) -> None:
+    own = study(noises=[noise])
+    (cell,) = own.noises("own")
+    assert own.noise_config(cell)["bound"] == bound
+    assert own.perturbed_config(Perturbed(**vars(cell), protected=100))["bound"] == bound
+
+
+def test_a_victim_depends_on_its_own_counter_measure_alone() -> None:
+    own = study(noises=[REM])
+    cell = Victim("mini", "rem", 8, 4, 0, 100, "small-cnn", "jpeg10", 0)
+    assert own.victim_config(cell)["countermeasure"] == {"kind": "jpeg", "quality": 10}
+
+
+def test_unfit_counter_measures_are_refused_before_anything_runs() -> None:
+    grey = faults(noises=[REM], datasets=["fashion-mini"], victims={"countermeasures": ["gray"], "radii": [0]})
+    assert "experiments.own.victims.countermeasures.0: 'gray' does not fit 'fashion-mini'" in grey
+    groups = [{"radii": [0]}, {"countermeasures": ["none", "mart"], "radii": [0, 4]}]
+    still = faults(noises=[REM], victims=groups)
+    assert "experiments.own.victims.1.countermeasures.1: 'mart' is a way of adversarial training" in still
+    assert "did you mean 'jpeg10'?" in faults(noises=[REM], victims={"countermeasures": ["jpeg1"]})
+
+
+def test_a_misspelt_key_of_a_method_is_named_without_its_algorithm() -> None:
+    config: dict[str, Any] = {}
+    for file in MINI:
+        update_config(config, yaml.safe_load(file.read_text()))
+    config["methods"]["lsp"] = {"algorithm": "lsp", "path": 8}
+    with pytest.raises(UserError, match=r"methods\.lsp\.path: unknown key; did you mean 'patch'\?"):
+        Study(config, MINI, ROOT)
+
+
+def laid_over(change: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for file in MINI:
+        update_config(config, yaml.safe_load(file.read_text()))
+    update_config(config, change)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"source_model": {"by_method": {"tap": {"steps": 7}}}},
+            r"source_model\.by_method\.tap: 'tap' has no source model of its own, but that of the method clean",
+        ),
+        (
+            {"source_model": {"by_dataset": {"mini": {"by_method": {"ops": {"steps": 7}}}}}},
+            r"source_model\.by_dataset\.mini\.by_method\.ops: 'ops' has no source model of its own, but none",
+        ),
+        (
+            {"victim": {"by_network": {"resnet81": {"stem": "imagenet"}}}},
+            r"victim\.by_network\.resnet81: network 'resnet81' is not defined; did you mean 'resnet18'\?",
+        ),
+        (
+            {"methods": {"em-augmented": {"by_dataset": {"imagenet100": {"frame": "augmented"}}}}},
+            r"noises\.1\.method: 'em-augmented' has frame: augmented, which does not fit 'imagenet100'",
+        ),
+    ],
+)
+def test_settings_that_would_do_nothing_or_fail_late_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Study(laid_over(change), MINI, ROOT)
+
+
+def test_a_victim_of_one_network_may_have_settings_of_its_own() -> None:
+    own = Study(laid_over({"victim": {"by_network": {"resnet18": {"steps": 7}}}}), MINI, ROOT)
+    cells = [Victim("mini", "rem", 8, 4, 0, 100, network, "none", 0) for network in ("resnet18", "vgg16-bn")]
+    assert [own.victim_config(cell)["training"]["steps"] for cell in cells] == [7, 40]
+    assert [own.victim_config(cell)["training"]["network"] for cell in cells] == ["resnet18", "vgg16-bn"]
+
+
+def test_products_know_every_stages_settings_of_the_methods_they_show() -> None:
+    change = {"noise": {"by_dataset": {"mini": {"by_method": {"rem": {"j": 2}}}}}}
+    own = Study(laid_over(change), MINI, ROOT)
+    methods = own.product_config("mini-radius", "accuracy-table", own.victims("mini-radius"))["methods"]
+    assert [stage["j"] for stage in methods["mini"]["rem"]] == [1, 2]
+    assert [stage["source_model_steps"] for stage in methods["mini"]["tap-fu2022"]] == [30, 30]
+    assert methods["mini"]["ntga"][0]["source_model_steps"] is None

@@ -1,0 +1,245 @@
+"""``.npy`` arrays: written whole or row by row, never as pickles."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import math
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import numpy.typing
+
+from unlearnable import files
+from unlearnable.errors import UserError
+from unlearnable.files import atomic
+
+log = logging.getLogger(__name__)
+CHUNK = 2**24  # bytes that are read at once
+
+
+class GrowingArray:
+    """The side file of an array: its header and its first rows. ``growing`` opens one.
+
+    Attributes:
+        rows: how many rows are in it.
+    """
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._file, self._shape, self._dtype = file, shape, dtype
+        self._row_bytes = dtype.itemsize * math.prod(shape[1:])
+        header = io.BytesIO()
+        about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, about)
+        self._header = header.getvalue()
+        self.rows, self._checksum = 0, 0
+
+    def begin(self) -> None:
+        """Forget all rows, if there are any."""
+        self._file.truncate(0)
+        self._file.write(self._header)
+        self.rows, self._checksum = 0, zlib.crc32(self._header)
+
+    def resume(self, saved: dict[str, int]) -> bool:
+        """Keep the rows that ``save`` told of and forget those after them; False where they are not in the file."""
+        left = len(self._header) + saved["rows"] * self._row_bytes
+        end, checksum = left, 0
+        self._file.seek(0)
+        while left and (piece := self._file.read(min(left, CHUNK))):
+            checksum = zlib.crc32(piece, checksum)
+            left -= len(piece)
+        if left or checksum != saved["checksum"]:
+            return False
+        self._file.truncate(end)
+        self.rows, self._checksum = saved["rows"], checksum
+        return True
+
+    def write(self, rows: np.ndarray[Any, Any]) -> None:
+        """Append ``rows``.
+
+        Raises:
+            ValueError: they are of another kind than was announced, or there are too many.
+        """
+        if rows.dtype != self._dtype or rows.shape[1:] != self._shape[1:] or self.rows + len(rows) > self._shape[0]:
+            raise ValueError(
+                f"{rows.dtype} rows of shape {rows.shape} at row {self.rows} do not fit into "
+                f"{self._dtype} {self._shape}"
+            )
+        content = np.ascontiguousarray(rows).tobytes()
+        self._file.write(content)
+        self.rows, self._checksum = self.rows + len(rows), zlib.crc32(content, self._checksum)
+
+    def sha256(self) -> str:
+        """The SHA-256 of the file as it stands."""
+        self._file.flush()
+        return files.sha256(self._file.name)
+
+    def save(self) -> dict[str, int]:
+        """Make sure that all rows are on disk, and tell what is needed to go on from there."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return {"rows": self.rows, "checksum": self._checksum}
+
+
+@contextmanager
+def growing(
+    path: str | Path, beside: Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike, saved: dict[str, int] | None
+) -> Iterator[GrowingArray]:
+    """Open the side file ``beside`` of an ``.npy`` file; when all rows are in it, it gets the name ``path``.
+
+    However the job ends before, the side file stays for the next one.
+
+    Args:
+        path: of the whole file.
+        beside: of the side file; it may be on another disk.
+        shape: of the whole array.
+        dtype: of its values.
+        saved: what ``save`` told last; None to begin with the first row. Rows that are not there as they were saved
+            are a reason to begin, too.
+
+    Raises:
+        UserError: the disk is full.
+        ValueError: fewer rows were written than announced.
+    """
+    path = Path(path)
+    with files.naming_a_full_disk(path):
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        with open(beside, "a+b") as file:
+            array = GrowingArray(file, shape, np.dtype(dtype))
+            if saved is None or not array.resume(saved):
+                if saved is not None:
+                    log.warning("%s: not what the checkpoint tells of; starting from the beginning", beside)
+                array.begin()
+            yield array
+            if array.rows != shape[0]:
+                raise ValueError(f"{path}: {array.rows} rows were written of {shape[0]}")
+            saved = array.save()
+        _finish(beside, path, saved["checksum"])
+
+
+def _finish(beside: Path, path: Path, checksum: int) -> None:
+    """Give the whole side file its name; it may come from another disk, where others may have written to it."""
+    if beside.parent == path.parent:
+        os.replace(beside, path)
+        return
+    copied = 0
+    with open(beside, "rb") as source, files.atomic(path) as file:
+        while piece := source.read(CHUNK):
+            file.write(piece)
+            copied = zlib.crc32(piece, copied)
+        if copied != checksum:
+            raise UserError(f"{beside}: not what was written to it; make sure that no other job does, and run again")
+    beside.unlink()
+
+
+class ArrayWriter:
+    """An ``.npy`` file that is being written from its first row to its last; ``stream_array`` opens one.
+
+    Attributes:
+        rows: how many were written so far.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._file, self._path, self._shape, self._dtype = file, path, shape, dtype
+        self.rows = 0
+        self._hash = hashlib.sha256()
+        header = io.BytesIO()
+        about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, about)
+        self._put(header.getbuffer())
+
+    def _put(self, content: memoryview) -> None:
+        self._file.write(content)
+        self._hash.update(content)
+
+    def write(self, rows: np.ndarray[Any, Any]) -> None:
+        """Append ``rows``.
+
+        Raises:
+            ValueError: they are of another kind than was announced, or there are too many.
+        """
+        self.rows += len(rows)
+        if rows.dtype != self._dtype or rows.shape[1:] != self._shape[1:] or self.rows > self._shape[0]:
+            raise ValueError(
+                f"{self._path}: {rows.dtype} rows of shape {rows.shape} at row {self.rows - len(rows)} do not fit into "
+                f"{self._dtype} {self._shape}"
+            )
+        if rows.size:
+            self._put(np.ascontiguousarray(rows).data.cast("B"))
+
+    def require_complete(self) -> None:
+        """Make sure that every announced row was written.
+
+        Raises:
+            ValueError: some are missing.
+        """
+        if self.rows != self._shape[0]:
+            raise ValueError(f"{self._path}: {self.rows} rows were written of {self._shape[0]}")
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was written so far; of the file, once it is complete."""
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def stream_array(path: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> Iterator[ArrayWriter]:
+    """Open an ``.npy`` file (never a pickle) for writing row by row; it appears when all its rows are there.
+
+    Writing goes through the file and not through a memory map, so that a full disk is an error and not a crash.
+
+    Args:
+        path: of the file.
+        shape: of the whole array, of one dimension or more.
+        dtype: of its values.
+
+    Raises:
+        UserError: the disk is full.
+        ValueError: other rows were written than announced.
+    """
+    kind = np.dtype(dtype)
+    if kind.hasobject:
+        raise ValueError(f"{path}: an array of objects would be a pickle")
+    with atomic(path) as file:
+        writer = ArrayWriter(file, Path(path), shape, kind)
+        yield writer
+        writer.require_complete()
+
+
+def write_array(path: str | Path, array: np.ndarray[Any, Any]) -> str:
+    """Write one array of one dimension or more as ``.npy`` (never a pickle); returns the file's SHA-256."""
+    with stream_array(path, array.shape, array.dtype) as file:  # not np.save, which hides why a write failed
+        file.write(array)
+    return file.sha256
+
+
+def read_array(path: str | Path) -> np.ndarray[Any, Any]:
+    """Read one ``.npy`` array (never a pickle).
+
+    Raises:
+        UserError: the file is damaged or not an ``.npy`` array.
+    """
+    return _load(path, None)
+
+
+def map_array(path: str | Path) -> np.ndarray[Any, Any]:
+    """Map one ``.npy`` array (never a pickle) into memory, read-only: what is read of it is loaded then.
+
+    Raises:
+        UserError: the file is damaged or not an ``.npy`` array.
+    """
+    return _load(path, "r").view(np.ndarray)  # a plain array, whose slices cost less than a memmap's
+
+
+def _load(path: str | Path, mmap_mode: Literal["r"] | None) -> np.ndarray[Any, Any]:
+    try:
+        array: np.ndarray[Any, Any] = np.load(path, mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a complete .npy array ({error}); delete it and run again") from error
+    return array

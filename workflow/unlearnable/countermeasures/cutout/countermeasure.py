@@ -1,0 +1,41 @@
+"""Cutout (DeVries and Taylor 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unlearnable.countermeasures.base import Countermeasure
+from unlearnable.countermeasures.cutout.settings import Cutout
+from unlearnable.datasets.split import Split
+from unlearnable.errors import UserError
+
+GREY = 127.5  # what every network sees as 0; the original fills with 0 too, after it has normalised the images
+
+
+def build(settings: Cutout, train: Split, classes: int, seed: int) -> Countermeasure:
+    """A square of mid-grey in each augmented image, with a centre drawn uniformly over the image.
+
+    What of the square lies beyond the border is cut off, as in the original, whose side for images of 32 pixels is 16.
+
+    Raises:
+        UserError: the square is larger than the image.
+    """
+    side = min(train.images.shape[1:3])
+    if settings.size is not None and settings.size > side:
+        raise UserError(f"counter-measure cutout: size {settings.size} exceeds the images' {side} pixels; lower it")
+
+    def inside(extent: int, rows: int, generator: torch.Generator) -> Tensor:
+        """For each image, which of the ``extent`` rows or columns the square covers."""
+        size = settings.size or extent // 2
+        centre = torch.randint(extent, (rows, 1), generator=generator, device=generator.device)
+        from_start = torch.arange(extent, device=generator.device) - (centre - size // 2)
+        return (from_start >= 0) & (from_start < size)
+
+    def batch(pixels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        rows, _, height, width = pixels.shape
+        down = inside(height, rows, generator)[:, None, :, None]
+        across = inside(width, rows, generator)[:, None, None, :]
+        return pixels.masked_fill(down & across, GREY), labels
+
+    return Countermeasure(batch=batch)

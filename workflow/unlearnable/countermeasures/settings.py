@@ -1,0 +1,41 @@
+"""What the settings of every counter-measure have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny
+
+from unlearnable import registry
+from unlearnable.settings import Settings
+
+
+def _odd(size: int) -> int:
+    if size % 2 == 0:
+        raise ValueError("must be odd, so that the window has a central pixel")
+    return size
+
+
+Window = Annotated[
+    int, Field(ge=3, le=31, description="side of the square window in pixels, odd"), AfterValidator(_odd)
+]
+
+
+class CountermeasureSettings(Settings):
+    """What a trainer does against noise.
+
+    Attributes:
+        channels: the numbers of channels of the images that it fits.
+        needs_radius: whether it is a form of adversarial training, for victims of a radius above 0.
+        kind: its name.
+    """
+
+    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    needs_radius: ClassVar[bool] = False
+
+    kind: str
+
+
+AnyCountermeasure = Annotated[
+    SerializeAsAny[CountermeasureSettings], BeforeValidator(registry.reader("countermeasures"))
+]

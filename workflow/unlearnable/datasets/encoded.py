@@ -1,0 +1,65 @@
+"""Encoded images, read strictly."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from unlearnable.datasets.split import Array
+from unlearnable.errors import UserError
+
+Mapping = Callable[..., Iterator[Any]]  # as the built-in ``map``
+MODES = {1: "L", 3: "RGB"}  # Pillow's name of the mode, by the number of channels
+WORTH_A_THREAD = 2**13  # bytes of an image; handing smaller ones to another thread takes longer than to encode them
+
+
+def decode(data: bytes, where: str, size: tuple[int, int] | None, mode: str) -> Array:
+    """Decode one image to ``(H, W, C)`` uint8.
+
+    Args:
+        data: PNG, JPEG or another format that Pillow knows.
+        where: what to call the image in a message.
+        size: ``(width, height)`` that it must have, or None for any.
+        mode: Pillow's mode that it must have, one of ``MODES``.
+
+    Raises:
+        UserError: the bytes are not a whole image, or one of another size or mode.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            if image.mode != mode:
+                raise UserError(f"{where}: image mode is {image.mode}, not {mode}")
+            if size is not None and image.size != size:
+                raise UserError(f"{where}: image is {image.size[0]}x{image.size[1]}, not {size[0]}x{size[1]}")
+            pixels = np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{where}: truncated, or not an image ({error})") from error
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def encode(image: Array) -> bytes:
+    """One image ``(H, W, C)`` uint8 as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(buffer, "png")
+    return buffer.getvalue()
+
+
+@contextmanager
+def mapping(threads: int, shape: tuple[int, ...]) -> Iterator[Mapping]:
+    """A ``map`` that encodes or decodes so many images ``(H, W, C)`` at a time, where they are large enough to gain.
+
+    It takes up all of its arguments at once, so they should be the images of one piece.
+    """
+    if threads == 1 or math.prod(shape) < WORTH_A_THREAD:
+        yield map
+    else:
+        with ThreadPoolExecutor(threads, "images") as pool:
+            yield pool.map

@@ -1,0 +1,65 @@
+"""Which images are protected, and images with their noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unlearnable.datasets import shards
+from unlearnable.datasets.split import Array, Images, Split, stratified_order
+from unlearnable.randomness import numpy_generator
+
+
+def protected_rows(labels: Array, percent: int, seed: int) -> Array:
+    """Which images are protected, as ``(N,)`` bool: class-balanced, and nested for growing ``percent``."""
+    order = stratified_order(labels, numpy_generator(seed, "protected"))
+    protected = np.zeros(len(labels), bool)
+    protected[order[: round(len(labels) * percent / 100)]] = True
+    return protected
+
+
+def apply_noise(images: Array, noise: Array, protected: Array) -> Array:
+    """``clip(x + d, 0, 255)`` for the protected images, x for the others.
+
+    Args:
+        images: ``(N, H, W, C)`` uint8.
+        noise: ``(N, H, W, C)`` signed whole grey levels.
+        protected: ``(N,)`` bool.
+    """
+    d = np.where(protected[:, None, None, None], noise, 0)
+    return np.clip(images.astype(np.int16) + d, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Images with noise in some of them, which is added as they are asked for.
+
+    Attributes:
+        images: ``(N, H, W, C)`` uint8.
+        noise: ``(N, H, W, C)`` signed whole grey levels; may be a memory map.
+        protected: ``(N,)`` bool, which images carry their noise.
+    """
+
+    images: Images
+    noise: Array
+    protected: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, H, W, C)``."""
+        return self.images.shape
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.images)
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """These images as they are published."""
+        return apply_noise(self.images[rows], self.noise[rows], self.protected[rows])
+
+
+def load(folder: str | Path) -> Split:
+    """Read the training images that a victim sees, from the folder of a published dataset."""
+    return shards.read(Path(folder, "manifest.json"), "shards")

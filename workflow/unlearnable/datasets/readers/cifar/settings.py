@@ -1,0 +1,14 @@
+"""How a dataset of the kind cifar is described."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unlearnable.datasets.settings import Archived
+
+
+class CifarDataset(Archived):
+    """CIFAR-10 or CIFAR-100, from the official Python archive."""
+
+    kind: Literal["cifar"]
+    variant: Literal["cifar10", "cifar100"]

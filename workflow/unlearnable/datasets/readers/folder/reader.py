@@ -1,0 +1,57 @@
+"""A folder of image files: one folder a class, below train and test or to be split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlearnable.datasets.readers import _folders
+from unlearnable.datasets.readers._images import Fit
+from unlearnable.datasets.readers.folder.settings import FolderDataset
+from unlearnable.datasets.split import stratified_order
+from unlearnable.datasets.stream import Stream
+from unlearnable.errors import UserError
+from unlearnable.randomness import numpy_generator
+
+
+def read(dataset: FolderDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
+    """Read a folder of images; arguments and errors as for ``readers.read``."""
+    folder = root / dataset.root
+    provenance: dict[str, Any] = {"kind": "folder", "root": dataset.root}
+    halves = [name for name in ("train", "test") if (folder / name).is_dir() and name not in dataset.classes]
+    if halves:
+        _refuse_beside(folder, halves, dataset.classes)
+        train, test = (_folders.by_class(folder / name, dataset.classes, others=False) for name in ("train", "test"))
+    else:
+        train, test = _split(_folders.by_class(folder, dataset.classes, others=False), dataset)
+        provenance["test_share"] = dataset.test_share
+    fit = Fit(dataset.image_size, dataset.channels, dataset.resize == "squash")
+    return (
+        _folders.stream(train, f"{dataset.root}, train split", fit),
+        _folders.stream(test, f"{dataset.root}, test split", fit),
+        provenance,
+    )
+
+
+def _refuse_beside(folder: Path, halves: list[str], classes: list[str]) -> None:
+    """Make sure that no images lie beside train and test, where none are read."""
+    for name in classes:
+        if name not in ("train", "test") and (folder / name).is_dir():
+            raise UserError(
+                f"{folder / name}: this class folder lies beside {' and '.join(halves)}; class folders lie either all "
+                "in train and test or all beside each other, without these"
+            )
+    _folders.refuse_loose(folder, folder / halves[0] / classes[0])
+
+
+def _split(images: _folders.Labelled, dataset: FolderDataset) -> tuple[_folders.Labelled, _folders.Labelled]:
+    """A class-balanced share of the images for the test set, the same ones every time."""
+    if not images:
+        raise UserError(f"{dataset.root}: there are no images in the class folders")
+    labels = np.array([label for _, label in images])
+    order = stratified_order(labels, numpy_generator(0, "test split"))
+    held = set(order[: round(len(images) * dataset.test_share)].tolist())
+    train = [image for row, image in enumerate(images) if row not in held]
+    return train, [images[row] for row in sorted(held)]

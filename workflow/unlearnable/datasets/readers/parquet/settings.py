@@ -1,0 +1,21 @@
+"""How a dataset of the kind parquet is described."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from unlearnable.datasets.settings import RESIZE, Dataset, Resize
+from unlearnable.settings import Sha256
+
+
+class ParquetDataset(Dataset):
+    """``train*.parquet`` and ``test*.parquet`` with an encoded image column and a label column."""
+
+    kind: Literal["parquet"]
+    root: str = Field(description="folder; a relative path starts at the project's folder")
+    image_column: str = "image"
+    label_column: str = "label"
+    resize: Resize = Field(None, description=RESIZE)
+    sha256: dict[str, Sha256] = Field({}, description="expected checksum by file name")

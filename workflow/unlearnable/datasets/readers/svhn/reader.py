@@ -1,0 +1,81 @@
+"""SVHN's cropped digits from the two official .mat files."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlearnable.datasets.download import fetch
+from unlearnable.datasets.readers import _files
+from unlearnable.datasets.readers.svhn.settings import SvhnDataset
+from unlearnable.datasets.split import Array
+from unlearnable.datasets.stream import Stream, chunk_rows
+from unlearnable.errors import UserError
+
+FILES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
+
+
+SHA256 = {
+    "train_32x32.mat": "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+    "test_32x32.mat": "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+}
+
+
+MIRRORS = ["http://ufldl.stanford.edu/housenumbers"]
+TEN = 10  # how the files call the digit 0
+
+
+def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
+    """Read the two .mat files; arguments and errors as for ``readers.read``."""
+    names = list(FILES.values())
+    expected = SHA256 | dataset.sha256
+    given = _files.given_folder(dataset.root, root)
+    if given is not None:
+        folder, origin = given, str(dataset.root)
+    else:
+        folder, origin = downloads, "svhn"
+        instead = f"without a network, put {' and '.join(names)} into a folder and name it as the dataset's root"
+        for name in names:
+            mirrors = _files.addresses(dataset.mirrors or MIRRORS, name)
+            fetch(mirrors, folder / name, expected[name], instead=instead)
+    hashes = _files.hashes(folder, names, expected)
+    train, test = (_stream(folder / name, f"{origin}, {split} split") for split, name in FILES.items())
+    return train, test, {"kind": "svhn", "root": origin, "sha256": hashes}
+
+
+def _stream(path: Path, where: str) -> Stream:
+    images, labels = _arrays(path)
+    step = chunk_rows(images.shape[:3])
+
+    def chunks() -> Iterator[Array]:
+        for start in range(0, len(labels), step):
+            yield images[..., start : start + step].transpose(3, 0, 1, 2)
+
+    return Stream(where, labels, chunks)
+
+
+def _arrays(path: Path) -> tuple[Array, Array]:
+    """The images ``(32, 32, 3, N)`` uint8, as they are stored, and the labels ``(N,)`` int64, the digits."""
+    from scipy.io import loadmat  # here, because only this needs it
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(path, variable_names=("X", "y"))
+    except (MatReadError, OSError, LookupError, TypeError, ValueError, NotImplementedError, zlib.error) as error:
+        raise UserError(f"{path}: truncated, or not a .mat file of version 5 ({error})") from error
+    images, labels = (content.get(name) for name in ("X", "y"))
+    if images is None or images.dtype != np.uint8 or images.ndim != 4:
+        found = "missing" if images is None else f"{images.dtype} of shape {images.shape}"
+        raise UserError(f"{path}: X is {found}, not uint8 of shape (32, 32, 3, images)")
+    if labels is None or labels.dtype.kind not in "ui" or labels.size != images.shape[3]:
+        found = "missing" if labels is None else f"{labels.dtype} of shape {labels.shape}"
+        raise UserError(f"{path}: y is {found}, not {images.shape[3]} whole numbers, as many as images")
+    digits = labels.ravel().astype(np.int64)
+    wrong = np.flatnonzero((digits < 1) | (digits > TEN))
+    if wrong.size:
+        raise UserError(f"{path}, row {wrong[0]}: label {digits[wrong[0]]} is outside 1..{TEN}")
+    return images, digits % TEN

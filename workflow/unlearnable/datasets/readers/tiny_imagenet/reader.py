@@ -1,0 +1,161 @@
+"""Tiny ImageNet from its official zip, or from the folder that it was unpacked to.
+
+Its val images are the test split, because the labels of its test images are not published. Some of its images are grey;
+they become RGB with three equal channels.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlearnable.datasets.readers import _files
+from unlearnable.datasets.readers._folders import ignored
+from unlearnable.datasets.readers._images import Encoded, Fit, decoded
+from unlearnable.datasets.readers.tiny_imagenet.settings import TinyImagenetDataset
+from unlearnable.datasets.split import Array
+from unlearnable.datasets.stream import Stream
+from unlearnable.errors import UserError
+
+ARCHIVE = "tiny-imagenet-200.zip"
+FOLDER = "tiny-imagenet-200"
+SHA256 = "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821"
+MIRRORS = ["http://cs231n.stanford.edu"]
+ANNOTATIONS = "val/val_annotations.txt"
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """The set's files.
+
+    Attributes:
+        where: the zip or the folder.
+        names: paths below the set's own folder, with slashes.
+        reading: opens the set; gives what reads a file by its name.
+    """
+
+    where: Path
+    names: list[str]
+    reading: Callable[[], AbstractContextManager[Callable[[str], bytes]]]
+
+
+def read(dataset: TinyImagenetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
+    """Read the zip, or the folder; arguments and errors as for ``readers.read``."""
+    provenance: dict[str, Any] = {"kind": "tiny-imagenet", "root": dataset.archive or ARCHIVE}
+    if dataset.archive is not None and (root / dataset.archive).is_dir():
+        tree = _folder(root / dataset.archive)
+    else:
+        expected, mirrors = dataset.sha256 or SHA256, dataset.mirrors or MIRRORS
+        path, _ = _files.archive(dataset.archive, ARCHIVE, expected, mirrors, root, downloads)
+        provenance["sha256"] = {ARCHIVE: expected}
+        tree = _zip(path)
+    _check_classes(tree, dataset.classes)
+    fit = Fit(dataset.image_size, dataset.channels, resize=False)
+    splits = {"train": _train(tree, dataset.classes), "test": _val(tree, dataset.classes)}
+    train, test = (
+        _stream(tree, images, f"{provenance['root']}, {split} split", fit) for split, images in splits.items()
+    )
+    return train, test, provenance
+
+
+def _folder(path: Path) -> _Tree:
+    """The unpacked set, from its own folder or the one that holds it."""
+    path = path / FOLDER if (path / FOLDER).is_dir() else path
+
+    @contextmanager
+    def reading() -> Iterator[Callable[[str], bytes]]:
+        yield lambda name: (path / name).read_bytes()
+
+    found = (file for file in path.rglob("*") if not ignored(file.name) and file.is_file())
+    return _Tree(path, sorted(file.relative_to(path).as_posix() for file in found), reading)
+
+
+def _zip(path: Path) -> _Tree:
+    @contextmanager
+    def reading() -> Iterator[Callable[[str], bytes]]:
+        with zipfile.ZipFile(path) as archive:
+
+            def content(name: str) -> bytes:
+                try:
+                    return archive.read(f"{FOLDER}/{name}")
+                except DAMAGE as error:
+                    raise UserError(f"{path}, {name}: damaged in the archive ({error})") from error
+
+            yield content
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+    except DAMAGE as error:
+        raise UserError(f"{path}: truncated, or not a zip archive ({error})") from error
+    beginning = f"{FOLDER}/"
+    names = [name.removeprefix(beginning) for name in members if name.startswith(beginning)]
+    return _Tree(path, sorted(name for name in names if name and not name.endswith("/")), reading)
+
+
+def _lines(tree: _Tree, name: str) -> list[str]:
+    """The lines of a text file of the set."""
+    if name not in tree.names:
+        raise UserError(f"{tree.where}: it holds no file {name}; it must be as {ARCHIVE} holds it")
+    with tree.reading() as content:
+        return content(name).decode(errors="replace").splitlines()
+
+
+def _check_classes(tree: _Tree, classes: list[str]) -> None:
+    """Make sure that the classes are the set's, in whatever order."""
+    wnids = _lines(tree, "wnids.txt")
+    for wnid in wnids:
+        if wnid not in classes:
+            raise UserError(f"{tree.where}: its class {wnid!r} is not among the classes")
+    for name in classes:
+        if name not in wnids:
+            raise UserError(f"{tree.where}: class {name!r} is not in its wnids.txt")
+
+
+def _train(tree: _Tree, classes: list[str]) -> list[tuple[str, int]]:
+    """The training images and their labels: by label, then by name."""
+    found: dict[str, list[str]] = {name: [] for name in classes}
+    for name in tree.names:
+        match name.split("/"):
+            case ["train", wnid, "images", _]:
+                if wnid not in found:
+                    raise UserError(f"{tree.where}: train/{wnid} is not the folder of a class in its wnids.txt")
+                found[wnid].append(name)
+    missing = [wnid for wnid, names in found.items() if not names]
+    if missing:
+        raise UserError(f"{tree.where}: no images in train/{missing[0]}/images; it must be as {ARCHIVE} holds it")
+    return [(name, label) for label, wnid in enumerate(classes) for name in found[wnid]]
+
+
+def _val(tree: _Tree, classes: list[str]) -> list[tuple[str, int]]:
+    """The val images and their labels, in the order of the annotations."""
+    images = {name for name in tree.names if name.startswith("val/images/")}
+    found = {}
+    for number, line in enumerate(_lines(tree, ANNOTATIONS), start=1):
+        name, _, rest = line.partition("\t")
+        wnid = rest.partition("\t")[0]
+        if wnid not in classes:
+            raise UserError(f"{tree.where}, {ANNOTATIONS}, line {number}: {wnid!r} is not a class")
+        found[f"val/images/{name}"] = classes.index(wnid)
+    for name in sorted(images ^ found.keys()):
+        fault = "it has no annotation" if name in images else "it is missing"
+        raise UserError(f"{tree.where}, {name}: {fault}")
+    return list(found.items())
+
+
+def _stream(tree: _Tree, images: list[tuple[str, int]], where: str, fit: Fit) -> Stream:
+    def chunks() -> Iterator[Array]:
+        with tree.reading() as content:
+            encoded: Iterator[Encoded] = ((f"{tree.where}, {name}", partial(content, name)) for name, _ in images)
+            yield from decoded(encoded, len(images), where, fit)
+
+    return Stream(where, np.array([label for _, label in images], np.int64), chunks)

@@ -1,0 +1,84 @@
+"""What every kind of dataset is described by, and how protected datasets are written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from unlearnable import registry
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.settings import Settings, Sha256
+
+Mirror = Annotated[str, Field(pattern=r"^https?://.", description="address of a folder, of http or https")]
+
+
+class Dataset(Settings):
+    """A dataset of any kind.
+
+    Attributes:
+        kind: which reader reads it.
+    """
+
+    kind: str
+    image_size: int = Field(ge=8, le=1024, description="height and width in pixels")
+    channels: Literal[1, 3] = 3
+    classes: list[Annotated[str, Field(min_length=1)]] = Field(min_length=2, description="class names, by label")
+    augmentation: Augmentation = Augmentation()
+    validation: int = Field(
+        0,
+        ge=0,
+        description="when > 0: hold out this many training images, class-balanced, and use them in place of "
+        "the test set, so that hyper-parameters are never chosen on test images",
+    )
+    train_images: int | None = Field(
+        None, ge=1, description="keep only so many training images, class-balanced; for trials"
+    )
+    test_images: int | None = Field(None, ge=1, description="keep only so many test images, class-balanced")
+    rows_per_shard: int = Field(10_000, ge=1, description="images per NumPy shard")
+
+    @model_validator(mode="after")
+    def _distinct_classes(self) -> Dataset:
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"class names must differ, but {', '.join(map(repr, twice))} appears more than once")
+        return self
+
+    @model_validator(mode="after")
+    def _crop_inside(self) -> Dataset:
+        crop = self.augmentation.resized_crop
+        if crop is not None and crop > self.image_size:
+            raise ValueError(f"augmentation.resized_crop: {crop} is larger than image_size: {self.image_size}")
+        return self
+
+
+class Downloaded(Dataset):
+    """A dataset whose files are downloaded where there is no local copy."""
+
+    mirrors: list[Mirror] = Field(
+        [], description="addresses of folders that hold the files, tried in this order; none: the dataset's own sites"
+    )
+
+
+class Archived(Downloaded):
+    """A dataset in one archive."""
+
+    archive: str | None = Field(
+        None,
+        description="a local copy to read in place of a download; a relative path starts at the project's folder",
+    )
+    sha256: Sha256 | None = Field(None, description="checksum of the archive; none: that of the official one")
+
+
+Resize = Literal["squash"] | None
+RESIZE = "squash: to image_size x image_size, whatever the shape; none: every image must have the size already"
+
+
+AnyDataset = Annotated[SerializeAsAny[Dataset], BeforeValidator(registry.reader("readers"))]
+
+
+class ProtectedFiles(Settings):
+    """Row counts of the published files."""
+
+    rows_per_parquet: int = Field(10_000, ge=1, description="images per Parquet file")
+    rows_per_shard: int = Field(10_000, ge=1, description="images per NumPy shard")

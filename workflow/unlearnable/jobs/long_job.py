@@ -1,0 +1,99 @@
+"""What a script with a long computation needs from Snakemake: a device, threads, a checkpoint, a time limit."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unlearnable import files
+from unlearnable.compute.device import describe, set_up
+from unlearnable.errors import Stopped, UserError
+from unlearnable.files import digest
+from unlearnable.jobs import snakemake_process as parent
+from unlearnable.jobs.checkpoints import side_file
+from unlearnable.jobs.device import leased_device
+from unlearnable.jobs.signals import stopping_on_signals
+from unlearnable.training.loop import Loop
+
+log = logging.getLogger(__name__)
+MARGIN = 60.0  # seconds kept free before the job's time limit, to save and leave
+
+
+@contextmanager
+def compute(snakemake: Any, *hashed: str) -> Iterator[tuple[Loop, torch.device]]:
+    """The loop and the device of a script that computes in one process; as ``compute_on_ranks``."""
+    with compute_on_ranks(snakemake, *hashed, most=1) as (loop, device, _):
+        yield loop, device
+
+
+@contextmanager
+def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> Iterator[tuple[Loop, torch.device, int]]:
+    """The loop of a script, its device, and how many ranks can share the work, each on a device of that kind.
+
+    The checkpoint lies beside the first output, or where ``side_file`` has it. Its fingerprint covers the rule's
+    settings, code and wildcards, the contents of ``hashed``, torch's version and the kind of device, so a checkpoint of
+    anything else is ignored.
+
+    Args:
+        snakemake: the object that Snakemake gives to a script.
+        hashed: the input files that the computation depends on.
+        most: how many GPUs the rule can use; None for any number.
+
+    Raises:
+        UserError: the rule was granted more.
+    """
+    set_up(snakemake.threads)
+    master = parent.snakemake()
+
+    def still_wanted() -> None:
+        if master is not None and master.gone():
+            raise Stopped("its Snakemake is gone; nothing was begun")
+
+    wanted, gpus = snakemake.resources.device, snakemake.resources.get("gpu", 0)
+    if most is not None and gpus > most:
+        raise UserError(
+            f"{snakemake.rule} was granted gpu={gpus} and can use {most}; "
+            f"grant it that many (--set-resources {snakemake.rule}:gpu={most})"
+        )
+    what = " ".join([snakemake.rule, *(f"{name}={value}" for name, value in dict(snakemake.wildcards).items())])
+    with leased_device(wanted, gpus, what, still_wanted) as (device, names):
+        started = time.monotonic()  # or a job that had to wait for its GPU would have no time left
+        shared = device.type == "cuda" or gpus.NAMES in os.environ
+        ranks = max(1, len(names)) if shared else 1
+        if ranks == 1:
+            log.info("computing on %s", describe(device))
+        else:
+            log.info("computing on %d x %s", ranks, device.type)  # to ask for its name would start CUDA here
+        output = Path(snakemake.output[0])
+        fingerprint = digest(
+            *(snakemake.params.cfg, snakemake.params.code, dict(snakemake.wildcards)),
+            *([files.sha256(path) for path in hashed], device.type, torch.__version__),
+        )
+        loop = Loop(
+            checkpoint=side_file(output, f"{output.stem}.checkpoint.pt"),
+            fingerprint=fingerprint,
+            every=snakemake.resources.checkpoint_seconds,
+            deadline=_deadline(started, snakemake.resources.get("runtime")),
+            unwanted=parent.why_unwanted(master),
+            device=f"{describe(device)} {names[0][:12]}" if device.type == "cuda" and ranks == 1 else device.type,
+        )
+        with stopping_on_signals(loop):
+            yield loop, device, ranks
+
+
+def _deadline(started: float, minutes: float | None) -> float | None:
+    """When to save and leave, as ``time.monotonic()`` has it; Slurm's limit counts from before the job's own start."""
+    if not minutes:
+        return None
+    margin = min(MARGIN, minutes * 6)
+    ends = [started + minutes * 60]
+    if "SLURM_JOB_END_TIME" in os.environ:
+        ends.append(time.monotonic() + float(os.environ["SLURM_JOB_END_TIME"]) - time.time())
+    return min(ends) - margin

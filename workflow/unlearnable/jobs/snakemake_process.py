@@ -1,0 +1,87 @@
+"""The Snakemake process that a job belongs to, and whether it is still there.
+
+A job that outlives its Snakemake would hold its GPU and its files for nobody: a killed Snakemake kills no job, and the
+shell between the two hides its death.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable
+from pathlib import Path
+
+VARIABLE = "UNLEARNABLE_SNAKEMAKE"
+
+
+class Process:
+    """Another process of this machine; a later one that was given its number is not taken for it.
+
+    Args:
+        pid: its number.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._began = _began(pid)
+        self._handle: int | None = None
+        self._poll = select.poll()
+        try:
+            self._handle = os.pidfd_open(pid)
+            self._poll.register(self._handle, select.POLLIN)
+        except (AttributeError, OSError):
+            pass  # it is gone; or this is not Linux, or an old one, and its number has to do
+        self._gone = not self._is_there()
+
+    def __del__(self) -> None:
+        """Let go of it."""
+        if self._handle is not None:
+            os.close(self._handle)
+
+    def gone(self) -> bool:
+        """Whether it has ended; costs about a microsecond, so that a loop can ask after every step."""
+        self._gone = self._gone or not self._is_there()
+        return self._gone
+
+    def older_than(self, pid: int) -> bool:
+        """Whether it began before, or within the same hundredth of a second as, another one did."""
+        return self._began <= _began(pid)
+
+    def _is_there(self) -> bool:
+        if self._handle is not None:
+            return not self._poll.poll(0)
+        try:
+            os.kill(self.pid, 0)
+        except (ProcessLookupError, PermissionError):  # there is none, or it is somebody else's
+            return False
+        return _began(self.pid) == self._began
+
+
+def snakemake() -> Process | None:
+    """The Snakemake process that this job was started by; None where none was."""
+    pid = os.environ.get(VARIABLE)
+    return None if pid is None else Process(int(pid))
+
+
+def why_unwanted(process: Process | None) -> Callable[[], str | None]:
+    """For ``Loop.unwanted``: says that a Snakemake process is gone, once it is; where there is none, never."""
+
+    def why() -> str | None:
+        return f"Snakemake (process {process.pid}) is gone" if process is not None and process.gone() else None
+
+    return why
+
+
+def orphaned() -> bool:
+    """Whether the Snakemake process that started this job has gone already."""
+    process = snakemake()
+    return process is not None and (process.gone() or not process.older_than(os.getpid()))
+
+
+def _began(pid: int) -> int:
+    """When a process began, in ticks since the boot; 0 where the system does not tell, or it is gone."""
+    try:
+        about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return int(about.rpartition(")")[2].split()[19])  # the 22nd field; the 2nd, a name in brackets, may hold anything

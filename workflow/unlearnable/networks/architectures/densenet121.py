@@ -1,0 +1,13 @@
+"""DenseNet-121."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision import models
+
+from unlearnable.networks.architectures._families import densenet
+
+
+def build(channels: int, classes: int, stem: str) -> nn.Module:
+    """DenseNet-121: 6,956,298 parameters for 3 channels, 10 classes and the stem ``cifar``."""
+    return densenet(models.densenet121, channels, classes, stem)

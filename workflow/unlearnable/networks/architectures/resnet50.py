@@ -1,0 +1,13 @@
+"""ResNet-50."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision import models
+
+from unlearnable.networks.architectures._families import resnet
+
+
+def build(channels: int, classes: int, stem: str) -> nn.Module:
+    """ResNet-50: 23,520,842 parameters for 3 channels, 10 classes and the stem ``cifar``."""
+    return resnet(models.resnet50, channels, classes, stem)

@@ -1,0 +1,13 @@
+"""VGG-11 with batch norm."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision import models
+
+from unlearnable.networks.architectures._families import vgg
+
+
+def build(channels: int, classes: int, stem: str) -> nn.Module:
+    """VGG-11 with batch norm: 9,231,114 parameters for 3 channels, 10 classes and the stem ``cifar``."""
+    return vgg(models.vgg11_bn, channels, classes, stem)

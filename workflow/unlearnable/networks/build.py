@@ -1,0 +1,68 @@
+"""Networks by name, with seeded weights, and their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
+from torch import nn
+
+from unlearnable import files, registry
+from unlearnable.errors import UserError
+from unlearnable.networks.folding import PixelNetwork, pair
+from unlearnable.randomness import number
+
+
+def create(
+    name: str, channels: int, classes: int, image_size: int, seed: int, device: torch.device, stem: str = "cifar"
+) -> nn.Module:
+    """A network with freshly drawn weights that depend on ``seed`` alone.
+
+    Args:
+        name: a module of ``networks``.
+        channels: of the images.
+        classes: number of classes.
+        image_size: height and width of the images.
+        seed: determines the weights.
+        device: where the network will run.
+        stem: ``cifar`` for small images, ``imagenet`` for large ones.
+
+    Raises:
+        UserError: the network cannot take images of this size.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(number(seed, "weights"))
+        network = PixelNetwork(registry.load("networks", name).build(channels, classes, stem))
+    pair(network)
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, channels, image_size, image_size))
+    except RuntimeError as error:
+        problem = str(error).splitlines()[0]
+        raise UserError(
+            f"network {name} with stem {stem} cannot take {channels}x{image_size}x{image_size} images: {problem}"
+        ) from error
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def save(network: nn.Module, path: str | Path) -> None:
+    """Write the weights as safetensors."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    with files.atomic(path) as file:
+        file.write(serialize(tensors))
+
+
+def restore(network: nn.Module, path: str | Path) -> None:
+    """Load the weights that ``save`` wrote.
+
+    Raises:
+        UserError: the file is damaged or holds the weights of another network.
+    """
+    try:
+        network.load_state_dict(load_file(path))
+    except (RuntimeError, ValueError, SafetensorError) as error:
+        raise UserError(f"{path}: not the weights of this network ({str(error).splitlines()[0]})") from error

@@ -1,0 +1,82 @@
+"""Linearly separable perturbations, LSP (Yu et al., KDD 2022)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlearnable.compute.draws import Draws, by_rows
+from unlearnable.compute.frozen import FrozenNetwork
+from unlearnable.datasets.split import Split
+from unlearnable.errors import UserError
+from unlearnable.noises.method import Problem
+from unlearnable.randomness import numpy_generator
+
+SEPARATION = 10.0  # of the classes: half the side of the hypercube, in standard deviations of a cluster
+
+
+def noise_passes(problem: Problem) -> int:
+    """Forward+backward passes over a batch that its noise takes: no network takes part."""
+    return 0
+
+
+def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> Tensor:
+    """The centre of each class's cluster: a corner of its own of the hypercube [-10, 10]^n, drawn from the seed.
+
+    n is the number of patches that cover an image, in each channel. All corners are equally far from the middle, so
+    that scaling the noise to its radius keeps the classes linearly separable.
+
+    Returns:
+        ``(classes, C, rows of patches, columns of patches)``, float64.
+
+    Raises:
+        UserError: the hypercube has fewer corners than there are classes.
+    """
+    height, width, channels = train.images.shape[1:]
+    patch = problem.settings.patch
+    rows, columns = math.ceil(height / patch), math.ceil(width / patch)
+    values = channels * rows * columns
+    if problem.classes > 2**values:
+        raise UserError(
+            f"method lsp: patch {patch} makes {values} value(s) of an image of {height}x{width}x{channels}, which tell "
+            f"{2**values} classes apart, not {problem.classes}; a smaller patch makes more"
+        )
+    draws = numpy_generator(seed, "lsp", "corners")
+    counted = min(values, 60)  # the bits of a corner's number; beyond them any bit does
+    numbers = draws.choice(2**counted, problem.classes, replace=False)
+    bits = numbers[:, None] >> np.arange(counted) & 1
+    bits = np.concatenate([bits, draws.integers(0, 2, (problem.classes, values - counted))], axis=1)
+    centres = torch.from_numpy(SEPARATION * (2.0 * bits - 1)).to(device)
+    return centres.view(problem.classes, channels, rows, columns)
+
+
+def noise(centres: Tensor, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    """A draw from the normal distribution around the class's centre, each value a patch, scaled to the radius.
+
+    The clusters are isotropic, of standard deviation 1. (The authors draw with scikit-learn's ``make_classification``,
+    which also mixes the values of each cluster by a random matrix.) Patches beyond the edge of an image are cropped.
+    In double precision, so that no value rounds to another grey level in another batch.
+
+    Args:
+        centres: what ``basis`` gives.
+        images: ``(B, C, H, W)``, float.
+        labels: ``(B,)`` int64.
+        problem: the noise to compute.
+        generator: source of the draws.
+
+    Returns:
+        ``(B, C, H, W)``, whole numbers whose root mean square is the radius, up to rounding.
+    """
+    height, width = images.shape[2:]
+
+    def draw(rows: int, g: torch.Generator) -> Tensor:
+        return torch.randn(rows, *centres.shape[1:], dtype=centres.dtype, device=centres.device, generator=g)
+
+    d = centres[labels] + by_rows(len(images), generator, draw)
+    patch = problem.settings.patch
+    d = d.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[:, :, :height, :width]
+    radius: float = problem.settings.radius
+    return (d * (radius / d.square().mean(dim=(1, 2, 3), keepdim=True).sqrt())).round().to(images.dtype)

@@ -1,0 +1,126 @@
+"""Neural tangent generalization attack, NTGA (Yuan and Wu, ICML 2021): noise from a kernel, without a source model.
+
+Where this differs from the authors' released code: the kernel has a linear readout after its five hidden layers, ReLU
+by default (theirs ends in the fifth error function); the held-out images are a part of the training set, and fewer; the
+last block may be smaller, where theirs is left out; no multiple of the identity is added to the kernel, which is only
+needed to invert it; and every step goes on from the last one, where theirs starts at the clean image each time and its
+ten steps are one of rho_u.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unlearnable.compute.draws import Draws
+from unlearnable.compute.frozen import FrozenNetwork
+from unlearnable.compute.pgd import within_pixels
+from unlearnable.datasets.split import Split, stratified_order
+from unlearnable.errors import UserError
+from unlearnable.noises.method import Problem
+from unlearnable.noises.ntga.kernel import WideNetwork, trained
+from unlearnable.randomness import numpy_generator
+
+DEPTH = 5  # this and the variances: as in the authors' code
+WEIGHT_VARIANCE = 1.76
+BIAS_VARIANCE = 0.18
+PIECE = 512  # held-out images whose kernel is in memory at once
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The images that a network trained on the protected ones is to get wrong.
+
+    Attributes:
+        pixels: ``(M, D)``, float64 in [0, 1].
+        labels: ``(M,)``, int64.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+
+def noise_passes(problem: Problem) -> int:
+    """Forward+backward passes over a batch that its noise takes: none, its cost is the kernel's."""
+    return 0
+
+
+def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> HeldOut:
+    """Draw ``held_out`` training images, or take all if there are fewer, with the classes' shares of the training set.
+
+    The authors set 10,000 images aside for this and publish the others. Here an owner's images are all to be protected,
+    so those held out for one block are images of other blocks. The few that are in the block itself stay, as a loss on
+    training images.
+
+    Raises:
+        UserError: there are more classes than held-out images.
+    """
+    wanted = problem.settings.held_out
+    if wanted < problem.classes:
+        raise UserError(
+            f"methods, algorithm ntga, key held_out: {wanted} image(s) cannot hold one of each of "
+            f"{problem.classes} classes; give at least {problem.classes}"
+        )
+    rows = stratified_order(train.labels, numpy_generator(seed, "ntga", "held out"))[:wanted]
+    rows.sort()  # files are read in their order
+    images = torch.from_numpy(train.images[rows]).permute(0, 3, 1, 2).to(device)
+    return HeldOut(_flat(images), torch.from_numpy(train.labels[rows]).to(device))
+
+
+def noise(basis: HeldOut, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+    """Ascend on the held-out loss of a network trained on the block of images.
+
+    The batch is the block, so, unlike other noises, an image's depends on its batch. It starts from zero and draws
+    nothing.
+
+    Returns:
+        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u`` and ``images + d`` in [0, 255].
+    """
+    s, rho_u = problem.settings, problem.rho_u
+    d = torch.zeros_like(images)
+    for _ in range(s.steps):
+        g = held_out_gradient(images + d, labels, basis, problem)
+        d = within_pixels((d + s.alpha * rho_u * g.sign()).clamp(-rho_u, rho_u), images)
+    return d.round()
+
+
+def held_out_gradient(images: Tensor, labels: Tensor, held_out: HeldOut, problem: Problem) -> Tensor:
+    """The gradient of the summed held-out cross-entropy, after training on a block, by the block's pixels.
+
+    The wide network is trained on one-hot labels for a time ``t`` at a rate of 1. The squared error is half its mean
+    over all ``B * classes`` outputs, as in neural-tangents' ``gradient_descent_mse``, which the authors use: hence
+    ``t / (B * classes)`` in the exponent. Its outputs count as logits.
+
+    Args:
+        images: the block, ``(B, C, H, W)``, in [0, 255].
+        labels: ``(B,)``, int64.
+        held_out: where the loss is measured.
+        problem: its settings give ``t`` and the activation.
+
+    Returns:
+        Of the shape and type of ``images``.
+    """
+    wide = WideNetwork(DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE, problem.settings.activation)
+    with torch.enable_grad():
+        x = _flat(images.detach()).requires_grad_()
+        y = F.one_hot(labels, problem.classes).to(x.dtype)
+        weights = trained(wide.kernels(x, x)[1], y, problem.settings.t / y.numel())
+        fixed = weights.detach().requires_grad_()  # so that every piece's graph can go before the next one's comes
+        gradient, by_weights = torch.zeros_like(x), torch.zeros_like(fixed)
+        pieces = zip(torch.split(held_out.pixels, PIECE), torch.split(held_out.labels, PIECE), strict=True)
+        for pixels, targets in pieces:
+            logits = wide.kernels(pixels, x)[1] @ fixed
+            loss = F.cross_entropy(logits, targets, reduction="sum")
+            by_kernel, through_weights = torch.autograd.grad(loss, (x, fixed))
+            gradient += by_kernel
+            by_weights += through_weights
+        gradient += torch.autograd.grad(weights, x, by_weights)[0]
+    return (gradient / 255).reshape(images.shape).to(images.dtype)
+
+
+def _flat(images: Tensor) -> Tensor:
+    """Images in [0, 255] as float64 vectors in [0, 1], which is how the authors' kernel sees them."""
+    return images.to(torch.float64).flatten(1) / 255

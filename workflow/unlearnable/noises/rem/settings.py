@@ -1,0 +1,34 @@
+"""Settings of robust and stable error-minimizing noise."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from unlearnable.noises.settings import NoiseDescent
+
+
+class RobustDescent(NoiseDescent):
+    """The descent of a noise whose source model is adversarially trained."""
+
+    radii: ClassVar[tuple[str, ...]] = ("rho_u", "rho_a")
+    k_a: int = Field(10, ge=1, description="ascent steps of the adversary")
+    alpha_a: float = Field(0.2, gt=0, description="ascent step, as a share of rho_a")
+    j: int = Field(5, ge=1, description="transforms drawn for the expectation")
+    expectation: Literal["transform", "identity"] = Field(
+        "transform",
+        description="identity: an ablation whose noise is computed on untransformed images, j draws of the adversary "
+        "each; the source model is still trained on transformed ones",
+    )
+
+
+class Rem(RobustDescent):
+    """Robust error-minimizing noise (Fu et al. 2022): min-min-max."""
+
+    algorithm: Literal["rem"]
+    attack: Literal["fresh", "free"] = Field(
+        "fresh",
+        description="fresh: k_a ascent steps for each descent step, as published; "
+        "free: one pass is a step of both, and the adversary goes on from where it was",
+    )

@@ -1,0 +1,50 @@
+"""Accuracy against the victim's radius."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from unlearnable.products import settings as render
+from unlearnable.products.figure import PANEL, STYLE, accuracy_panels, legend_outside, looks, save, title, training_kind
+from unlearnable.products.frames import frame, grouped, with_clean_at_every_share
+
+
+def accuracy_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: str, png: str) -> None:
+    """Clean-test accuracy against the victim's radius: a line for every noise, with standard deviations.
+
+    Args:
+        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
+        metrics: the victims' metrics, in the order of the cells.
+        pdf: file to write.
+        svg: file to write.
+        png: file to write.
+    """
+    style = render.Figure(**config["style"])
+    data = frame(config["cells"], metrics)
+    chosen = looks(list(dict.fromkeys(data["label"])))
+    data = with_clean_at_every_share(data)
+    groups = list(grouped(data, PANEL))
+    titles = [title(data, dict(zip(PANEL, key, strict=True))) for key, _ in groups]
+    if len(groups) == 1:
+        titles[0][-1] += f": mean ± s.d. of {data['seed'].nunique()} seed(s)"
+    with mpl.rc_context(STYLE):
+        figure, all_axes = accuracy_panels(titles, style.width, 0.62)
+        for axes, (_, panel) in zip(all_axes, groups, strict=True):
+            radii = sorted(panel["radius"].unique().tolist())
+            for place, (name, look) in enumerate(chosen.items()):
+                line = 100 * panel[panel["label"] == name].groupby("radius")["test_accuracy"].agg(["mean", "std"])
+                x = line.index if len(radii) > 1 else np.full(len(line), place)  # a lone radius: side by side
+                axes.errorbar(x, line["mean"], line["std"].fillna(0), label=name, capsize=3, **look)
+            if len(radii) > 1:
+                axes.set_xticks(radii)
+                text = "victim's training radius (1/255)"
+                axes.set_xlabel(text if len(groups) > 2 else f"{text}; 0 is standard training")
+            else:
+                axes.set_xticks([])
+                axes.set_xlabel(training_kind(radii[0]))
+        figure.tight_layout()
+        legend_outside(figure, all_axes, list(chosen))
+        save(figure, pdf, svg, png, style.dpi)

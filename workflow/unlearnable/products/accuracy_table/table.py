@@ -1,0 +1,90 @@
+"""Clean-test accuracy of the victims at the last step, beside published numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from unlearnable.products.frames import CLEAN, frame, grouped, in_order, mean_and_sd
+from unlearnable.products.reported import FU_2022, Published
+from unlearnable.products.settings import Table
+from unlearnable.products.table import (
+    ROW_AXES,
+    about_countermeasures,
+    join_sentences,
+    number,
+    without_constant_axes,
+    write,
+)
+
+MEASURED = ("test_accuracy", "best_test_accuracy", "train_accuracy", "robust_accuracy", "auto_attack_accuracy")
+FAR = 3  # points from a published accuracy, beyond which a cell is marked
+
+
+def accuracy_table(config: dict[str, Any], metrics: list[str], csv: str, markdown: str, latex: str) -> None:
+    """Clean-test accuracy of the victims, a column for every noise (Fu et al. 2022, Tables 1 to 3), beside theirs.
+
+    Args:
+        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
+        metrics: the victims' metrics, in the order of the cells.
+        csv: file to write: mean, sd, n of the last and of the best accuracy, of train and robust accuracy; where there
+            is one, Fu et al.'s accuracy, the difference from it, and whether that is beyond 3 points.
+        markdown: file to write: last accuracy, in per cent.
+        latex: file to write: the same.
+    """
+    style = Table(**config["style"])
+    data = frame(config["cells"], metrics)
+    published = Published(config["methods"], config["countermeasures"])
+    pairs = zip(config["cells"], data["training_passes"], strict=True)
+    data["published"] = pd.Series([published.accuracy(cell, passes) for cell, passes in pairs], dtype=float)
+    data["protected"] = data["protected"].where(data["label"] != CLEAN, data["protected"].max())
+    axes = list(ROW_AXES)
+    rows: list[dict[str, Any]] = []
+    for key, group in grouped(data, [*axes, "label"]):
+        row = dict(zip([*axes, "noise"], key, strict=True))
+        for name in MEASURED:
+            if name in group and group[name].notna().any():
+                mean, sd, n = mean_and_sd(100 * group[name].astype(float))
+                row |= {f"{name}_mean": mean, f"{name}_sd": sd, "n": n}
+        rows.append(row | _beside(row["test_accuracy_mean"], float(group["published"].mean(skipna=False))))
+    table = pd.DataFrame(rows)
+    cells = {tuple(row[name] for name in [*axes, "noise"]): _with_published(row, style.decimals) for row in rows}
+    noises = list(dict.fromkeys(data["label"]))
+    keys = in_order(data, axes)
+    text = pd.DataFrame(keys, columns=axes)
+    for noise in noises:
+        text[noise] = [cells.get((*key, noise), "") for key in keys]
+    text, fixed = without_constant_axes(text)
+    caption = join_sentences(
+        "Clean-test accuracy in per cent at the last step, mean ± standard deviation (number of seeds).",
+        "Columns: the noise in the training images, rho_u-rho_a in 1/255.",
+        _about_published(table),
+        about_countermeasures(table),
+        fixed,
+    )
+    write(table, text, csv, markdown, latex, caption)
+
+
+def _beside(measured: float, published: float) -> dict[str, Any]:
+    """A published accuracy, how far the measured one is from it, and whether that is far; empty without one."""
+    if math.isnan(published):
+        return {"published": math.nan, "difference": math.nan, "beyond_3_points": None}
+    difference = measured - published
+    return {"published": published, "difference": difference, "beyond_3_points": abs(difference) > FAR}
+
+
+def _with_published(row: dict[str, Any], decimals: int) -> str:
+    text = number(row["test_accuracy_mean"], row["test_accuracy_sd"], row["n"], decimals)
+    if math.isnan(row["published"]):
+        return text
+    mark = " !" if row["beyond_3_points"] else ""
+    return f"{text}; published {row['published']:.2f}, {row['difference']:+.{decimals}f}{mark}"
+
+
+def _about_published(table: pd.DataFrame) -> str:
+    if table["published"].isna().all():
+        return ""
+    marked = f" (exclamation mark: more than {FAR})" if table["beyond_3_points"].eq(True).any() else ""
+    return f"Published: the accuracy of {FU_2022}; after it how many points the measured mean is away from it{marked}."

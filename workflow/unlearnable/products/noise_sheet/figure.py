@@ -1,0 +1,157 @@
+"""The noise sheet: what a reader sees of a noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from unlearnable.datasets import protected
+from unlearnable.datasets.shards import load
+from unlearnable.datasets.split import Array
+from unlearnable.products import settings as render
+from unlearnable.products.figure import STYLE, save
+from unlearnable.products.frames import labels
+
+GREY = 127.5
+GAP = 0.06  # between images, as a share of their width
+FEW = 3  # changed pixels of an image that are circled
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of the sheet.
+
+    Attributes:
+        text: what stands beside it.
+        images: ``(N, H, W, C)`` uint8.
+        circled: image, row and column of pixels, ``(P, 3)``.
+    """
+
+    text: str
+    images: Array
+    circled: Array = field(default_factory=lambda: np.empty((0, 3), int))
+
+
+def noise_sheet(config: dict[str, Any], perturbed: list[str], source: str, pdf: str, svg: str, png: str) -> None:
+    """The first protected image of each class, the noise in it (amplified around grey) and what was published.
+
+    A noise is amplified (or weakened) as ``amplify`` says. Where no more than a few pixels of an image change, they are
+    circled: they would be lost among the others.
+
+    Args:
+        config: the product's settings, as ``Study.product_config`` gives them, with the published datasets' cells.
+        perturbed: their folders, in the order of the cells.
+        source: folder of the clean dataset.
+        pdf: file to write.
+        svg: file to write.
+        png: file to write.
+    """
+    style = render.NoiseSheet(**config["style"])
+    clean = load(source, "train")
+    shown = _shown(config["cells"], clean.labels, len(clean.classes))[: style.images]
+    originals = clean.images[shown]  # only these rows are read, here and below
+    groups = [[Strip("original", originals)]]
+    for name, path in zip(labels(config["cells"]), perturbed, strict=True):
+        published = protected.load(path).images[shown]
+        change = published.astype(np.int16) - originals
+        factor, amplified = amplify(change)
+        noise = Strip(f"{name}\nnoise x{factor:.2g}", amplified, few_pixels(change))
+        groups.append([noise, Strip(f"{name}\nprotected", published)])
+    names = [clean.classes[label] for label in clean.labels[shown]]
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        save(_draw(groups, names, style.width, style.dpi), pdf, svg, png, style.dpi)
+
+
+def _shown(cells: list[dict[str, Any]], labels: Array, classes: int) -> Array:
+    """The first protected row of each class; at one seed and share all methods protect the same rows."""
+    rows = np.ones(len(labels), bool)
+    if cells:
+        rows = protected.protected_rows(labels, cells[0]["protected"], cells[0]["seed"])
+    return np.concatenate([np.flatnonzero(rows & (labels == y))[:1] for y in range(classes)])
+
+
+def amplify(change: Array) -> tuple[float, Array]:
+    """A change as an image around grey, in which the largest changes are black or white.
+
+    The largest is what 99 of 100 changed values do not exceed: for a bounded noise that is its radius, and one without
+    a bound, such as a blur, would look like nothing beside its few extremes.
+
+    Args:
+        change: ``(N, H, W, C)`` signed whole grey levels.
+
+    Returns:
+        The factor (1 where nothing changes), and ``(N, H, W, C)`` uint8.
+    """
+    sizes = np.abs(change[change != 0])
+    factor = GREY / float(np.percentile(sizes, 99, method="higher")) if sizes.size else 1.0
+    return factor, np.clip(np.round(GREY + factor * change), 0, 255).astype(np.uint8)
+
+
+def few_pixels(change: Array) -> Array:
+    """Image, row and column of every changed pixel, ``(P, 3)``, where no image has more than ``FEW``; else none.
+
+    Args:
+        change: ``(N, H, W, C)`` signed whole grey levels.
+    """
+    changed = change.any(axis=3)
+    return np.argwhere(changed) if (changed.sum(axis=(1, 2)) <= FEW).all() else np.empty((0, 3), int)
+
+
+def _draw(groups: list[list[Strip]], names: list[str], width: float, dpi: int) -> Figure:
+    """Rows of images, the rows of a group close together, with the names of the columns above the first."""
+    columns = len(names)
+    size = groups[0][0].images.shape[2]
+    gap = _gap(size) / size
+    label_room = 1.15
+    strip = width - label_room
+    side = strip / (columns + gap * (columns - 1))  # inches, of an image
+    between, title_room = 0.12 * side, 0.3
+    rows = sum(map(len, groups))
+    height = title_room + rows * side + (rows - len(groups)) * gap * side + (len(groups) - 1) * between
+    figure = Figure(figsize=(width, height))
+    top = height - title_room
+    for group in groups:
+        for row in group:
+            axes = figure.add_axes((label_room / width, (top - side) / height, strip / width, side / height))
+            mosaic = _side_by_side(row.images)
+            fine = mosaic.shape[1] > strip * dpi  # more pixels than the PNG has there
+            axes.imshow(
+                mosaic, cmap="gray", vmin=0, vmax=255, interpolation="antialiased" if fine else "nearest", aspect="auto"
+            )
+            axes.set_axis_off()
+            for image, y, x in row.circled:
+                at = image * (size + _gap(size)) + x
+                for colour, diameter in (("white", 7), ("black", 9)):
+                    axes.plot(at, y, "o", color=colour, markersize=diameter, markerfacecolor="none", clip_on=False)
+            axes.text(-0.01, 0.5, row.text, transform=axes.transAxes, ha="right", va="center", fontsize=7)
+            if row.text == "original":
+                for column, name in enumerate(names):
+                    at = (column * (1 + gap) + 0.5) * side / strip
+                    text = _short(name, int(side * 72 / 3.3))
+                    axes.text(at, 1.08, text, transform=axes.transAxes, ha="center", va="bottom", fontsize=6)
+            top -= side * (1 + gap)
+        top -= between - gap * side
+    return figure
+
+
+def _short(name: str, characters: int) -> str:
+    """The first of a class's names, cut to what fits above its image."""
+    first = name.split(",")[0]
+    return first if len(first) <= characters else f"{first[: characters - 1]}…"
+
+
+def _gap(size: int) -> int:
+    """Pixels between two images of ``size`` pixels."""
+    return max(1, round(GAP * size))
+
+
+def _side_by_side(images: Array) -> Array:
+    """``(N, H, W, C)`` uint8 as one row of images on white, ``(H, all widths and gaps)`` or with a last axis of 3."""
+    gap = _gap(images.shape[2])
+    padded = np.pad(images, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
+    row = np.concatenate(list(padded), axis=1)[:, :-gap]
+    return row[..., 0] if row.shape[2] == 1 else row

@@ -1,0 +1,80 @@
+"""Every noise against every way of training, the best protection first."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from unlearnable.products.frames import (
+    CLEAN,
+    CLEAN_REST,
+    frame,
+    grouped,
+    in_order,
+    mean_and_sd,
+    trainer,
+    with_clean_at_every_share,
+)
+
+BLOCK = ["dataset", "network", "protected"]  # what is ranked together
+HIGHEST, MEAN = "highest", "mean"
+
+
+def ranking(cells: list[dict[str, Any]], metrics: list[str]) -> pd.DataFrame:
+    """One row for every noise and way of training, in the order of the ranks.
+
+    Noises are ranked by their worst case, the highest of their mean accuracies over the ways of training, which is what
+    the trainer who knows the right counter-measure gets; where that is equal, by the mean over the ways of training.
+
+    Args:
+        cells: the victims' cells.
+        metrics: their metrics files, in the same order.
+
+    Returns:
+        Columns: dataset, network, protected, ``rank`` (from 1; missing for clean images and for the clean rest, which
+        follow the noises), noise, countermeasure, radius, trainer; in per cent mean, sd and n of the clean-test
+        accuracy, and ``gap``, how far it is from that of clean images with the same trainer; and of the noise
+        ``highest_mean``, ``highest_sd``, ``highest_by`` (a trainer), ``mean_mean`` and ``mean_sd`` (of each seed's mean
+        over trainers).
+    """
+    data = with_clean_at_every_share(frame(cells, metrics))
+    data["accuracy"] = 100 * data["test_accuracy"]
+    ways = in_order(data, ["countermeasure", "radius"])
+    rows: list[dict[str, Any]] = []
+    for block, of_block in grouped(data, BLOCK):
+        noises = [_noise(name, of_noise, ways) for (name,), of_noise in grouped(of_block, ["label"])]
+        reference = {row["trainer"]: row["mean"] for rows_ in noises for row in rows_ if row["noise"] == CLEAN}
+        ranked = sorted(noises, key=_by_protection)
+        for place, of_noise in enumerate(ranked, 1):
+            rank = None if of_noise[0]["noise"] in (CLEAN, CLEAN_REST) else place
+            for row in of_noise:
+                gap = row["mean"] - reference.get(row["trainer"], math.nan)
+                rows.append(dict(zip(BLOCK, block, strict=True)) | {"rank": rank} | row | {"gap": gap})
+    table = pd.DataFrame(rows)
+    table["rank"] = table["rank"].astype("Int64")
+    first = [*BLOCK, "rank", "noise", "countermeasure", "radius", "trainer", "mean", "sd", "n", "gap"]
+    return table[[*first, *(name for name in table.columns if name not in first)]]
+
+
+def _noise(name: str, data: pd.DataFrame, ways: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """A row for every way of training against one noise, each with what all of them say of the noise."""
+    groups = dict(list(data.groupby(["countermeasure", "radius"], sort=False)))
+    rows: list[dict[str, Any]] = []
+    for way in filter(groups.__contains__, ways):
+        mean, sd, n = mean_and_sd(groups[way]["accuracy"])
+        countermeasure, radius = way
+        row = {"noise": name, "countermeasure": countermeasure, "radius": radius, "trainer": trainer(*way)}
+        rows.append(row | {"mean": mean, "sd": sd, "n": n})
+    worst = max(rows, key=lambda row: row["mean"])
+    mean, sd, _ = mean_and_sd(data.groupby("seed")["accuracy"].mean())
+    summary = {"highest_mean": worst["mean"], "highest_sd": worst["sd"], "highest_by": worst["trainer"]}
+    return [row | summary | {"mean_mean": mean, "mean_sd": sd} for row in rows]
+
+
+def _by_protection(rows: list[dict[str, Any]]) -> tuple[bool, bool, float, float]:
+    """Noises before the references, of which the clean images come last; the lower the accuracy, the earlier."""
+    first = rows[0]
+    noise = first["noise"]
+    return noise == CLEAN, noise == CLEAN_REST, first["highest_mean"], first["mean_mean"]

@@ -1,0 +1,61 @@
+"""Noises ranked by protection."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from unlearnable.products import settings as render
+from unlearnable.products.frames import (
+    CLEAN,
+    in_order,
+    records,
+    trainer,
+)
+from unlearnable.products.ranking import BLOCK, HIGHEST, MEAN, ranking
+from unlearnable.products.table import about_countermeasures, join_sentences, plain_number, without_constant_axes, write
+
+
+def ranking_table(config: dict[str, Any], metrics: list[str], csv: str, markdown: str, latex: str) -> None:
+    """All noises, ranked by how well they protect from every way of training, and clean images below them.
+
+    Args:
+        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
+        metrics: the victims' metrics, in the order of the cells.
+        csv: file to write: a row for every noise and way of training.
+        markdown: file to write: a row for every noise.
+        latex: file to write: the same.
+    """
+    style = render.Table(**config["style"])
+    table = ranking(config["cells"], metrics)
+    trainers = list(dict.fromkeys(trainer(*way) for way in in_order(table, ["countermeasure", "radius"])))
+    counts = sorted(table["n"].unique())
+    lines = []
+    for _, rows in table.groupby([*BLOCK, "noise"], sort=False):
+        first = rows.iloc[0]
+        line = {axis: first[axis] for axis in BLOCK} | {"radius": 0, "countermeasure": "none"}
+        line |= {"rank": "" if pd.isna(first["rank"]) else str(first["rank"]), "noise": first["noise"]}
+        line[HIGHEST] = plain_number(first["highest_mean"], first["highest_sd"], style.decimals)
+        line["by"] = first["highest_by"]
+        line[MEAN] = plain_number(first["mean_mean"], first["mean_sd"], style.decimals)
+        texts = {row["trainer"]: _cell(row, style.decimals) for row in records(rows)}
+        lines.append(line | {name: texts.get(name, "") for name in trainers})
+    text, fixed = without_constant_axes(pd.DataFrame(lines))
+    text = text.drop(columns=[name for name in text.columns if name.startswith("victim's radius")])
+    seeds = f"{counts[0]} seed(s)" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    caption = join_sentences(
+        "Noises ranked by protection: clean-test accuracy in per cent at the last step of victims trained in each way, "
+        f"mean ± standard deviation over {seeds}, and after the comma how many points that is from clean images with "
+        "the same training. The lower, the better the protection. The rank goes by the highest of these accuracies, "
+        "which is that of a trainer who knows the best counter-measure, then by their mean.",
+        about_countermeasures(table),
+        fixed,
+    )
+    write(table, text, csv, markdown, latex, caption)
+
+
+def _cell(row: dict[str, Any], decimals: int) -> str:
+    text = plain_number(row["mean"], row["sd"], decimals)
+    return text if math.isnan(row["gap"]) or row["noise"] == CLEAN else f"{text}, {row['gap']:+.{decimals}f}"

@@ -1,0 +1,88 @@
+"""Tables as CSV (numbers), Markdown and LaTeX (text)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from unlearnable import files
+
+ROW_AXES = {
+    "dataset": "dataset",
+    "network": "network",
+    "protected": "protected, %",
+    "countermeasure": "counter-measure",
+    "radius": "victim's radius, 1/255",
+}
+
+
+MANY_COLUMNS = 6
+TRAINING_IMAGES_ONLY = "Counter-measures act on the training images only; the test images are as they are."
+
+
+SPECIAL = {
+    **{character: f"\\{character}" for character in "%_&#${}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "!": "{!}"},
+    **{"<": "$<$", ">": "$>$", "±": r"$\pm$", "·": r"$\cdot$", "|": "$|$", '"': "''"},
+}
+
+
+def number(mean: float, sd: float, n: int, decimals: int) -> str:
+    """``mean ± sd (n)``; without sd where there is a single run."""
+    return f"{plain_number(mean, sd, decimals)} ({n})"
+
+
+def plain_number(mean: float, sd: float, decimals: int) -> str:
+    """``mean ± sd``; without sd where there is a single run, and nothing where there is no mean."""
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
+
+
+def write(table: pd.DataFrame, text: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str) -> None:
+    """Write the numbers as CSV and their text as Markdown and LaTeX (booktabs; graphicx where there are many columns).
+
+    Args:
+        table: the numbers, one row for every cell of the text.
+        text: what a reader sees.
+        csv: file for the numbers.
+        markdown: file for the text.
+        latex: file for the text.
+        caption: what the table shows.
+    """
+    body = text.to_markdown(index=False, disable_numparse=True)
+    tex = text.map(_latex).rename(columns=_latex).to_latex(index=False, escape=False, caption=_latex(caption))
+    if text.shape[1] > MANY_COLUMNS:  # wider than a page
+        tex = tex.replace(r"\begin{tabular}", "\\resizebox{\\linewidth}{!}{%\n\\begin{tabular}")
+        tex = tex.replace(r"\end{tabular}", "\\end{tabular}%\n}")
+    for path, content in ((csv, table.to_csv(index=False)), (markdown, f"{caption}\n\n{body}\n"), (latex, tex)):
+        with files.atomic(Path(path)) as file:
+            file.write(content.encode())
+
+
+def _latex(text: object) -> str:
+    return "".join(SPECIAL.get(character, character) for character in str(text))
+
+
+def without_constant_axes(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows with readable names of those axes that vary, and a sentence that names the others.
+
+    Args:
+        rows: a column for each of ``ROW_AXES``, and others, which stay.
+    """
+    constant = [axis for axis in ROW_AXES if axis != "radius" and rows[axis].nunique() == 1]
+    named = [axis for axis in constant if rows[axis].iloc[0] != "none"]
+    sentence = "; ".join(f"{ROW_AXES[axis]}: {rows[axis].iloc[0]}" for axis in named)
+    return rows.drop(columns=constant).rename(columns=ROW_AXES), f"{sentence}." if sentence else ""
+
+
+def about_countermeasures(rows: pd.DataFrame) -> str:
+    """What must be said where there are counter-measures."""
+    return TRAINING_IMAGES_ONLY if (rows["countermeasure"] != "none").any() else ""
+
+
+def join_sentences(*sentences: str) -> str:
+    """The sentences that are not empty, as one text."""
+    return " ".join(filter(None, sentences))

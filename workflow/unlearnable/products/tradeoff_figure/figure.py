@@ -1,0 +1,64 @@
+"""Protection against cost, as a figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from unlearnable.products import settings as render
+from unlearnable.products.figure import STYLE, legend_outside, looks, save, set_title, title, training_kind
+from unlearnable.products.frames import grouped
+from unlearnable.products.tradeoff import AXES, Metrics, tradeoff
+
+
+def tradeoff_figure(config: dict[str, Any], metrics: Metrics, pdf: str, svg: str, png: str) -> None:
+    """Accuracy against passes: a point for every noise, a panel for every radius, a line for what takes no passes.
+
+    Args:
+        config: the product's settings, as ``Study.product_config`` gives them.
+        metrics: as for ``tradeoff``.
+        pdf: file to write.
+        svg: file to write.
+        png: file to write.
+    """
+    style = render.Figure(**config["style"])
+    data = tradeoff(metrics)
+    chosen = looks(list(dict.fromkeys(data["noise"])))
+    rows = list(grouped(data, AXES))
+    radii = sorted(data["radius"].unique())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(style.width, 0.42 * style.width * len(rows)))
+        grid = figure.subplots(len(rows), len(radii), squeeze=False, sharey=True)
+        for axes_row, (key, panel) in zip(grid, rows, strict=True):
+            named = title(data, dict(zip(AXES, key, strict=True)))
+            for axes, radius in zip(axes_row, radii, strict=True):
+                shown = panel[panel["radius"] == radius]
+                if shown.empty:  # a counter-measure that is not combined with this radius
+                    axes.set_axis_off()
+                    continue
+                for row in shown.itertuples():
+                    look = chosen[row.noise]
+                    spread = 0 if pd.isna(row.accuracy_sd) else row.accuracy_sd
+                    if row.passes:
+                        point = look | {"linestyle": "", "capsize": 3, "label": row.noise}
+                        axes.errorbar(row.passes, row.accuracy_mean, spread, **point)
+                    else:
+                        line = {"color": look["color"], "linestyle": look["linestyle"], "label": row.noise}
+                        axes.axhline(row.accuracy_mean, **line)
+                axes.set_xscale("log")
+                low, high = axes.get_xlim()
+                subs = (1, 2, 5) if high < 50 * low else (1, 3) if high < 1000 * low else (1,)
+                axes.xaxis.set_major_locator(LogLocator(subs=subs))
+                axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+                axes.xaxis.set_minor_formatter(NullFormatter())
+                axes.set_ylim(0, 100)
+                axes.set_xlabel("passes for the noise")
+                set_title(axes, [*named, training_kind(radius)], style.width / len(radii))
+            axes_row[0].set_ylabel("clean-test accuracy (%)")
+        figure.tight_layout()
+        legend_outside(figure, list(grid.ravel()), list(chosen))
+        save(figure, pdf, svg, png, style.dpi)

@@ -1,0 +1,121 @@
+"""The end of the noise stage: shards become one noise, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlearnable import arrays, files
+from unlearnable.bounds import Bound
+from unlearnable.datasets.shards import identity
+from unlearnable.datasets.split import Array
+from unlearnable.datasets.stream import chunk_rows
+from unlearnable.errors import UserError
+from unlearnable.noises.method import shard_rows
+from unlearnable.progress import passing
+
+AGAIN = "run the noise stage again"
+
+
+def join(
+    shards: list[Array], names: list[str], shape: tuple[int, ...], batch_size: int, bound: Bound
+) -> Iterator[Array]:
+    """The whole noise from its shards, in the order of the images and a piece at a time.
+
+    Args:
+        shards: ``(rows, H, W, C)`` each, int8 or int16, whole grey levels, in order; they may be memory maps.
+        names: what to call each shard in a message.
+        shape: of the whole noise, ``(N, H, W, C)``.
+        batch_size: images per batch of the noise pass.
+        bound: what the noise of every image keeps to.
+
+    Raises:
+        UserError: the shards do not cover every image exactly once, or the noise of an image is beyond the bound.
+    """
+    done = 0
+    step = chunk_rows(shape[1:])
+    for number, (name, part) in enumerate(zip(names, shards, strict=True)):
+        rows = shard_rows(shape[0], batch_size, number, len(shards))
+        if part.shape != (len(rows), *shape[1:]):
+            raise UserError(f"{name}: shape {part.shape} is not {(len(rows), *shape[1:])}; {AGAIN}")
+        if part.dtype != shards[0].dtype or part.dtype not in (np.int8, np.int16):
+            raise UserError(f"{name}: {part.dtype} where all shards must be int8, or all int16; {AGAIN}")
+        if rows.start != done:
+            raise UserError(
+                f"{name}: starts at image {rows.start}, not {done}, so not every image has one noise; {AGAIN}"
+            )
+        for start in range(0, len(part), step):
+            piece = part[start : start + step]
+            beyond = bound.exceeded_by(piece)
+            if beyond is not None:
+                size = float(bound.sizes(piece[[beyond]])[0])
+                raise UserError(
+                    f"{name}: the noise of image {done + beyond} has a size of {size:g}, beyond the bound, {bound}"
+                )
+            yield piece
+            done += len(piece)
+    if done != shape[0]:
+        raise UserError(f"image {done} has no noise; {AGAIN}")
+
+
+def merge(
+    config: dict[str, Any],
+    source: Path,
+    shards: list[str],
+    shard_metrics: list[str],
+    noise: str,
+    manifest: str,
+    metrics: str,
+) -> None:
+    """Join the shards of a noise and record what it was made for.
+
+    Args:
+        config: the stage's settings, as ``Study.noise_config`` gives them.
+        source: folder of the clean dataset.
+        shards: the shards' files, in order.
+        shard_metrics: their metrics.
+        noise: ``.npy`` file to write.
+        manifest: JSON file to write: hash, shape, radius, dataset, settings.
+        metrics: JSON file to write: sums over the shards.
+
+    Raises:
+        UserError: a shard is damaged, or they are not one noise of all images within the bound; or the disk is full.
+    """
+    train = files.read_json(source / "manifest.json")["train"]
+    shape = (train["rows"], *train["shape"])
+    for part, described in zip(shards, shard_metrics, strict=True):
+        files.check_files(described, part)
+    parts = [arrays.map_array(path) for path in shards]
+    largest = total = 0
+    with arrays.stream_array(noise, shape, parts[0].dtype) as file:
+        pieces = join(parts, shards, shape, config["pass"]["batch_size"], Bound(**config["bound"]))
+        for piece in passing(pieces, shape[0], "joined"):
+            levels = np.abs(piece.astype(np.int32))
+            largest = max(largest, int(levels.max(initial=0)))
+            total += int(levels.sum())
+            file.write(piece)
+    measured = [files.read_json(path) for path in shard_metrics]
+    files.write_json(
+        manifest,
+        {
+            "dataset": identity(source),
+            files.HASHES: {Path(noise).name: file.sha256},
+            "shape": list(shape),
+            "largest": largest,
+            "mean_size": total / math.prod(shape),
+            "config": config,
+        },
+    )
+    files.write_json(
+        metrics,
+        {
+            "passes": sum(part["passes"] for part in measured),
+            "seconds": sum(part["seconds"] for part in measured),
+            "peak_memory_bytes": max(part["peak_memory_bytes"] for part in measured),
+            "device": measured[0]["device"],
+        },
+    )

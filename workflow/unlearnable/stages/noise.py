@@ -1,0 +1,140 @@
+"""The noise stage: every image's noise, afresh, from the frozen source model if it has one, shard by shard."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unlearnable import files, registry
+from unlearnable.arrays import growing
+from unlearnable.compute.augment import transformed
+from unlearnable.compute.device import choose_precision, describe, peak_memory
+from unlearnable.compute.device_batches import Feed
+from unlearnable.compute.draws import of_rows
+from unlearnable.compute.engine import prepare
+from unlearnable.compute.frozen import FrozenNetwork
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.datasets.split import Chosen, Split
+from unlearnable.networks.build import create, restore
+from unlearnable.noises.method import problem_of, shard_rows
+from unlearnable.stages.settings.noise import NoisePass
+from unlearnable.training.loop import Loop
+
+
+def make_shard(
+    config: dict[str, Any],
+    train: Split,
+    model: str | Path | None,
+    shard: int,
+    shards: int,
+    loop: Loop,
+    device: torch.device,
+    noise: str | Path,
+    metrics: str | Path,
+) -> None:
+    """Compute the noise of one shard's images (Fu et al. 2022, the pass after Algorithm 1).
+
+    Batches follow the order of the images, and an image's draws depend on its place alone: neither the shard count nor
+    an interruption changes a byte, and the batch size nothing beyond rounding (NTGA's batches are its blocks, though).
+
+    Args:
+        config: the stage's settings, as ``Study.noise_config`` gives them.
+        train: all clean training images.
+        model: the source model's weights; None for a noise without one.
+        shard: which shard, from 0.
+        shards: how many there are.
+        loop: progress, checkpoints and time.
+        device: where to compute.
+        noise: ``.npy`` file to write: ``(rows, H, W, C)``, whole grey levels.
+        metrics: JSON file to write: passes, seconds, memory, the noise's hash. Every shard computes, and counts, what
+            all images' noise starts from.
+
+    Raises:
+        UserError: a checkpoint or the noise does not fit on the disk, or the method does not fit the images.
+    """
+    settings = NoisePass(**config["pass"])
+    method = registry.load("noises", config["method"]["algorithm"])
+    problem = problem_of(config, len(train.classes))
+    bound, size = config["bound"], settings.batch_size
+    small = bound["norm"] == "linf" and bound["radius"] <= 127
+    rows = np.array(shard_rows(len(train.labels), size, shard, shards), np.int64)
+    feed = Feed(Split(Chosen(train.images, rows), train.labels[rows], train.classes), device)
+    starts = range(0, len(rows), size)
+    loop.images = len(rows) / max(1, len(starts))
+    state = loop.restore()
+    shape, dtype = (len(rows), *train.images.shape[1:]), np.int8 if small else np.int16
+    beside = (loop.checkpoint or Path(noise)).with_name(f".{Path(noise).name}.part")
+    # Of all shards, so that all compute alike.
+    expected = math.ceil(len(train.labels) / size) * method.noise_passes(problem)
+
+    with (
+        frozen_source(config, train, model, device, expected) as network,
+        growing(noise, beside, shape, dtype, None if state is None else state["noise"]) as written,
+    ):
+        done = math.ceil(written.rows / size)
+        passes = state["passes"] if state is not None and done else 0
+        basis = method.basis(network, train, problem, config["seed"], device)
+        if network is not None and not done:
+            passes += math.ceil(network.images / size)
+        chosen = (np.arange(start, min(start + size, len(rows))) for start in starts[done:])
+        for index, (images, y, _) in enumerate(feed.batches(chosen), start=done):
+            first = int(rows[index * size])
+            draws = of_rows(first, first + len(y), config["seed"], "noise", device)
+            before = 0 if network is None else network.images
+            d = method.noise(basis, images.float(), y, problem, draws)
+            if network is not None:
+                passes += (network.images - before) // len(y)
+            written.write(d.permute(0, 2, 3, 1).cpu().numpy().astype(dtype))
+
+            def snapshot(passes: int = passes) -> dict[str, Any]:
+                return {"noise": written.save(), "passes": passes}
+
+            loop.after(index + 1, len(starts), snapshot, functools.partial("{} passes".format, passes))
+        loop.require_wanted()
+        # While the noise has the name that a later run would go on from; else a job that ends here would lose it all.
+        files.write_json(
+            metrics,
+            {
+                "passes": passes,
+                "seconds": loop.seconds,
+                "peak_memory_bytes": peak_memory(device),
+                "device": describe(device),
+                files.HASHES: {Path(noise).name: written.sha256()},
+            },
+        )
+        loop.require_wanted()  # again, as the hash of a large noise takes its time
+    loop.done()
+
+
+@contextmanager
+def frozen_source(
+    config: dict[str, Any], train: Split, model: str | Path | None, device: torch.device, passes: int
+) -> Iterator[FrozenNetwork | None]:
+    """The source model, frozen for the duration; None for a noise without one.
+
+    Args:
+        config: the stage's settings.
+        train: all clean training images.
+        model: the weights, or None.
+        device: where to compute.
+        passes: how many passes through the network the noise of all images takes.
+    """
+    if model is None:
+        yield None
+        return
+    height, width, channels = train.images.shape[1:]
+    raw = (channels, height, width)
+    shape = transformed(Augmentation(**config["augmentation"]), raw)
+    network = create(config["network"], channels, len(train.classes), shape[1], config["seed"], device, config["stem"])
+    restore(network, model)
+    largest = tuple(map(max, shape, raw))  # some noises pass untransformed images too
+    precision = choose_precision(NoisePass(**config["pass"]).precision, device)
+    with prepare(network, largest, precision, passes).frozen() as fixed:
+        yield fixed

@@ -1,0 +1,115 @@
+"""The perturbed_dataset stage: the protected dataset as Parquet and as NumPy shards."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlearnable import arrays, files
+from unlearnable.bounds import Bound
+from unlearnable.datasets import shards
+from unlearnable.datasets.parquet import measure, write_parquet
+from unlearnable.datasets.protected import Noisy, protected_rows
+from unlearnable.datasets.settings import ProtectedFiles as Perturbed
+from unlearnable.datasets.split import Array, Chosen, Split
+from unlearnable.errors import UserError
+from unlearnable.progress import peak_memory_of_process
+
+log = logging.getLogger(__name__)
+
+
+def publish(
+    config: dict[str, Any],
+    source: Path,
+    noise: Path | None,
+    parquet: Path,
+    arrays: Path,
+    manifest: Path,
+    metrics: Path,
+    threads: int = 1,
+) -> None:
+    """Write a protected dataset as Parquet with PNG images and as NumPy shards, and measure what was written.
+
+    The method clean publishes the images as they are: all of them or, asked for a protected share, the rest, which are
+    those that are not protected at that share and seed.
+
+    Args:
+        config: the stage's settings, as ``Study.perturbed_config`` gives them.
+        source: folder of the clean dataset.
+        noise: folder of the merged noise, or None for clean images.
+        parquet: folder for the Parquet files.
+        arrays: folder for the NumPy shards.
+        manifest: JSON file to write.
+        metrics: JSON file to write: seconds, memory.
+        threads: how many images to encode, and later decode, at a time.
+
+    Raises:
+        UserError: the noise was made for another dataset, or a written image is beyond the bound.
+    """
+    started = time.monotonic()
+    settings = Perturbed(rows_per_parquet=config["rows_per_parquet"], rows_per_shard=config["rows_per_shard"])
+    bound = Bound(**config["bound"])
+    clean = shards.load(source, "train")
+    protected = protected_rows(clean.labels, config["protected"], config["seed"])
+    index = np.arange(len(clean.labels))
+    if config["method"] == "clean":
+        index = index[~protected]
+        clean = Split(Chosen(clean.images, index), clean.labels[index], clean.classes)
+        protected = np.zeros(len(index), bool)
+    images = clean.images if noise is None else Noisy(clean.images, read_noise(noise, source), protected)
+    split = Split(images, clean.labels, clean.classes)
+
+    shape, shard_hashes = shards.write(arrays, split, settings.rows_per_shard)
+    hashes = write_parquet(parquet, split, protected, settings.rows_per_parquet, index, threads)
+    measured = measure(parquet, list(hashes), clean, protected, bound, index, threads)
+    files.write_json(
+        manifest,
+        {
+            "dataset": shards.identity(source),
+            "classes": clean.classes,
+            "shape": shape[1:],
+            files.HASHES: shard_hashes | {f"{parquet.name}/{name}": found for name, found in hashes.items()},
+            "rows": measured.rows,
+            "protected_rows": int(protected.sum()),
+            "share_protected": float(protected.mean()),
+            "largest_change": measured.largest_change,
+            "bound": bound.plain() | {"largest": measured.largest_size},
+            "config": config,
+            "versions": versions(),
+        },
+    )
+    files.write_json(metrics, {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_of_process()})
+    log.info("%d images, %d protected, largest change %d/255", measured.rows, protected.sum(), measured.largest_change)
+
+
+def read_noise(folder: Path, source: Path) -> Array:
+    """A merged noise, mapped into memory, after making sure that it belongs to the dataset.
+
+    Raises:
+        UserError: it was made for another dataset, or is damaged.
+    """
+    manifest, path = folder / "manifest.json", folder / "noise.npy"
+    made = files.read_json(manifest)
+    if made["dataset"] != shards.identity(source):
+        raise UserError(
+            f"{folder}: this noise was made for another dataset than {source} (hash mismatch); "
+            "run the noise stage again"
+        )
+    files.check_files(manifest, path)
+    return arrays.map_array(path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the bytes depend on; this project's own is known only where it is installed."""
+    found = {name: version(name) for name in ("numpy", "pillow", "pyarrow", "torch")}
+    try:
+        own = version("unlearnable")
+    except PackageNotFoundError:
+        own = "not installed"
+    return {"python": platform.python_version(), "unlearnable": own} | found

@@ -1,0 +1,42 @@
+"""What the victim stage is given."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from unlearnable.countermeasures.settings import AnyCountermeasure
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.settings import Settings
+from unlearnable.training.settings import Training
+
+
+class VictimTraining(Training):
+    """Standard (radius 0) or PGD-adversarial (radius > 0) training on a published dataset."""
+
+    steps: int = Field(40_000, ge=1)
+    k_a: int = Field(10, ge=1, description="steps of the training attack")
+    alpha_a: float = Field(0.2, gt=0, description="step of the training attack, as a share of the victim's radius")
+    evaluate_every: int = Field(1000, ge=1, description="steps between two evaluations on the clean test set")
+    robust_steps: int = Field(20, ge=1, description="steps of the PGD attack that measures robust accuracy")
+    robust_images: int = Field(1000, ge=1, description="test images under that attack (the first ones)")
+    auto_attack: bool = Field(
+        False, description="also measure accuracy under AutoAttack on those images; needs the extra autoattack"
+    )
+
+
+class VictimSettings(Settings):
+    """One victim.
+
+    Attributes:
+        training: its network, steps and optimiser, and what is measured on it.
+        countermeasure: what its trainer does against noise.
+        augmentation: of the training images.
+        radius: of its adversarial training, in units of 1/255; 0 for standard training.
+        seed: of all draws.
+    """
+
+    training: VictimTraining
+    countermeasure: AnyCountermeasure
+    augmentation: Augmentation
+    radius: int
+    seed: int

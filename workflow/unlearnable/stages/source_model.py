@@ -1,0 +1,156 @@
+"""Source models: the network theta whose frozen weights the noise is computed with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unlearnable import files, registry
+from unlearnable.compute.augment import transformed
+from unlearnable.compute.device import choose_precision, describe, peak_memory
+from unlearnable.compute.device_batches import Feed
+from unlearnable.compute.engine import prepare
+from unlearnable.compute.frozen import FrozenNetwork
+from unlearnable.compute.pgd import uniform
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.datasets.split import Split
+from unlearnable.datasets.stream import chunk_rows
+from unlearnable.errors import UserError
+from unlearnable.networks.build import create, save
+from unlearnable.noises.method import Problem, problem_of
+from unlearnable.randomness import generator
+from unlearnable.stages.settings.source_model import SourceTraining as SourceModel
+from unlearnable.training.fit import fit, write_history
+from unlearnable.training.joint_batch_norm import synchronise
+from unlearnable.training.loop import Loop
+from unlearnable.training.ranks import ALONE, Ranks
+
+
+def train_source_model(
+    config: dict[str, Any],
+    train: Split,
+    loop: Loop,
+    device: torch.device,
+    model: str | Path,
+    history: str | Path,
+    metrics: str | Path,
+    *,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Train theta: min-min-max for REM (Fu et al. 2022, Algorithm 1) and its kin, standard training for clean.
+
+    Several ranks compute what one process does, up to rounding: of every batch each has an equal share, the draws of
+    its images are the same, and batch norm takes its statistics over the whole batch.
+
+    Args:
+        config: the stage's settings, as ``Study.source_config`` gives them.
+        train: the clean training images.
+        loop: progress, checkpoints and time.
+        device: where to compute.
+        model: safetensors file to write.
+        history: Parquet file to write, one row for every ``history_every`` steps.
+        metrics: JSON file to write.
+        ranks: who trains it together; the first one writes the files.
+
+    Raises:
+        UserError: the ranks cannot share this training, or as for ``fit``.
+    """
+    require_shareable(config, ranks.size)
+    training = SourceModel(**config["training"])
+    problem = problem_of(config, len(train.classes))
+    method = registry.load("noises", config["method"]["algorithm"])
+    feed = Feed(train, device)
+    shape = transformed(problem.augmentation, feed.shape)
+    network = create(training.network, shape[0], len(train.classes), shape[1], config["seed"], device, training.stem)
+    synchronise(network, ranks)
+    kept = carried_noise(problem, feed, config["seed"])
+
+    def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
+        place = rows if problem.settings.carried == "image" else y
+        start = None if kept is None else kept[place].float()
+        pixels, d = method.training_inputs(fixed, x, y, problem, ranks.draws(draws, training.batch_size), start)
+        if kept is not None:
+            kept[ranks.gathered(place)] = ranks.gathered(d.to(kept.dtype))
+        return Lesson(pixels, y, clean=pixels)
+
+    engine = prepare(
+        network,
+        tuple(map(max, shape, feed.shape)),  # some noises pass untransformed images too
+        choose_precision(training.precision, device),
+        training.steps * method.training_passes(problem),
+    )
+    rows, passes = fit(
+        engine,
+        feed,
+        training,
+        inputs,
+        loop,
+        shape=shape,
+        carried=() if kept is None else (kept,),
+        seed=config["seed"],
+        stage="source model",
+        row_every=training.history_every,
+        ranks=ranks,
+    )
+    if ranks.rank:
+        return
+    save(network, model)
+    write_history(history, rows)
+    last = rows[-1]
+    files.write_json(
+        metrics,
+        {
+            "batch_accuracy": last["batch_accuracy"],
+            "loss": last["loss"],
+            "passes": passes,
+            "seconds": loop.seconds,
+            "peak_memory_bytes": peak_memory(device),
+            "device": ranks.named(describe(device)),
+            files.HASHES: files.hashes(model, history),
+        },
+    )
+    loop.done()
+
+
+def require_shareable(config: dict[str, Any], ranks: int) -> None:
+    """Make sure that a training can be shared by so many ranks.
+
+    Args:
+        config: the stage's settings, as for ``train_source_model``.
+        ranks: how many; one can train anything.
+
+    Raises:
+        UserError: its batches cannot be cut into equal shares, or their images depend on one another.
+    """
+    batch, algorithm = config["training"]["batch_size"], config["method"]["algorithm"]
+    if ranks > 1 and batch % ranks:
+        raise UserError(
+            f"source_model: batch_size is {batch}, which {ranks} GPUs cannot share equally; make it a multiple of "
+            f"{ranks}, or grant the rule source_model another number (--set-resources source_model:gpu=1)"
+        )
+    if ranks > 1 and registry.validated("noises", config["method"]).carried == "class":
+        raise UserError(
+            f"source_model: the source model of {algorithm}, with one noise for all images of a class, trains on one "
+            f"GPU, not on {ranks}; grant the rule source_model one (--set-resources source_model:gpu=1)"
+        )
+
+
+def carried_noise(problem: Problem, feed: Feed, seed: int) -> Tensor | None:
+    """The noise that goes on from step to step, as it is before the first: a uniform draw.
+
+    Returns:
+        ``(N, C, H, W)`` int16, that of each image, which is whole grey levels; ``(classes, C, H, W)`` float32, that of
+        each class; or None, where every step draws a new one.
+    """
+    draws = generator(seed, "source model", "start", device=feed.device)
+    if problem.settings.carried == "class":
+        return uniform(torch.empty(problem.classes, *feed.shape, device=feed.device), problem.rho_u, draws)
+    if problem.settings.carried is None:
+        return None
+    kept = torch.empty(len(feed), *feed.shape, dtype=torch.int16, device=feed.device)
+    for part in torch.split(kept, chunk_rows(feed.shape)):  # a whole draw would take twice the memory of what is kept
+        part.copy_(uniform(torch.empty(part.shape, device=feed.device), problem.rho_u, draws).round())
+    return kept

@@ -1,0 +1,179 @@
+"""Victims: networks trained on a published dataset, normally or adversarially, with or without a counter-measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unlearnable import arrays, files, registry
+from unlearnable.compute.augment import draw, evaluation, transformed
+from unlearnable.compute.device import choose_precision, describe, peak_memory
+from unlearnable.compute.device_batches import Feed
+from unlearnable.compute.engine import prepare
+from unlearnable.compute.frozen import FrozenNetwork
+from unlearnable.compute.pgd import ascend, uniform
+from unlearnable.countermeasures.base import Countermeasure, Lesson
+from unlearnable.countermeasures.settings import CountermeasureSettings
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.datasets.split import Array, Split
+from unlearnable.datasets.stream import chunk_rows
+from unlearnable.networks.build import create, save
+from unlearnable.progress import passing
+from unlearnable.randomness import number
+from unlearnable.stages.settings.victim import VictimTraining as Victim
+from unlearnable.training.accuracy import accuracy, robust_accuracy
+from unlearnable.training.auto_attack import auto_attack_accuracy, require_library
+from unlearnable.training.fit import Inputs, fit, write_history
+from unlearnable.training.loop import Loop
+
+
+def train_victim(
+    config: dict[str, Any],
+    train: Split,
+    test: Split,
+    loop: Loop,
+    device: torch.device,
+    model: str | Path,
+    history: str | Path,
+    metrics: str | Path,
+) -> None:
+    """Train a victim and measure it on the clean test set (Fu et al. 2022, section 5; PGD: Madry et al. 2018).
+
+    Args:
+        config: the stage's settings, as ``Study.victim_config`` gives them.
+        train: the published training images.
+        test: the clean test images.
+        loop: progress, checkpoints and time.
+        device: where to compute.
+        model: safetensors file to write.
+        history: Parquet file to write, one row for every ``evaluate_every`` steps.
+        metrics: JSON file to write; accuracies are shares in 0..1, and AutoAttack's passes do not count.
+
+    Raises:
+        UserError: the counter-measure or the augmentation does not fit the images, or AutoAttack is asked for and not
+            installed.
+    """
+    training = Victim(**config["training"])
+    augmentation = Augmentation(**config["augmentation"])
+    radius, seed, classes = config["radius"], config["seed"], len(train.classes)
+    if training.auto_attack:
+        require_library(classes)  # before the training, not after it
+    measure = countermeasure(config["countermeasure"], train, classes, seed)
+    feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
+    shape = transformed(augmentation, feed.shape)
+    own = number(seed, "victim")  # else it would start from the very weights that the source model of its seed did
+    network = create(training.network, shape[0], classes, shape[1], own, device, training.stem)
+    passes_of_attacks = training.steps * (training.k_a if radius else 0)
+    engine = prepare(network, shape, choose_precision(training.precision, device), passes_of_attacks)
+    see = evaluation(augmentation)
+    rows, passes = fit(
+        engine,
+        feed,
+        training,
+        lessons(augmentation, measure, radius, training),
+        loop,
+        shape=shape,
+        seed=seed,
+        stage="victim",
+        row_every=training.evaluate_every,
+        objective=measure.objective,
+        objective_passes=measure.passes,
+        measure=lambda: {"test_accuracy": accuracy(engine, tests, see)},
+    )
+    best = max(rows, key=lambda row: row["test_accuracy"])
+    train_accuracy = accuracy(engine, feed, see)
+    images = training.robust_images
+    robust, robust_passes = robust_accuracy(engine, tests, see, radius, training.robust_steps, images, seed)
+    automatic = (
+        auto_attack_accuracy(engine, tests, see, radius, images, classes, seed) if training.auto_attack else None
+    )
+    save(network, model)
+    write_history(history, rows)
+    files.write_json(
+        metrics,
+        {
+            "test_accuracy": rows[-1]["test_accuracy"],
+            "best_test_accuracy": best["test_accuracy"],
+            "best_step": best["step"],
+            "train_accuracy": train_accuracy,
+            "robust_accuracy": robust,
+            "robust_radius": radius,
+            "auto_attack_accuracy": automatic,
+            "training_passes": passes,
+            "passes": passes + robust_passes,
+            "seconds": loop.seconds,
+            "peak_memory_bytes": peak_memory(device),
+            "device": describe(device),
+            files.HASHES: files.hashes(model, history),
+        },
+    )
+    loop.done()
+
+
+def countermeasure(settings: dict[str, Any], train: Split, classes: int, seed: int) -> Countermeasure:
+    """What a victim's trainer does against noise.
+
+    Args:
+        settings: of the counter-measure, as plain values; ``kind`` names its module.
+        train: the published training images.
+        classes: number of classes.
+        seed: of its random draws.
+    """
+    checked: CountermeasureSettings = registry.validated("countermeasures", settings)
+    built: Countermeasure = registry.load("countermeasures", checked.kind).build(checked, train, classes, seed)
+    return built
+
+
+def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, training: Victim) -> Inputs:
+    """What a victim learns from at one step: augmented images, which a counter-measure may change, under attack.
+
+    Args:
+        augmentation: of the training images.
+        measure: the counter-measure.
+        radius: of the attack, in units of 1/255; 0 for none.
+        training: steps of the attack and their size.
+    """
+
+    def inputs(frozen: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
+        clean, targets = draw(augmentation, x, draws)(x), y
+        if measure.batch is not None:
+            clean, targets = measure.batch(clean, y, draws)
+        if radius == 0:
+            return Lesson(clean, targets, clean)
+        aims = targets if measure.attack_targets is None else measure.attack_targets(frozen, clean, targets)
+        start = (measure.attack_start or uniform)(clean, radius, draws)
+        e = ascend(frozen, clean, aims, radius, training.k_a, training.alpha_a, start)
+        return Lesson(clean + e, targets, clean)
+
+    return inputs
+
+
+def counteracted(train: Split, measure: Countermeasure, model: Path) -> Split:
+    """The training images after the counter-measure that changes them once, where it is such a one.
+
+    They lie in a hidden file beside ``model``, which loses its name as soon as it is written and mapped: the system
+    removes it with the last one who reads it, however the job ends. A job that goes on makes them again.
+
+    Raises:
+        UserError: the counter-measure does not fit the images, or the disk is full.
+    """
+    if measure.images is None:
+        return train
+    path = model.with_name(f".{model.stem}.images.npy")
+    write_changed(path, train, measure.images)
+    images = arrays.map_array(path)
+    path.unlink()
+    return Split(images, train.labels, train.classes)
+
+
+def write_changed(path: Path, train: Split, change: Callable[[Array], Array]) -> None:
+    """Write the changed training images as ``.npy``, a piece at a time."""
+    count, step = len(train.labels), chunk_rows(train.images.shape[1:])
+    with arrays.stream_array(path, train.images.shape, "uint8") as file:
+        pieces = (train.images[start : start + step] for start in range(0, count, step))
+        for piece in passing(pieces, count, "through the counter-measure"):
+            file.write(change(piece))

@@ -1,0 +1,64 @@
+"""The cells of a study: a noise, a protected dataset, a victim; and where the results of each are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+DATASET = "results/dataset/{dataset}"
+SOURCE = "results/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
+NOISE = "results/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
+PERTURBED = "results/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}"
+VICTIM = "results/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seed}"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One noise: a method at two radii (1/255) on a dataset, from one seed."""
+
+    dataset: str
+    method: str
+    rho_u: int
+    rho_a: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Perturbed(Noise):
+    """A published dataset: ``protected`` per cent of its images carry the noise.
+
+    For the method clean, no image carries noise, and the ``protected`` per cent that would are left out: with more than
+    0, it is the clean rest of a partly protected dataset.
+    """
+
+    protected: int
+
+
+@dataclass(frozen=True)
+class Victim(Perturbed):
+    """A network trained on a published dataset, with a counter-measure, at a radius (1/255; 0: standard training)."""
+
+    network: str
+    countermeasure: str
+    radius: int
+
+
+def path(template: str, cell: Any) -> str:
+    """The folder of a cell."""
+    return template.format(**vars(cell))
+
+
+def perturbed_of(cell: Victim) -> Perturbed:
+    """The dataset that a victim trains on. All clean data are the same for every seed, so they are written once."""
+    seed = 0 if cell.method == "clean" and cell.protected == 0 else cell.seed
+    return Perturbed(cell.dataset, cell.method, cell.rho_u, cell.rho_a, seed, cell.protected)
+
+
+def noise_of(cell: Perturbed) -> Noise:
+    """The noise in a published dataset."""
+    return Noise(cell.dataset, cell.method, cell.rho_u, cell.rho_a, cell.seed)
+
+
+def unique(items: list[Any]) -> list[Any]:
+    """The items without repetition, in order of first appearance."""
+    return list(dict.fromkeys(items))

@@ -1,0 +1,71 @@
+"""Which jobs a run would start, as Snakemake itself judges it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from unlearnable.errors import UserError
+from unlearnable.tools.plan.reading import ROOT
+
+RULES = ("dataset", "source_model", "noise", "merge_noise", "perturbed_dataset", "victim")  # then tables and figures
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Attributes:
+        rule: its name.
+        place: the folder that it writes; for a shard of a noise, its file without the suffix.
+    """
+
+    rule: str
+    place: str
+
+
+def ask_snakemake(configfile: Path | None, directory: Path) -> dict[Job, bool]:
+    """All jobs of a run, and whether each is done: changed settings or code make it due again, dates do not.
+
+    Args:
+        configfile: what is laid over the default study; None for nothing.
+        directory: where the results are.
+
+    Raises:
+        UserError: Snakemake refuses the study.
+    """
+    command = [sys.executable, "-m", "snakemake", "--summary", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(directory)]
+    command += [] if configfile is None else ["--configfile", str(configfile)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise UserError(f"Snakemake cannot plan this study:\n{done.stderr.strip()}")
+    return parse(done.stdout)
+
+
+def parse(summary: str) -> dict[Job, bool]:
+    """The jobs in the table that ``snakemake --summary`` prints, and whether nothing of each is to be written again."""
+    lines = summary.splitlines()
+    where = {name: column for column, name in enumerate(lines[0].split("\t"))}
+    jobs: dict[Job, bool] = {}
+    for line in lines[1:]:
+        row = line.split("\t")
+        job = job_of(row[where["rule"]], row[where["output_file"]])
+        jobs[job] = jobs.get(job, True) and row[where["plan"]] == "no update"
+    return jobs
+
+
+def job_of(rule: str, output: str) -> Job:
+    """The job that writes a file."""
+    path = PurePosixPath(output)
+    return Job(rule, str(path.with_suffix("") if rule == "noise" else path.parent))
+
+
+def count_by_rule(jobs: dict[Job, bool]) -> list[tuple[str, int, int]]:
+    """For each rule, in the order of the stages: its name, how many jobs there are, how many are done."""
+    every, done = Counter(job.rule for job in jobs), Counter(job.rule for job, ready in jobs.items() if ready)
+    names = [*filter(every.__contains__, RULES), *sorted(set(every) - set(RULES))]
+    return [(name, every[name], done[name]) for name in names]

@@ -1,0 +1,148 @@
+"""The jobs of a study that compute or write much, each with what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from unlearnable.networks.facts import weight_bytes
+from unlearnable.noises.method import shard_rows
+from unlearnable.study.cells import (
+    DATASET,
+    NOISE,
+    PERTURBED,
+    SOURCE,
+    VICTIM,
+    Noise,
+    Perturbed,
+    Victim,
+    path,
+    perturbed_of,
+)
+from unlearnable.study.study import Study
+from unlearnable.tools.plan import passes, space
+from unlearnable.tools.plan.jobs import Job
+from unlearnable.tools.plan.sizes import Size
+from unlearnable.tools.plan.work import Amount, PublishingWork
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job.
+
+    Attributes:
+        stage: what it belongs to.
+        done: whether its results are there and up to date.
+        bytes: that it writes.
+        metrics: the file that records how long it took, below the working directory.
+        amounts: what it computes.
+        like: names the jobs whose seconds for each of ``rows`` tell its own where no ``amounts`` do: by what they
+            make, and of which dataset.
+        rows: its images.
+        besides: what it does of which nothing tells the time.
+    """
+
+    stage: str
+    done: bool
+    bytes: int
+    metrics: str = ""
+    amounts: list[Amount] = field(default_factory=list)
+    like: tuple[str, str] | None = None
+    rows: int = 0
+    besides: str | None = None
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes over a batch."""
+        return sum(amount.passes for amount in self.amounts)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Finds the jobs of a study.
+
+    Attributes:
+        study: the study.
+        jobs: all jobs of its run, and whether they are done.
+        sizes: of the datasets; what depends on a size that is not known is left out.
+        png: size of the published Parquet files as a share of that of the pixels, by dataset.
+    """
+
+    study: Study
+    jobs: dict[Job, bool]
+    sizes: dict[str, Size]
+    png: dict[str, float]
+
+    def tasks(self) -> list[Task]:
+        """All jobs but those of tables and figures."""
+        run = self.study.settings.run
+        return [
+            *(task for name in self.sizes for task in self._dataset(name)),
+            *(task for cell in self.study.sources(*run) for task in self._source_model(cell)),
+            *(task for cell in self.study.noises(*run) for task in self._noise(cell)),
+            *(task for cell in self.study.perturbed(*run) for task in self._perturbed(cell)),
+            *(task for cell in self.study.victims(*run) for task in self._victim(cell)),
+        ]
+
+    def _shape(self, dataset: str) -> tuple[int, ...]:
+        described = self.study.settings.datasets[dataset]
+        return described.channels, described.image_size, described.image_size
+
+    def _classes(self, dataset: str) -> int:
+        return len(self.study.settings.datasets[dataset].classes)
+
+    def _dataset(self, name: str) -> Iterator[Task]:
+        job, size = Job("dataset", DATASET.format(dataset=name)), self.sizes[name]
+        if job in self.jobs:
+            yield Task(
+                "dataset", self.jobs[job], space.of_images((size.train or 0) + (size.test or 0), self._shape(name))
+            )
+
+    def _source_model(self, cell: Noise) -> Iterator[Task]:
+        job = Job("source_model", path(SOURCE, cell))
+        if job in self.jobs:
+            config = self.study.source_config(cell)
+            shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
+            weights = weight_bytes(config["training"]["network"], shape[0], classes, config["training"]["stem"])
+            amounts = passes.of_source_model(config, shape, classes)
+            yield Task("source model", self.jobs[job], weights, f"{job.place}/metrics.json", amounts)
+
+    def _noise(self, cell: Noise) -> Iterator[Task]:
+        every, shape = self.sizes[cell.dataset].train or 0, self._shape(cell.dataset)
+        config, shards = self.study.noise_config(cell), self.study.shards(cell.dataset, cell.method)
+        for shard in range(shards):
+            job = Job("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{shards}")
+            if job in self.jobs:
+                rows = len(shard_rows(every, config["pass"]["batch_size"], shard, shards))
+                amounts = passes.of_noise(config, shape, self._classes(cell.dataset), rows, every) if every else []
+                size = space.of_noise(rows, shape, config["bound"])
+                like = (f"{cell.method} noise", cell.dataset)
+                yield Task("noise", self.jobs[job], size, f"{job.place}.json", amounts, like, rows)
+        merge = Job("merge_noise", path(NOISE, cell))
+        if merge in self.jobs:
+            yield Task("noise", self.jobs[merge], space.of_noise(every, shape, config["bound"]))
+
+    def _perturbed(self, cell: Perturbed) -> Iterator[Task]:
+        job = Job("perturbed_dataset", path(PERTURBED, cell))
+        if job in self.jobs:
+            rows = published_rows(cell, self.sizes[cell.dataset].train or 0)
+            size = space.of_published(rows, self._shape(cell.dataset), self.png[cell.dataset])
+            amounts = [Amount(PublishingWork(self._shape(cell.dataset)), rows)]
+            yield Task("perturbed dataset", self.jobs[job], size, f"{job.place}/metrics.json", amounts)
+
+    def _victim(self, cell: Victim) -> Iterator[Task]:
+        job = Job("victim", path(VICTIM, cell))
+        if job in self.jobs:
+            config, size = self.study.victim_config(cell), self.sizes[cell.dataset]
+            shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
+            weights = weight_bytes(cell.network, shape[0], classes, config["training"]["stem"])
+            train = published_rows(perturbed_of(cell), size.train or 0)
+            amounts = passes.of_victim(config, shape, classes, train, size.test or 0)
+            besides = "AutoAttack on victims" if config["training"]["auto_attack"] else None
+            metrics = f"{job.place}/metrics.json"
+            yield Task("victim", self.jobs[job], weights, metrics, amounts, besides=besides)
+
+
+def published_rows(cell: Perturbed, rows: int) -> int:
+    """How many of ``rows`` training images a published dataset holds; the clean rest lacks the protected ones."""
+    return rows - round(rows * cell.protected / 100) if cell.method == "clean" else rows

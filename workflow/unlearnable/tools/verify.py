@@ -1,0 +1,140 @@
+"""``make verify``: every result against the hash that its job recorded."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unlearnable import files
+from unlearnable.errors import UserError
+from unlearnable.jobs.presence import anybody_at_work
+from unlearnable.products import benchmark_files as accounting
+
+OF_RESULTS = ("dataset", "source_model", "noise", "perturbed", "victim", "tables", "figures", "benchmark")
+REPORT_SECONDS = 5.0
+GB = 10**9
+
+
+@dataclass
+class Recorded:
+    """What the results say of themselves.
+
+    Attributes:
+        hashes: for every file that a job recorded the file that tells of it, and its SHA-256.
+        telling: the files that tell of others, or of their job, and are intact themselves.
+        damaged: those that are not, each with what is wrong.
+    """
+
+    hashes: dict[Path, tuple[Path, str]] = field(default_factory=dict)
+    telling: set[Path] = field(default_factory=set)
+    damaged: dict[Path, str] = field(default_factory=dict)
+
+
+def results_of(folder: Path) -> list[Path]:
+    """The results below ``folder``, hidden files, checkpoints and downloads (which are checked when used) left out.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the one that holds results/ as --directory")
+    return [path for name in OF_RESULTS for path in _below(folder / name)]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    seen = set()  # a link may lead to another disk, or in a circle
+    for where, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(where)
+        if (place := (status.st_dev, status.st_ino)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        downloads = Path(where).parent == folder and folder.name == "dataset"
+        folders[:] = sorted(name for name in folders if name[0] != "." and not (downloads and name == "download"))
+        shown = (name for name in sorted(names) if name[0] != "." and not name.endswith(".checkpoint.pt"))
+        yield from (Path(where, name) for name in shown)
+
+
+def recorded(results: list[Path]) -> Recorded:
+    """Read what the JSON files and checksum files among the results say of the others, and Snakemake's measurements."""
+    found = Recorded()
+    for path in results:
+        try:
+            if path.suffix == ".json":
+                hashes = files.read_json(path).get(files.HASHES, {})
+            elif path.suffix == ".sha256":
+                hashes = files.read_checksums(path)
+            elif path.suffix == ".jsonl":  # Snakemake's own: without a hash, and telling of nothing else
+                accounting.read(path)
+                hashes = {}
+            else:
+                continue
+        except UserError as error:
+            found.damaged[path] = str(error)
+        except OSError as error:
+            found.damaged[path] = f"{path}: cannot be read ({error.strerror}); {files.anew(path)}"
+        else:
+            found.telling.add(path)
+            found.hashes |= {path.parent / name: (path, expected) for name, expected in hashes.items()}
+    return found
+
+
+def damages(results: list[Path]) -> Iterator[str]:
+    """One line for everything that is damaged or missing among the results, as it is found.
+
+    Each file is read once, a piece at a time; the progress goes to stderr.
+    """
+    known = recorded(results)
+    yield from known.damaged.values()
+    total = sum(path.stat().st_size for path in known.hashes if path.is_file())
+    done, reported = 0, time.monotonic()
+    for number, (path, (manifest, expected)) in enumerate(known.hashes.items()):
+        if time.monotonic() - reported >= REPORT_SECONDS:
+            reported = time.monotonic()
+            counts = f"{number:,} of {len(known.hashes):,} files, {done / GB:.1f} of {total / GB:.1f} GB"
+            print(counts, file=sys.stderr, flush=True)
+        problem = files.damage(path, expected)
+        if problem is not None:
+            yield f"{path}: {problem}; {files.anew(manifest)}"
+        if path.is_file():
+            done += path.stat().st_size
+    untold = {path.parent for path in known.damaged}  # what a damaged file told of the others is not known
+    for path in results:
+        accounted = path in known.hashes or path in known.telling or path in known.damaged
+        if not accounted and untold.isdisjoint(path.parents):
+            yield f"{path}: no file tells its hash, so its job did not finish; run the study again"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """List all damage in the results, one line each, and exit with 1 if there is any.
+
+    Args:
+        arguments: of the command line; None for those of the process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m unlearnable.tools.verify", description="Are the results intact?")
+    parser.add_argument("--directory", type=Path, default=Path(), help="the working directory, which holds the results")
+    options = parser.parse_args(arguments)
+    try:
+        results = results_of(options.directory / "results")
+    except UserError as error:
+        sys.exit(str(error))
+    if not results:
+        sys.exit(f"{options.directory / 'results'}: there are no results here; those in a storage must be copied here")
+    count = 0
+    for line in damages(results):
+        print(line, flush=True)
+        count += 1
+    if count and anybody_at_work(options.directory):
+        print("Jobs are at work here: files whose hash no other file tells yet may be theirs.")
+    verdict = f"{count:,} damaged" if count else "all intact"
+    print(f"{len(results):,} files in {options.directory / 'results'}: {verdict}")
+    sys.exit(1 if count else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What Snakemake does, recorded as it happens, in a file that anybody can read at any time.
+
+Snakemake's own log is no basis: with ``--quiet`` it is empty, and where a rule has a message it names neither the rule
+nor the log file. The record takes the same events, whole, one JSON object a line:
+
+    {"event": "run", "at": 1.7e9, "jobs": {"noise": 4}}                   the first line; how many jobs of each rule
+    {"event": "start", "at": 1.7e9, "id": 3, "rule": "noise", "what": "Noise: ...", "log": "logs/...", "stale": 12}
+    {"event": "done" | "error" | "again", "at": 1.7e9, "id": 3}            again: it waits for another attempt
+    {"event": "end", "at": 1.7e9}                                          unless Snakemake was killed
+
+``stale`` is the date of the log file before the start, in nanoseconds, or null: as long as it has that date, what
+stands in it is of an earlier attempt. Snakemake holds a lock on the record as long as it lives.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from unlearnable.jobs.presence import RECORD
+from unlearnable.tools.watch.tail import last_lines
+
+IN_STORAGE = " (send to storage)"  # how Snakemake ends the name of a log that is not a file of this machine's
+SHOWN = 10  # lines of a failed job's log
+
+
+def record(logger: logging.Logger, workflow: Any) -> None:
+    """Record the run that begins, if it is no dry one, and print the last lines of the log of every job that fails.
+
+    Args:
+        logger: Snakemake's.
+        workflow: Snakemake's, as a Snakefile sees it.
+    """
+    logger.addHandler(Recorder(logger, workflow, RECORD.absolute()))
+
+
+class Recorder(logging.Handler):
+    """Writes down what matters of what Snakemake logs.
+
+    Args:
+        logger: Snakemake's.
+        workflow: Snakemake's.
+        path: of the record; an older one is replaced when a run begins.
+    """
+
+    def __init__(self, logger: logging.Logger, workflow: Any, path: Path) -> None:
+        super().__init__(logging.INFO)
+        self._logger, self._workflow, self._path = logger, workflow, path
+        self._file: IO[str] | None = None
+        self._broken = False
+        self._open: set[int] = set()  # the jobs of which no end was told
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one message of Snakemake's."""
+        event = str(getattr(record, "event", None) or "")
+        about = record.__dict__
+        if event == "run_info" and self._file is None and not self._workflow.dryrun:
+            self._workflow.scheduler.print_progress = True  # under --quiet it would not even log that a job is done
+            self._begin({rule: count for rule, count in about["stats"].items() if rule != "total"})
+        elif event == "job_info":
+            self._open.add(about["jobid"])
+            self._write("start", id=about["jobid"], **_described(about))
+        elif event == "job_finished":
+            self._end("done", about["job_id"])
+        elif event == "job_error":
+            self._end("error", about["jobid"])
+            self._show_log(about["log"][:1])
+        elif again := re.match(r"Trying to restart job (\d+)", record.getMessage()):
+            self._end("again", int(again[1]))
+
+    def close(self) -> None:
+        """Snakemake ends, and knows it."""
+        if self._file is not None:
+            for job in self._workflow.scheduler.failed:  # those that failed after their end, for a missing output say
+                if job.jobid in self._open:
+                    self._end("error", job.jobid)
+            self._write("end")
+            with suppress(OSError):  # of what has been given up already
+                self._file.close()
+            self._file = None
+        super().close()
+
+    def _begin(self, jobs: dict[str, int]) -> None:
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            self._file = open(beside, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - as long as Snakemake lives
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._write("run", jobs=jobs)
+            os.replace(beside, self._path)
+        except OSError as error:
+            self._give_up(error)
+
+    def _end(self, event: str, job: int) -> None:
+        self._open.discard(job)
+        self._write(event, id=job)
+
+    def _write(self, event: str, **content: Any) -> None:
+        if self._file is None or self._broken:
+            return
+        try:
+            self._file.write(json.dumps({"event": event, "at": time.time(), **content}) + "\n")
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """The run is worth more than its record. The file stays open, as its lock tells that Snakemake lives."""
+        self._broken = True
+        self._logger.warning(f"{self._path}: cannot be written ({error}); `make watch` does not see this run")
+
+    def _show_log(self, logs: list[str]) -> None:
+        for path in logs:
+            lines = last_lines(Path(path), SHOWN)
+            if lines:
+                self._logger.error("\n".join([f"The last lines of {path}:", *(f"    {line}" for line in lines)]))
+
+
+def _described(about: dict[str, Any]) -> dict[str, Any]:
+    wildcards = " ".join(f"{name}={value}" for name, value in about["wildcards"].items())
+    log = next((name for name in about["log"] if not name.endswith(IN_STORAGE)), None)
+    try:
+        stale = os.stat(log).st_mtime_ns if log else None
+    except OSError:
+        stale = None  # there is none yet
+    what = about["rule_msg"] or f"{about['rule_name']} {wildcards}".strip()
+    return {"rule": about["rule_name"], "what": what, "log": log, "stale": stale}

@@ -1,0 +1,35 @@
+"""How a network is trained; shared by source models and victims."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from unlearnable.settings import Settings, Slug
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Stem = Literal["cifar", "imagenet"]
+
+
+def _increasing_shares(shares: list[float]) -> list[float]:
+    if any(not 0 < share < 1 for share in shares) or sorted(set(shares)) != shares:
+        raise ValueError("must be increasing numbers between 0 and 1")
+    return shares
+
+
+class Training(Settings):
+    """SGD with momentum and a step schedule, over shuffled whole batches."""
+
+    network: Slug = "resnet18"
+    stem: Stem = Field("cifar", description="how the network begins: cifar for small images, imagenet for large ones")
+    steps: int = Field(5000, ge=1)
+    batch_size: int = Field(128, ge=2)
+    lr: float = Field(0.1, gt=0)
+    lr_drops: Annotated[list[float], AfterValidator(_increasing_shares)] = Field(
+        [0.4, 0.8], description="shares of the steps after which lr is multiplied by lr_factor"
+    )
+    lr_factor: float = Field(0.1, gt=0, le=1)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5.0e-4, ge=0)
+    precision: Precision = Field("auto", description="auto: bfloat16 where the hardware has it, else float32")
