@@ -36,7 +36,7 @@ from unlearnable.compute.frozen import frozen
 from unlearnable.countermeasures.base import Lesson
 from unlearnable.datasets import shards
 from unlearnable.datasets.encoded import encode
-from unlearnable.datasets.parquet import write_parquet
+from unlearnable.datasets.protected_parquet import write_parquet
 from unlearnable.datasets.split import Array, Split
 from unlearnable.networks import build as models
 from unlearnable.stages.settings.victim import VictimTraining as Victim

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from unlearnable.datasets.split import Array, Split
+from unlearnable.registry import validated
 from unlearnable.stages.dataset import prepare
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports datasets
@@ -91,7 +92,7 @@ def store(tmp_path: Path) -> Callable[..., Path]:
             write_images(raw / f"{file}.parquet", [png(image) for image in split.images[:]], split.labels.tolist())
         config = {"kind": "parquet", "root": raw.name, "image_size": SIZE, "channels": train.images.shape[3]}
         prepare(
-            config | {"classes": CLASSES, "rows_per_shard": 10} | changes,
+            validated("readers", config | {"classes": CLASSES, "rows_per_shard": 10} | changes),
             tmp_path,
             folder / "train",
             folder / "test",

@@ -8,7 +8,7 @@ import pytest
 from workflow.conftest import finished, images, repo, tiny, undisturbed
 
 from .s3 import Server, served
-from .slurm import Slurm, missing
+from .slurm import HINT, Slurm, missing
 
 __all__ = ["finished", "images", "repo", "s3", "slurm", "tiny", "undisturbed"]
 
@@ -17,7 +17,7 @@ __all__ = ["finished", "images", "repo", "s3", "slurm", "tiny", "undisturbed"]
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     """A Slurm of one node and four GPUs, on ports and in a folder of its own."""
     if missing():
-        pytest.skip(f"{', '.join(missing())} not installed (Debian: apt-get install slurm-wlm munge)")
+        pytest.skip(f"{', '.join(missing())} {HINT}")
     cluster = Slurm(tmp_path_factory.mktemp("slurm"))
     try:
         cluster.start()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
+HINT = "not installed (Debian: apt-get install slurm-wlm munge)"
 GPUS = 4
 CPUS = 8  # as declared; that the machine has fewer only makes jobs slower
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # daemons are not on every user's PATH

@@ -19,7 +19,9 @@ from workflow.slow import slow_study
 from .pods import Kubernetes, Pod
 from .s3 import Server
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="Snakemake asks git which files pods need")
+pytestmark = pytest.mark.skipif(
+    shutil.which("git") is None, reason="git is not installed, which Snakemake asks what pods need"
+)
 
 SOURCE = "results/source_model/tiny/em/u16-a0/s0"
 LOG = "logs/source_model/tiny/em/u16-a0/s0.log"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from workflow.pipeline import BIN, Config, Project, dataset, laid_over
 
-from .slurm import GPUS, Job, Slurm, missing
+from .slurm import GPUS, HINT, Job, Slurm, missing
 
 FOLDER = "results/source_model/tiny/em/u16-a0"
 STAND_INS = [f"stand-in-{gpu}" for gpu in range(GPUS)]  # the names of the devices that jobs lease
@@ -284,7 +284,7 @@ def test_a_drained_node_delays_and_loses_nothing(disturbed: Run) -> None:
     assert {ends[number] for number in waiting if number not in given_too_little} == {COMPLETED}
 
 
-@pytest.mark.skipif(bool(missing()), reason=f"{', '.join(missing())} not installed")
+@pytest.mark.skipif(bool(missing()), reason=f"{', '.join(missing())} {HINT}")
 def test_nothing_is_left_of_a_cluster_that_was_stopped(tmp_path: Path) -> None:
     cluster = Slurm(tmp_path / "slurm")
     try:

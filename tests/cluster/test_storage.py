@@ -26,6 +26,9 @@ CUT = {  # of the tiny study: as few cells as every rule needs, with two shards 
 }
 STAGES = {"dataset", "source_model", "noise", "merge_noise", "perturbed_dataset", "victim"}
 Files = dict[str, bytes]
+needs_rsync = pytest.mark.skipif(
+    shutil.which("rsync") is None, reason="rsync is not installed, with which the storage fs copies"
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,7 @@ def storage_folder(folder: Path) -> tuple[str, ...]:
     return ("--default-storage-provider", "fs", "--default-storage-prefix", str(folder))
 
 
+@needs_rsync
 def test_every_rule_finds_what_it_needs_in_a_folder_that_is_a_storage(local: Project, tmp_path: Path) -> None:
     storage, first, second = storage_folder(tmp_path / "storage"), tmp_path / "first", tmp_path / "second"
     stages = empty(local, first)
@@ -126,6 +130,7 @@ def killed(project: Project, begun: Callable[[], bool], *arguments: str) -> None
     process.communicate(timeout=60)
 
 
+@needs_rsync
 def test_what_a_lost_machine_had_begun_goes_on_from_the_folder_of_checkpoints(
     undisturbed: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
 
+from unlearnable import registry
 from unlearnable.datasets import read as readers
 from unlearnable.datasets import stream as streams
+from unlearnable.datasets.settings import Dataset
 from unlearnable.datasets.split import Split
-from unlearnable.study.schema import AnyDataset as Dataset
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -32,7 +32,7 @@ def read_dataset(tmp_path: Path) -> Callable[..., Read]:
 
     def read(**description: Any) -> Read:
         described: dict[str, Any] = {"image_size": 8, "channels": 3, "classes": CLASSES} | description
-        dataset: Dataset = TypeAdapter(Dataset).validate_python(described)
+        dataset: Dataset = registry.validated("readers", described)
         shape = (dataset.image_size, dataset.image_size, dataset.channels)
         train, test, provenance = readers.read(dataset, tmp_path, tmp_path / "downloads")
 

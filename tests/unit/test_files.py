@@ -204,14 +204,14 @@ WRITERS = {
     "svg": "figures.save(figure, elsewhere, path, path, 100)",
     "png": "figures.save(figure, elsewhere, elsewhere, path, 100)",
     "history": "write_history(path, [{'step': n, 'loss': n**0.5} for n in range(50_000)])",
-    "parquet": "parquet.write_parquet(path.parent, split, split.labels > 0, 1000)",
+    "parquet": "protected_parquet.write_parquet(path.parent, split, split.labels > 0, 1000)",
 }
 CHILD = """
 import json, os, sys
 from pathlib import Path
 import matplotlib, numpy as np, pandas as pd, torch
 from unlearnable import arrays, files
-from unlearnable.datasets import parquet
+from unlearnable.datasets import protected_parquet
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 from unlearnable.networks import build as models

@@ -174,8 +174,10 @@ def checkout(folder: Path, source: Path = ROOT) -> Path:
 
 @cache
 def unshared(*flags: str) -> tuple[str, ...] | None:
-    """The command that gives another command namespaces of its own, or None where that is not permitted."""
+    """The command that gives another command namespaces of its own, or None where that is not permitted or possible."""
     command = ("unshare", *flags)
+    if "--mount" in flags and shutil.which("mount") is None:
+        return None
     try:
         return command if subprocess.run([*command, "true"], capture_output=True).returncode == 0 else None
     except FileNotFoundError:

@@ -334,7 +334,7 @@ def files_listed(printed: str) -> set[str]:
 
 
 needs_small_disk = pytest.mark.skipif(
-    unshared("--mount", "--map-root-user") is None, reason="mounting a small disk is not permitted"
+    unshared("--mount", "--map-root-user") is None, reason="mounting a small disk (unshare, mount) is not permitted"
 )
 
 

@@ -13,7 +13,9 @@ from unlearnable.tools import verify
 from .pipeline import Config, Project, unshared
 
 MOUNTING = ("--mount", "--map-root-user")
-pytestmark = pytest.mark.skipif(unshared(*MOUNTING) is None, reason="mounting a small disk is not permitted")
+pytestmark = pytest.mark.skipif(
+    unshared(*MOUNTING) is None, reason="mounting a small disk (unshare, mount) is not permitted"
+)
 
 # Products that depend on clean images alone, so that the other methods' stages can fail beside them.
 OTHER: Config = {

@@ -16,6 +16,8 @@ from unlearnable.compute.frozen import frozen
 from unlearnable.compute.pgd import ascend, uniform, within_pixels
 from unlearnable.networks.build import create
 
+from ..exact import exactly
+
 
 @pytest.fixture
 def network() -> nn.Module:
@@ -81,7 +83,8 @@ def test_the_loss_rises(network: nn.Module) -> None:
 
 def test_the_gradient_of_an_image_does_not_depend_on_its_batch(network: nn.Module) -> None:
     x, y = batch()
-    with frozen(network, torch.float32) as fixed:
+    exactly(network)
+    with frozen(network, torch.float64) as fixed:
         together = fixed.gradient(x, y)
         alone = torch.cat([fixed.gradient(x[i : i + 1], y[i : i + 1]) for i in range(len(x))])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-7)
@@ -92,10 +95,11 @@ def test_the_gradient_of_an_image_does_not_depend_on_its_batch(network: nn.Modul
 
 def test_probabilities_are_targets_like_labels(network: nn.Module) -> None:
     x, y = batch()
+    exactly(network)
     certain = F.one_hot(y, 3).float()
     mixed = 0.3 * certain + 0.7 * certain.roll(1, 1)
     for micro_batch in (None, 4):
-        with frozen(network, torch.float32, micro_batch) as fixed:
+        with frozen(network, torch.float64, micro_batch) as fixed:
             torch.testing.assert_close(fixed.gradient(x, certain), fixed.gradient(x, y), rtol=1e-5, atol=1e-8)
             torch.testing.assert_close(fixed.losses(x, certain), fixed.losses(x, y), rtol=1e-5, atol=1e-7)
             expected = 0.3 * fixed.gradient(x, y) + 0.7 * fixed.gradient(x, (y + 1) % 3)
@@ -107,28 +111,30 @@ def test_probabilities_are_targets_like_labels(network: nn.Module) -> None:
 @pytest.mark.parametrize("micro_batch", [1, 4, 6, 7])
 def test_micro_batches_change_no_gradient(network: nn.Module, micro_batch: int) -> None:
     x, y = batch()
+    exactly(network)
     sizes: list[int] = []
-    with frozen(network, torch.float32) as fixed:
+    with frozen(network, torch.float64) as fixed:
         whole = fixed.gradient(x, y)
     network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    with frozen(network, torch.float32, micro_batch) as fixed:
+    with frozen(network, torch.float64, micro_batch) as fixed:
         torch.testing.assert_close(fixed.gradient(x, y), whole, rtol=1e-5, atol=1e-8)
         assert sum(sizes) == fixed.images == 6
-        torch.testing.assert_close(fixed.logits(x), network(x), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(fixed.logits(x), network(x).float(), rtol=1e-5, atol=1e-6)
     assert max(sizes[:-1]) <= micro_batch
     assert sum(sizes[:-1]) == 12
     assert fixed.images == 6  # logits alone are no pass forward and back
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed, which torch.compile needs on a CPU")
 def test_a_compiled_network_gives_the_gradient_of_the_network_as_its_weights_change(network: nn.Module) -> None:
     x, y = batch()
-    forward = compiled(network)
+    x = x.double()
+    forward = compiled(network.double())
     gradients = []
     for _ in range(2):
-        with frozen(network, torch.float32) as fixed:
+        with frozen(network, torch.float64) as fixed:
             expected = fixed.gradient(x, y)
-        with frozen(network, torch.float32, compiled=forward) as fixed:
+        with frozen(network, torch.float64, compiled=forward) as fixed:
             gradients.append(fixed.gradient(x, y))
         torch.testing.assert_close(gradients[-1], expected, rtol=1e-5, atol=1e-8)
         with torch.no_grad():

@@ -12,14 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from pydantic import TypeAdapter
 
 from unlearnable import registry
 from unlearnable.countermeasures._images import once
 from unlearnable.countermeasures.mean.settings import Mean
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
-from unlearnable.study.schema import AnyCountermeasure as Settings
 
 KINDS = ["mean", "median", "gaussian", "bilateral", "grayscale", "jpeg", "bit-depth", "orthogonal"]
 
@@ -31,7 +29,7 @@ def split(channels: int, rows: int = 12, size: int = 9) -> Split:
 
 
 def change_of(kind: str, train: Split, **keys: Any) -> Callable[[Array], Array]:
-    settings = TypeAdapter[Any](Settings).validate_python({"kind": kind, **keys})
+    settings = registry.validated("countermeasures", {"kind": kind, **keys})
     images = registry.load("countermeasures", kind).build(settings, train, 3, 0).images
     assert images is not None
     change: Callable[[Array], Array] = images

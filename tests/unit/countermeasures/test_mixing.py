@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from unlearnable import registry
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
-from unlearnable.study.schema import AnyCountermeasure as Settings
 
 Batch = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 SIZE, CLASSES = 12, 40
@@ -22,7 +20,7 @@ SIZE, CLASSES = 12, 40
 
 def batch_of(kind: str, **keys: Any) -> Batch:
     train = Split(np.zeros((4, SIZE, SIZE, 3), np.uint8), np.arange(4), [str(k) for k in range(CLASSES)])
-    settings = TypeAdapter[Any](Settings).validate_python({"kind": kind, **keys})
+    settings = registry.validated("countermeasures", {"kind": kind, **keys})
     batch = registry.load("countermeasures", kind).build(settings, train, CLASSES, 0).batch
     assert batch is not None
     found: Batch = batch

@@ -12,19 +12,23 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from pydantic import TypeAdapter
 
+from unlearnable import registry
 from unlearnable.datasets import read as readers
 from unlearnable.datasets.encoded import decode
+from unlearnable.datasets.settings import Dataset
 from unlearnable.datasets.split import Split
 from unlearnable.datasets.stream import Stream
-from unlearnable.study.schema import AnyDataset as Dataset
 
 ROOT = Path(__file__).parents[3]
 ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
 
 
 @pytest.fixture(scope="module")
+def without_augmentation(description: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in description.items() if key != "augmentation"}
+
+
 def description() -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     found: dict[str, Any] = config["datasets"]["fashion-mini"]
@@ -33,7 +37,7 @@ def description() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def splits(description: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Split, Split]:
-    dataset: Dataset = TypeAdapter(Dataset).validate_python(description)
+    dataset: Dataset = registry.validated("readers", without_augmentation(description))
     train, test, _ = readers.read(dataset, ROOT, tmp_path_factory.mktemp("downloads"))
     return whole(train, dataset.classes), whole(test, dataset.classes)
 
@@ -81,7 +85,7 @@ def test_the_script_that_made_it_makes_the_same_images(splits: tuple[Split, Spli
 @pytest.mark.skipif(not ORIGINALS.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_the_full_set_is_read_from_its_package(tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    dataset: Dataset = TypeAdapter(Dataset).validate_python(config["datasets"]["fashion-mnist"])
+    dataset: Dataset = registry.validated("readers", without_augmentation(config["datasets"]["fashion-mnist"]))
     train, test, provenance = readers.read(dataset, ROOT, tmp_path)
     assert (len(train.labels), len(test.labels)) == (60_000, 10_000)
     assert provenance["root"] == str(ORIGINALS)

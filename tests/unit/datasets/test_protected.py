@@ -21,14 +21,16 @@ from PIL import Image
 
 from unlearnable import arrays, bounds, files
 from unlearnable.bounds import Bound
-from unlearnable.datasets import encoded, parquet, shards
+from unlearnable.datasets import encoded, protected_parquet, shards
 from unlearnable.datasets import protected as protected_data
 from unlearnable.datasets import stream as streams
-from unlearnable.datasets.parquet import Measured
 from unlearnable.datasets.protected import apply_noise, protected_rows
+from unlearnable.datasets.protected_parquet import Measured
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 from unlearnable.stages.perturbed_dataset import publish
+
+from ..given import perturbed_settings
 
 ROWS = 18
 RHO_U = 8
@@ -151,9 +153,9 @@ def run_publish(
     source: Path, noise: Path | None, target: Path, bound: Bound = BOUND, threads: int = 1, **changes: Any
 ) -> list[Path]:
     """Publish into ``target``, without a noise the clean images; gives the Parquet files."""
-    config = {"rows_per_parquet": 7, "rows_per_shard": 5, "protected": 100 if noise else 0, "seed": 0}
+    own = {"protected": 100 if noise else 0, "method": "rem" if noise else "clean", "bound": bound.plain()}
     publish(
-        config | {"method": "rem" if noise else "clean", "bound": bound.plain()} | changes,
+        perturbed_settings(**own | changes),
         source,
         noise,
         target / "parquet",
@@ -305,17 +307,17 @@ def test_files_written_piece_by_piece_have_the_bytes_of_files_written_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(streams, "CHUNK_BYTES", 3 * 64 * channels)
-    monkeypatch.setattr(parquet, "ROW_GROUP", 8)
+    monkeypatch.setattr(protected_parquet, "ROW_GROUP", 8)
     monkeypatch.setattr(encoded, "WORTH_A_THREAD", 0)
     train, protected = make_split(ROWS, channels), np.arange(ROWS) % 3 == 0
-    parquet.write_parquet(tmp_path, train, protected, ROWS, threads=threads)
+    protected_parquet.write_parquet(tmp_path, train, protected, ROWS, threads=threads)
     columns = {
         "image": [{"bytes": encode_png(image), "path": f"{n:06d}.png"} for n, image in enumerate(train.images[:])],
         "label": train.labels,
         "index": np.arange(ROWS),
         "protected": protected,
     }
-    table = pa.Table.from_pydict(columns, schema=parquet.schema(train.classes))
+    table = pa.Table.from_pydict(columns, schema=protected_parquet.schema(train.classes))
     pq.write_table(table, tmp_path / "at-once.parquet", compression="none", row_group_size=8)
     written = (tmp_path / "train-00000-of-00001.parquet").read_bytes()
     assert written == (tmp_path / "at-once.parquet").read_bytes()
@@ -480,8 +482,8 @@ def test_what_was_written_is_measured_and_not_what_was_meant(
 
     def measured(split: Split, protected: Array = unprotected) -> Measured:
         places = None if index is None else index[: len(split.labels)]
-        names = parquet.write_parquet(tmp_path, split, protected[: len(split.labels)], ROWS, places)
-        return parquet.measure(tmp_path, list(names), train, protected, bounds.linf(2), index)
+        names = protected_parquet.write_parquet(tmp_path, split, protected[: len(split.labels)], ROWS, places)
+        return protected_parquet.measure(tmp_path, list(names), train, protected, bounds.linf(2), index)
 
     def name(row: int) -> int:
         return row if index is None else int(index[row])
@@ -504,12 +506,12 @@ def test_what_was_written_is_measured_and_not_what_was_meant(
 def test_rows_that_are_repeated_or_out_of_place_are_refused(make_split: Callable[..., Split], tmp_path: Path) -> None:
     train = grey_split(make_split)
     for places in (np.arange(ROWS)[::-1], np.minimum(np.arange(ROWS), ROWS - 2)):
-        names = parquet.write_parquet(tmp_path, train, np.zeros(ROWS, bool), ROWS, places)
+        names = protected_parquet.write_parquet(tmp_path, train, np.zeros(ROWS, bool), ROWS, places)
         with pytest.raises(UserError, match=r"row \d+ has index \d+ and label \d; write the dataset again"):
-            parquet.measure(tmp_path, list(names), train, np.zeros(ROWS, bool), BOUND)
-    names = parquet.write_parquet(tmp_path, train, np.zeros(ROWS, bool), ROWS)
+            protected_parquet.measure(tmp_path, list(names), train, np.zeros(ROWS, bool), BOUND)
+    names = protected_parquet.write_parquet(tmp_path, train, np.zeros(ROWS, bool), ROWS)
     with pytest.raises(UserError, match=rf"row {ROWS} has index 0"):
-        parquet.measure(tmp_path, [*names, *names], train, np.zeros(ROWS, bool), BOUND)
+        protected_parquet.measure(tmp_path, [*names, *names], train, np.zeros(ROWS, bool), BOUND)
 
 
 def test_images_in_the_parquet_files_are_lossless_png(

@@ -295,6 +295,7 @@ from unlearnable.datasets.protected import load
 from unlearnable.noises.method import shard_rows
 from unlearnable.stages.merge_noise import merge
 from unlearnable.stages.perturbed_dataset import publish
+from tests.unit.given import noise_settings, perturbed_settings
 
 folder, allowance, shape, stored, publishing = Path(sys.argv[1]), *map(json.loads, sys.argv[2:])
 classes = ["a", "b", "c"]
@@ -344,10 +345,10 @@ for number in range(2):
     files.write_json(metrics[number], measured)
 out = [folder / "noise" / name for name in ("noise.npy", "manifest.json", "metrics.json")]
 bound = {"bound": linf(8).plain()}
-merge({"pass": {"batch_size": 32}} | bound, folder / "clean", names, metrics, *out)
+merge(noise_settings(**{"pass": {"batch_size": 32}} | bound), folder / "clean", names, metrics, *out)
 found["noise"] = files.read_json(out[1])["largest"]
 
-settings = {"rows_per_parquet": 400, "rows_per_shard": 400, "method": "rem", "protected": 100, "seed": 0} | bound
+settings = perturbed_settings(**{"rows_per_parquet": 400, "rows_per_shard": 400} | bound)
 paths = [folder / "out" / name for name in ("parquet", "shards", "manifest.json", "metrics.json")]
 publish(settings, folder / "clean", folder / "noise", *paths)
 victim = load(folder / "out")

@@ -41,9 +41,8 @@ def size_of(name: str) -> int:
     return 32 if name.startswith("vgg") else 16  # five max-poolings
 
 
-# Where float32 alone, in the plain network too, takes one of these images across a ReLU's kink or a tie of max-pooling.
-ROUNDING_MEETS_A_KINK = ("resnet50", "vgg11-bn", "vgg19-bn")
-LEAST_AGREEMENT = {"vgg16-bn": 0.85, "vgg19-bn": 0.85}  # of bfloat16 with float32; .90 and .87 were measured
+# Of bfloat16 with float32; 0.92, 0.90 and 0.87 were measured, give or take 0.01 with the CPU. Chance would be 0.5.
+LEAST_AGREEMENT = {"vgg11-bn": 0.85, "vgg16-bn": 0.85, "vgg19-bn": 0.8}
 
 
 def network_of(name: str) -> nn.Module:
@@ -90,23 +89,20 @@ def test_the_input_gradient_equals_that_of_the_plain_network(name: str) -> None:
     perturb_statistics(network)
     pixels, labels = noisy_images(name, 4), torch.arange(4)
 
-    def of_plain(dtype: torch.dtype) -> Tensor:
-        leaf = pixels.to(dtype).requires_grad_()
-        loss = F.cross_entropy(plain.unfolded(network).eval().to(dtype)(leaf), labels, reduction="sum")
+    def through(network: nn.Module) -> Tensor:
+        leaf = pixels.double().requires_grad_()
+        loss = F.cross_entropy(network(leaf), labels, reduction="sum")
         return torch.autograd.grad(loss, leaf)[0]
 
     with frozen(network, torch.float32) as fixed:
         found = fixed.gradient(pixels, labels)
-    exact, expected = of_plain(torch.float64), of_plain(torch.float32)
-    if name not in ROUNDING_MEETS_A_KINK:
-        assert relative_error(found, expected) < 1e-5
-        differ = found.sign() != expected.sign()
-        assert (expected[differ].abs() < 1e-5 * expected.abs().max()).all()
-    with frozen(network.double(), torch.float64) as fixed:
-        leaf = pixels.double().requires_grad_()
-        loss = F.cross_entropy(network(leaf), labels, reduction="sum")
-        (folded,) = torch.autograd.grad(loss, leaf)
-    assert relative_error(folded, exact) < 1e-10
+    expected = through(plain.unfolded(network).eval().double())
+    with frozen(network.double(), torch.float64):
+        assert relative_error(through(network), expected) < 1e-10
+    # In float32 rounding takes an image now and then across a ReLU's kink or a tie of max-pooling; which, and whether
+    # any, depends on the CPU. Half of them meet none.
+    errors = [relative_error(one, exact) for one, exact in zip(found.double(), expected, strict=True)]
+    assert sorted(errors)[1] < 3e-5
 
 
 def test_batch_norm_is_folded_once_while_a_network_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:

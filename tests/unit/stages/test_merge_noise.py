@@ -20,8 +20,11 @@ from unlearnable.datasets.shards import identity
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 from unlearnable.noises.method import shard_rows
+from unlearnable.settings import plain
 from unlearnable.stages import merge_noise as merging
 from unlearnable.stages.merge_noise import join, merge
+
+from ..given import noise_settings
 
 ROWS = 18
 BATCH = 4
@@ -139,15 +142,15 @@ def test_every_kind_of_bound_is_kept_to(bound: Bound, pixels: int, refused: bool
 
 def run_merge(source: Path, parts: list[Array], out: Path) -> dict[str, Any]:
     """Merge shards that lie in files; gives the settings."""
-    config = {"pass": {"batch_size": BATCH}, "bound": BOUND.plain(), "seed": 0}
+    settings = noise_settings(**{"pass": {"batch_size": BATCH}, "bound": BOUND.plain()})
     paths = [out.parent / name for name in names_of(parts)]
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
         arrays.write_array(path, part)
         measured = {"passes": 10 + number, "seconds": 1.5, "peak_memory_bytes": 100 * number, "device": "cpu"}
         files.write_json(path.with_suffix(".json"), measured | {"files": files.hashes(path)})
     outputs = [str(out / name) for name in ("noise.npy", "manifest.json", "metrics.json")]
-    merge(config, source, list(map(str, paths)), [str(path.with_suffix(".json")) for path in paths], *outputs)
-    return config
+    merge(settings, source, list(map(str, paths)), [str(path.with_suffix(".json")) for path in paths], *outputs)
+    return plain(settings)
 
 
 @pytest.mark.parametrize("shards", [1, 3, 7])  # 7 of 5 batches, so that some shards are empty
@@ -194,9 +197,9 @@ def test_a_damaged_shard_is_refused(
     content = bytearray(shard.read_bytes())
     content[-1] ^= 1  # still within the bound
     shard.write_bytes(content)
-    config = {"pass": {"batch_size": BATCH}, "bound": BOUND.plain()}
+    settings = noise_settings(**{"pass": {"batch_size": BATCH}, "bound": BOUND.plain()})
     with pytest.raises(
         UserError, match=r"noise-0\.npy: checksum mismatch: .*; delete .*noise-0\.json and make it anew"
     ):
-        merge(config, source, [str(shard)], [str(described)], *(str(tmp_path / name) for name in "abc"))
+        merge(settings, source, [str(shard)], [str(described)], *(str(tmp_path / name) for name in "abc"))
     assert not (tmp_path / "a").exists()

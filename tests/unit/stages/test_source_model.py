@@ -20,6 +20,7 @@ from unlearnable.datasets.split import Split
 from unlearnable.errors import Stopped, UserError
 from unlearnable.noises.method import problem_of
 from unlearnable.randomness import generator
+from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import carried_noise, train_source_model
 from unlearnable.training.loop import Loop
 
@@ -52,7 +53,7 @@ def trained(train: Split, settings: dict[str, Any], folder: Path, loop: Loop | N
     """The weights of a source model."""
     folder.mkdir(exist_ok=True)
     outputs = [folder / name for name in ("model.safetensors", "history.parquet", "metrics.json")]
-    train_source_model(settings, train, loop or Loop(), CPU, *outputs)
+    train_source_model(SourceModelSettings.model_validate(settings), train, loop or Loop(), CPU, *outputs)
     return load_file(outputs[0])
 
 
@@ -76,7 +77,9 @@ def test_every_seed_trains_a_network_of_its_own_again(method: str, train: Split,
     assert same(*weights[:2])
     assert not same(*weights[1:])
     module = registry.load("noises", METHODS[method]["algorithm"])
-    passes = STEPS * (module.training_passes(problem_of(config(METHODS[method]), 3)) + 1)
+    passes = STEPS * (
+        module.training_passes(problem_of(SourceModelSettings.model_validate(config(METHODS[method])), 3)) + 1
+    )
     assert files.read_json(tmp_path / "0" / "metrics.json")["passes"] == passes
 
 
@@ -99,7 +102,7 @@ def test_a_step_starts_from_the_last_noise_of_its_images_or_of_their_classes(
     module = registry.load("noises", CARRIED[kind]["algorithm"])
     step = module.training_inputs
     settings = config(CARRIED[kind])
-    kept = carried_noise(problem_of(settings, 3), Feed(train, CPU), 3)
+    kept = carried_noise(problem_of(SourceModelSettings.model_validate(settings), 3), Feed(train, CPU), 3)
     assert kept is not None
     assert kept.shape == ((ROWS if kind == "image" else 3), 1, 8, 8)
     last = dict(enumerate(kept.float()))
@@ -124,7 +127,7 @@ def test_a_step_starts_from_the_last_noise_of_its_images_or_of_their_classes(
 
 
 def test_the_first_noise_of_images_is_one_draw_however_many_pieces_it_is_made_in(train: Split) -> None:
-    problem = problem_of(config(CARRIED["image"]), 3)
+    problem = problem_of(SourceModelSettings.model_validate(config(CARRIED["image"])), 3)
     feed = Feed(train, CPU)
     whole = uniform(torch.zeros(ROWS, 1, 8, 8), 8, generator(3, "source model", "start")).round().to(torch.int16)
     found = carried_noise(problem, feed, 3)

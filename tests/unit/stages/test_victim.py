@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from unlearnable import files
+from unlearnable import files, registry
 from unlearnable.compute.augment import draw
 from unlearnable.compute.frozen import FrozenNetwork, frozen
 from unlearnable.compute.pgd import ascend, uniform
@@ -23,6 +23,7 @@ from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import Stopped
 from unlearnable.networks.build import create
 from unlearnable.stages import victim as victims
+from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.stages.settings.victim import VictimTraining as Victim
 from unlearnable.stages.victim import counteracted, lessons, train_victim
 from unlearnable.training.loop import Loop
@@ -58,7 +59,7 @@ def victim(
     """The weights and the metrics of a victim."""
     folder.mkdir(exist_ok=True)
     outputs = [folder / name for name in ("model.safetensors", "history.parquet", "metrics.json")]
-    train_victim(settings, train, test, loop or Loop(), CPU, *outputs)
+    train_victim(VictimSettings.model_validate(settings), train, test, loop or Loop(), CPU, *outputs)
     return load_file(outputs[0]), files.read_json(outputs[2])
 
 
@@ -190,7 +191,7 @@ def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(
     train: Split, test: Split, tmp_path: Path
 ) -> None:
     grey, metrics = victim(train, test, config(kind="grayscale"), tmp_path / "grey")
-    change = victims.countermeasure({"kind": "grayscale"}, train, 3, 3).images
+    change = victims.countermeasure(registry.validated("countermeasures", {"kind": "grayscale"}), train, 3, 3).images
     assert change is not None
     by_hand = Split(change(train.images[:]), train.labels, train.classes)
     expected, expected_metrics = victim(by_hand, test, config(), tmp_path / "by hand")
@@ -290,7 +291,7 @@ def test_a_victim_learns_from_resized_crops_and_is_tested_on_central_ones(radius
 
 
 def test_the_neutral_counter_measure_changes_nothing(train: Split) -> None:
-    neutral = victims.countermeasure({"kind": "none"}, train, 3, 0)
+    neutral = victims.countermeasure(registry.validated("countermeasures", {"kind": "none"}), train, 3, 0)
     assert neutral == Countermeasure()
     assert neutral.objective is cross_entropy
     assert neutral.passes == 1

@@ -10,6 +10,7 @@ import yaml
 from snakemake.utils import update_config
 
 from unlearnable.errors import UserError
+from unlearnable.settings import plain
 from unlearnable.study.cells import Noise, Perturbed, Victim, perturbed_of
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.study import Study
@@ -73,7 +74,7 @@ def test_a_noise_without_a_network_has_no_source_model_and_no_radius(method: str
     assert (cell.rho_u, cell.rho_a) == (0, 0)
     assert own.source_of(cell) is None
     assert own.sources("own") == []
-    assert own.noise_config(cell)["network"] is None
+    assert own.noise_settings(cell).network is None
     assert "no such radius" in faults(noises=[{"method": method, "rho_u": [8]}])
 
 
@@ -94,14 +95,14 @@ def test_tap_shares_the_clean_training_of_its_seed() -> None:
 def test_each_published_dataset_states_the_bound_of_its_noise(noise: dict[str, Any], bound: dict[str, Any]) -> None:
     own = study(noises=[noise])
     (cell,) = own.noises("own")
-    assert own.noise_config(cell)["bound"] == bound
-    assert own.perturbed_config(Perturbed(**vars(cell), protected=100))["bound"] == bound
+    assert own.noise_settings(cell).bound.plain() == bound
+    assert own.perturbed_settings(Perturbed(**vars(cell), protected=100)).bound.plain() == bound
 
 
 def test_a_victim_depends_on_its_own_counter_measure_alone() -> None:
     own = study(noises=[REM])
     cell = Victim("mini", "rem", 8, 4, 0, 100, "small-cnn", "jpeg10", 0)
-    assert own.victim_config(cell)["countermeasure"] == {"kind": "jpeg", "quality": 10}
+    assert plain(own.victim_settings(cell))["countermeasure"] == {"kind": "jpeg", "quality": 10}
 
 
 def test_unfit_counter_measures_are_refused_before_anything_runs() -> None:
@@ -159,8 +160,8 @@ def test_settings_that_would_do_nothing_or_fail_late_are_refused(change: dict[st
 def test_a_victim_of_one_network_may_have_settings_of_its_own() -> None:
     own = Study(laid_over({"victim": {"by_network": {"resnet18": {"steps": 7}}}}), MINI, ROOT)
     cells = [Victim("mini", "rem", 8, 4, 0, 100, network, "none", 0) for network in ("resnet18", "vgg16-bn")]
-    assert [own.victim_config(cell)["training"]["steps"] for cell in cells] == [7, 40]
-    assert [own.victim_config(cell)["training"]["network"] for cell in cells] == ["resnet18", "vgg16-bn"]
+    assert [own.victim_settings(cell).training.steps for cell in cells] == [7, 40]
+    assert [own.victim_settings(cell).training.network for cell in cells] == ["resnet18", "vgg16-bn"]
 
 
 def test_products_know_every_stages_settings_of_the_methods_they_show() -> None:

@@ -12,19 +12,18 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
 
 from unlearnable import files, registry
 from unlearnable.datasets import shards
 from unlearnable.datasets.protected import protected_rows
+from unlearnable.datasets.settings import Dataset
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 from unlearnable.networks.build import create, save
 from unlearnable.networks.facts import weight_bytes
+from unlearnable.settings import plain
 from unlearnable.stages.perturbed_dataset import publish
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
-from unlearnable.study.schema import AnyCountermeasure as Countermeasure
-from unlearnable.study.schema import AnyDataset as Dataset
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes, report, space
 from unlearnable.tools.plan.calibration import Speed
@@ -139,17 +138,19 @@ def test_passes_of_source_model_and_noise(study: Study, method: str, rho_a: int,
     cell = Noise("cifar10", method, 8, rho_a, 0)
     trained = study.source_of(cell)
     assert trained is not None
-    assert total(passes.of_source_model(study.source_config(trained), SHAPE, 10)) == source
-    assert total(passes.of_noise(study.noise_config(cell), SHAPE, 10, CIFAR, CIFAR)) == noise
+    assert total(passes.of_source_model(plain(study.source_settings(trained)), SHAPE, 10)) == source
+    assert total(passes.of_noise(plain(study.noise_settings(cell)), SHAPE, 10, CIFAR, CIFAR)) == noise
 
 
 @pytest.mark.parametrize("method", ["lsp", "ops", "ar", "cuda"])
 def test_a_noise_without_a_network_takes_no_work_that_could_be_timed(study: Study, method: str) -> None:
-    assert passes.of_noise(study.noise_config(Noise("cifar10", method, 0, 0, 0)), SHAPE, 10, CIFAR, CIFAR) == []
+    assert (
+        passes.of_noise(plain(study.noise_settings(Noise("cifar10", method, 0, 0, 0))), SHAPE, 10, CIFAR, CIFAR) == []
+    )
 
 
 def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
-    config = study.noise_config(Noise("cifar10", "ntga", 8, 0, 0))
+    config = plain(study.noise_settings(Noise("cifar10", "ntga", 8, 0, 0)))
     (amount,) = passes.of_noise(config, SHAPE, 10, CIFAR, CIFAR)
     assert amount == Amount(KernelWork(SHAPE, 10, 512, 512, "relu"), 10 * CIFAR, 0)
 
@@ -161,7 +162,7 @@ def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
 def test_passes_of_a_victim(study: Study, countermeasure: str, radius: int, expected: int) -> None:
     cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", countermeasure, radius)
     robust_evaluation = 20 * 10_000 // 250 if radius else 0
-    amounts = passes.of_victim(study.victim_config(cell), SHAPE, 10, CIFAR, 10_000)
+    amounts = passes.of_victim(plain(study.victim_settings(cell)), SHAPE, 10, CIFAR, 10_000)
     assert total(amounts) == expected + robust_evaluation
     looked_at = [amount.images for amount in amounts if getattr(amount.kind, "work", "") == "forward"]
     assert looked_at == [40 * 10_000 + CIFAR]
@@ -169,12 +170,14 @@ def test_passes_of_a_victim(study: Study, countermeasure: str, radius: int, expe
 
 def test_no_more_test_images_are_attacked_than_there_are(study: Study) -> None:
     cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", "none", 4)
-    assert total(passes.of_victim(study.victim_config(cell), SHAPE, 10, CIFAR, 130)) == 440_000 + 11  # 2,600 / 250
+    assert (
+        total(passes.of_victim(plain(study.victim_settings(cell)), SHAPE, 10, CIFAR, 130)) == 440_000 + 11
+    )  # 2,600 / 250
 
 
 def test_the_passes_of_every_countermeasure_are_those_of_its_objective() -> None:
     split = Split(np.zeros((6, 16, 16, 3), np.uint8), np.arange(6) % 3, ["cat", "dog", "owl"])
-    for settings in get_args(get_args(Countermeasure)[0]):
+    for settings in (registry.settings("countermeasures", name) for name in registry.available("countermeasures")):
         (kind,) = get_args(settings.model_fields["kind"].annotation)
         module = registry.load("countermeasures", kind)
         built = module.build(settings(kind=kind), split, 3, 0)
@@ -185,11 +188,11 @@ def test_the_passes_of_every_countermeasure_are_those_of_its_objective() -> None
     ("method", "side"), [("em", 256), ("em-classwise", 256), ("rem", 224), ("rem-no-eot", 256), ("sem", 224)]
 )
 def test_images_are_timed_in_the_size_that_the_network_sees(study: Study, method: str, side: int) -> None:
-    config = study.noise_config(Noise("imagenet100", method, 8, 4, 0))
+    config = plain(study.noise_settings(Noise("imagenet100", method, 8, 4, 0)))
     (amount,) = passes.of_noise(config, (3, 256, 256), 100, 1000, 1000)
     assert amount.kind.shape == (3, side, side)
     cell = Victim("imagenet100", "clean", 0, 0, 0, 0, "resnet18", "none", 4)
-    of_victim = passes.of_victim(study.victim_config(cell), (3, 256, 256), 100, 1000, 100)
+    of_victim = passes.of_victim(plain(study.victim_settings(cell)), (3, 256, 256), 100, 1000, 100)
     assert {amount.kind.shape for amount in of_victim} == {(3, 224, 224)}
 
 
@@ -243,7 +246,7 @@ def test_the_clean_rest_has_the_rows_that_are_published() -> None:
 
 
 def described(**keys: Any) -> Dataset:
-    made: Dataset = TypeAdapter(Dataset).validate_python({"image_size": 8, "classes": ["cat", "dog", "owl"]} | keys)
+    made: Dataset = registry.validated("readers", {"image_size": 8, "classes": ["cat", "dog", "owl"]} | keys)
     return made
 
 
@@ -348,7 +351,7 @@ def test_stored_images_take_the_bytes_of_their_files(tmp_path: Path, make_split:
 def test_noise_takes_two_bytes_where_it_may_be_larger_than_one_holds(
     study: Study, method: str, rho_u: int, bytes_a_value: int
 ) -> None:
-    bound = study.noise_config(Noise("cifar10", method, rho_u, 0, 0))["bound"]
+    bound = plain(study.noise_settings(Noise("cifar10", method, rho_u, 0, 0)))["bound"]
     assert space.of_noise(10, SHAPE, bound) == 10 * 3072 * bytes_a_value
 
 
@@ -357,9 +360,9 @@ def test_the_share_of_png_is_measured_on_what_is_published(
 ) -> None:
     assert space.png_share([tmp_path / "nothing"]) is None
     folder = tmp_path / "p100"
-    config = study.perturbed_config(Perturbed("fashion-mini", "clean", 0, 0, 0, 0))
+    settings = study.perturbed_settings(Perturbed("fashion-mini", "clean", 0, 0, 0, 0))
     outputs = (folder / "parquet", folder / "shards", folder / "manifest.json", folder / "metrics.json")
-    publish(config, store(make_split(50)), None, *outputs)
+    publish(settings, store(make_split(50)), None, *outputs)
     share = space.png_share([folder])
     assert share is not None
     expected = space.of_published(50, (1, 8, 8), share)

@@ -36,6 +36,8 @@ from unlearnable.training.fit import Inputs, fit
 from unlearnable.training.loop import Loop
 from unlearnable.training.settings import Training
 
+from ..exact import exactly
+
 CPU = torch.device("cpu")
 STEPS = 11
 T = Augmentation(flip=True, crop_padding=1)
@@ -63,13 +65,16 @@ class Run:
         self.feed = Feed(train, CPU)
         self.images, self.labels, _ = next(self.feed.batches([np.arange(len(self.feed))]))
         self.network: nn.Module = create("small-cnn", 1, 3, 8, 0, CPU)
+        self.precision = torch.float32
 
     def __call__(
         self, loop: Loop, inputs: Inputs = attacked, carried: tuple[Tensor, ...] = (), **changes: Any
     ) -> tuple[list[dict[str, float]], int]:
         self.network = create("small-cnn", 1, 3, 8, 0, CPU)
+        if self.precision == torch.float64:
+            exactly(self.network)
         return fit(
-            Engine(self.network, torch.float32, 4),
+            Engine(self.network, self.precision, 4),
             self.feed,
             settings(**changes),
             inputs,
@@ -149,12 +154,13 @@ def test_training_is_plain_sgd_with_a_step_schedule_over_shuffled_whole_batches(
         assert torch.equal(run.labels[batches[-1]], y)
         return Lesson(x, y, clean=x)
 
+    run.precision = torch.float64
     run(Loop(), seeing, lr_drops=[0.4, 0.8], momentum=0.9, weight_decay=0.01)
     for first, second in zip(batches[0:10:2], batches[1:10:2], strict=True):
         assert len(set(first.tolist() + second.tolist())) == 12  # no image twice in an epoch
     assert not torch.equal(batches[0], batches[2])  # another order in every epoch
 
-    network = create("small-cnn", 1, 3, 8, 0, CPU)
+    network = exactly(create("small-cnn", 1, 3, 8, 0, CPU))
     parameters = list(network.parameters())
     momenta = [torch.zeros_like(p) for p in parameters]
     network.train()
@@ -166,7 +172,7 @@ def test_training_is_plain_sgd_with_a_step_schedule_over_shuffled_whole_batches(
                 m.mul_(0.9).add_(g + 0.01 * p)
                 p.sub_(rate * m)
     for key, value in network.state_dict().items():
-        torch.testing.assert_close(run.weights()[key], value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(run.weights()[key], value, rtol=1e-6, atol=1e-6)
 
 
 def test_equal_seeds_train_equal_networks_whatever_the_global_stream(run: Run) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from unlearnable import arrays, files
 from unlearnable.datasets import shards
-from unlearnable.datasets.parquet import measure, write_parquet
 from unlearnable.datasets.protected import Noisy, protected_rows
+from unlearnable.datasets.protected_parquet import measure, write_parquet
 from unlearnable.datasets.split import Array, Chosen, Split
 from unlearnable.errors import UserError
 from unlearnable.progress import peak_memory_of_process

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from unlearnable.bounds import Bound
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.noises.settings import AnyMethod
 from unlearnable.settings import Settings, Slug
 from unlearnable.training.settings import Precision, Stem
+
+
+def _bound(value: Any) -> Any:
+    return Bound(**value) if isinstance(value, dict) else value
+
+
+AnyBound = Annotated[Bound, BeforeValidator(_bound)]
 
 
 class NoisePass(Settings):
@@ -37,7 +46,7 @@ class NoiseSettings(Settings):
 
     noise_pass: NoisePass = Field(alias="pass")
     method: AnyMethod
-    bound: Bound
+    bound: AnyBound
     network: Slug | None
     stem: Stem | None
     augmentation: Augmentation

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from unlearnable.bounds import Bound
 from unlearnable.datasets.settings import AnyDataset, ProtectedFiles
 from unlearnable.settings import Slug
-from unlearnable.stages.settings.noise import NoiseSettings
+from unlearnable.stages.settings.noise import AnyBound, NoiseSettings
 from unlearnable.stages.settings.source_model import SourceModelSettings
 
 
@@ -25,7 +24,7 @@ class PerturbedDatasetSettings(ProtectedFiles):
     method: Slug
     protected: int
     seed: int
-    bound: Bound
+    bound: AnyBound
     dataset: AnyDataset
     noise: NoiseSettings | None
     source_model: SourceModelSettings | None
