@@ -14,7 +14,7 @@ import pytest
 
 from unlearnable.errors import UserError
 from unlearnable.jobs.leases import Lease
-from unlearnable.jobs.presence import RECORD, running_snakemake
+from unlearnable.jobs.presence import RECORD, snakemake_running
 from unlearnable.tools.watch.estimate import Estimate, estimate
 from unlearnable.tools.watch.record import Recorder
 from unlearnable.tools.watch.run import Reader, Run
@@ -162,7 +162,7 @@ def test_a_record_that_cannot_be_written_still_tells_that_snakemake_lives(
         os.dup2(kept, number)
     os.close(kept)
     assert "`make watch` does not see this run" in caplog.text
-    assert running_snakemake(tmp_path)
+    assert snakemake_running(tmp_path)
 
 
 def test_a_log_in_a_storage_is_not_looked_for_here(recorder: Recorder, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unlearnable import files
 from unlearnable.errors import UserError
-from unlearnable.jobs.presence import anybody_at_work
+from unlearnable.jobs.presence import anything_running
 from unlearnable.products import benchmark_files as accounting
 
 OF_RESULTS = ("dataset", "source_model", "noise", "perturbed", "victim", "tables", "figures", "benchmark")
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     for line in damages(results):
         print(line, flush=True)
         count += 1
-    if count and anybody_at_work(options.directory):
+    if count and anything_running(options.directory):
         print("Jobs are at work here: files whose hash no other file tells yet may be theirs.")
     verdict = f"{count:,} damaged" if count else "all intact"
     print(f"{len(results):,} files in {options.directory / 'results'}: {verdict}")

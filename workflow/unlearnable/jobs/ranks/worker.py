@@ -19,7 +19,7 @@ from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs import leases
 from unlearnable.jobs import snakemake_process as parent
-from unlearnable.jobs.presence import join
+from unlearnable.jobs.presence import register
 from unlearnable.jobs.ranks.mailbox import Meeting, Task
 from unlearnable.jobs.ranks.torchrun import end_with
 from unlearnable.stages.source_model import train_source_model
@@ -69,7 +69,7 @@ def train(task: Task, meeting: Meeting) -> None:
         UserError: the task cannot be done.
     """
     if leases.TOKEN in os.environ:
-        leases.join()
+        leases.share()
     set_up(task.threads)
     if task.device == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -107,7 +107,7 @@ def main() -> None:
     meeting.arrive(rank)
     logging.basicConfig(level=logging.ERROR if rank else logging.INFO, format="%(message)s")
     try:
-        with join():
+        with register():
             train(meeting.task, meeting)
     except Stopped as error:
         meeting.leave(rank, "stopped", str(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from unlearnable.jobs.presence import RECORD, anybody_at_work, running_snakemake
+from unlearnable.jobs.presence import RECORD, anything_running, snakemake_running
 from unlearnable.tools.watch.tail import last_lines
 
 State = Literal["running", "done", "failed", "waiting"]
@@ -135,13 +135,13 @@ class Reader:
 
     def state(self, run: Run) -> str:
         """What has become of a run, in a few words."""
-        if running_snakemake(self.directory):
+        if snakemake_running(self.directory):
             return "running"
         failed = len(run.in_state("failed"))
         if run.ended is not None:
             if failed:
                 return f"ended, {failed} failed"
             return "finished" if len(run.in_state("done")) == run.total else "stopped before its end"
-        if anybody_at_work(self.directory):
+        if anything_running(self.directory):
             return "its Snakemake was killed; jobs are still at work"
         return "killed; nobody is at work"
