@@ -1,4 +1,4 @@
-"""A workflow profile that does not exist is refused: Snakemake itself would ignore it and run all jobs on this machine."""
+"""A workflow profile that does not exist is refused: Snakemake itself would ignore it, and run all jobs here."""
 
 from __future__ import annotations
 
