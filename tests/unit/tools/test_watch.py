@@ -120,6 +120,11 @@ class Workflow:
         print_progress = False
         failed = (Failed,)
 
+    class get_rule:  # noqa: N801 - as it is called there
+        restart_times = 1
+
+        def __init__(self, name: str) -> None: ...
+
 
 def event(name: str, **about: Any) -> logging.LogRecord:
     return logging.makeLogRecord({"event": name, "msg": "", **about})
@@ -147,6 +152,28 @@ def test_a_job_whose_output_was_missing_afterwards_is_recorded_as_failed(recorde
     found = Reader(tmp_path).look()
     assert found is not None
     assert {number: job.state for number, job in found.jobs.items()} == {1: "done", 2: "failed"}
+
+
+def events(folder: Path) -> list[str]:
+    """The events of the record of a folder."""
+    return [json.loads(line)["event"] for line in (folder / RECORD).read_text().splitlines()]
+
+
+def test_a_failed_job_waits_for_another_attempt_as_long_as_its_rule_has_some(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        recorder.emit(job_info(1, "1.log"))
+        recorder.emit(event("job_error", jobid=1, rule_name="noise", log=[]))
+    recorder.close()
+    assert events(tmp_path) == ["run", "start", "error", "again", "start", "error", "end"]
+
+
+def test_an_attempt_whose_failure_no_event_told_ends_with_the_next_one(recorder: Recorder, tmp_path: Path) -> None:
+    for _ in range(2):
+        recorder.emit(job_info(1, "1.log"))
+    recorder.emit(event("job_finished", job_id=1))
+    assert events(tmp_path) == ["run", "start", "again", "start", "done"]
 
 
 def test_a_record_that_cannot_be_written_still_tells_that_snakemake_lives(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.errors import Stopped, UserError
-from unlearnable.jobs.presence import register
+from unlearnable.jobs.presence import join
 from unlearnable.jobs.snakemake_process import orphaned
 
 log = logging.getLogger("unlearnable")
@@ -52,8 +52,8 @@ def job(snakemake: Any) -> Iterator[None]:
         snakemake: the object that Snakemake gives to a script.
     """
     atexit.register(gc.freeze)  # taking apart all objects of torch at the end takes half a second
-    with register():
-        if orphaned():  # asked after registering: a Snakemake that is killed from now on is not followed by another one
+    with join():
+        if orphaned():  # asked after joining: a Snakemake that is killed from now on is not followed by another one
             print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was begun", file=sys.stderr)
             sys.exit(AGAIN_LATER)
         handlers: list[logging.Handler] = [logging.StreamHandler()]

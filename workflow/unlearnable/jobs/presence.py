@@ -22,7 +22,7 @@ RECORD = STATE / "record.jsonl"
 Answer = TypeVar("Answer")
 
 
-def register() -> IO[str]:
+def join() -> IO[str]:
     """Count as running here for as long as the returned file is open."""
     STATE.mkdir(exist_ok=True)
     file = open(RUNNING, "a+", encoding="ascii")  # noqa: SIM115 - held by the caller
@@ -31,11 +31,11 @@ def register() -> IO[str]:
 
 
 def join_and_clear_dead_lock() -> IO[str]:
-    """As ``register``; and when nothing else runs here, remove the lock that a killed Snakemake left behind.
+    """As ``join``; and when nothing else runs here, remove the lock that a killed Snakemake left behind.
 
     When only jobs of a killed one run, say so: Snakemake itself will refuse to start, and advise to unlock.
     """
-    file = register()
+    file = join()
     locks_of_snakemake = list(STATE.glob("locks/*.lock"))
     if _supported(lambda: locks.try_lock(file, locks.EXCLUSIVE), otherwise=False):
         for path in locks_of_snakemake:

@@ -19,7 +19,7 @@ from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs import leases
 from unlearnable.jobs import snakemake_process as parent
-from unlearnable.jobs.presence import register
+from unlearnable.jobs.presence import join
 from unlearnable.jobs.ranks.mailbox import Meeting, Task
 from unlearnable.jobs.ranks.torchrun import end_with
 from unlearnable.stages.source_model import train_source_model
@@ -107,7 +107,7 @@ def main() -> None:
     meeting.arrive(rank)
     logging.basicConfig(level=logging.ERROR if rank else logging.INFO, format="%(message)s")
     try:
-        with register():
+        with join():
             train(meeting.task, meeting)
     except Stopped as error:
         meeting.leave(rank, "stopped", str(error))
