@@ -46,7 +46,7 @@ def try_lock(file: int | IO[str], mode: int) -> bool:
 
 def is_locked(path: Path, mode: int) -> bool:
     """Whether a process holds a lock on a file that keeps others from locking it in ``mode``; False without a file."""
-    # On NFS an exclusive lock needs a descriptor that can write. O_NONBLOCK: somebody may have put a pipe there.
+    # On NFS an exclusive lock needs a descriptor that can write. O_NONBLOCK: anybody can put a pipe there.
     access = os.O_RDWR if mode == EXCLUSIVE else os.O_RDONLY
     try:
         descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,4 +1,4 @@
-"""The latest run of a study, as its record tells."""
+"""The latest run of a study, read from its record."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Reader:
         self._run: Run | None = None
 
     def look(self) -> Run | None:
-        """The latest run as it stands; None if there was none."""
+        """The latest run in its present state; None if there was none."""
         try:
             with open(self.directory / RECORD, "rb") as file:
                 head = file.readline()
@@ -144,4 +144,4 @@ class Reader:
             return "finished" if len(run.in_state("done")) == run.total else "stopped before its end"
         if anything_running(self.directory):
             return "its Snakemake was killed; jobs are still at work"
-        return "killed; nobody is at work"
+        return "killed; no job is running"
