@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from unlearnable import arrays, files
-from unlearnable.errors import UserError
+from unlearnable.errors import UserError, regenerate
 
 
 def test_a_file_appears_under_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -116,12 +116,12 @@ def test_files_are_compared_with_the_hashes_that_their_job_recorded(tmp_path: Pa
     manifest = tmp_path / "m.json"
     files.write_json(manifest, {"rows": 1, "files": {"a/abc": KNOWN, "a/abd": "0" * 64, "gone": KNOWN}})
     files.check_files(manifest, tmp_path / "a/abc")
-    again = f"; {files.anew(manifest)}"
+    again = f"; {regenerate(manifest)}"
     wrong = f"{tmp_path}/a/abd: checksum mismatch: expected sha256 {'0' * 64}, found {KNOWN}{again}"
     for path, message in {
         "a/abd": wrong,
         "gone": f"{tmp_path}/gone: the file is missing{again}",
-        "a": f"{manifest}: does not tell of {tmp_path}/a{again}",
+        "a": f"{manifest}: has no checksum for {tmp_path}/a{again}",
     }.items():
         with pytest.raises(UserError) as raised:
             files.check_files(manifest, tmp_path / "a/abc", tmp_path / path)
@@ -144,7 +144,8 @@ def test_every_flipped_bit_of_a_json_file_is_found(tmp_path: Path) -> None:
     for damaged in flipped(path.read_bytes()):
         path.write_bytes(damaged)
         with pytest.raises(
-            UserError, match=r"a\.json: (not a JSON file|damaged or edited|has no seal).*; delete .*a\.json and make"
+            UserError,
+            match=r"a\.json: (not a JSON file|damaged or edited|has no seal).*; delete .*a\.json and regenerate it: ",
         ):
             files.read_json(path)
 
@@ -188,7 +189,7 @@ def test_every_flipped_bit_of_a_checksum_file_is_found(tmp_path: Path) -> None:
         except UserError as error:
             told = str(error)
         assert told != {"abc": KNOWN}
-        assert isinstance(told, dict) or told == f"{path}: not lines of SHA-256 and file name; {files.anew(path)}"
+        assert isinstance(told, dict) or told == f"{path}: not lines of SHA-256 and file name; {regenerate(path)}"
 
 
 # ---- a disk that is really full: 64 KiB in memory, mounted where only the child process sees it

@@ -40,7 +40,7 @@ class Case:
     Attributes:
         rule: whose job it is.
         damaged: in which file a bit is flipped.
-        manifest: what has to be made anew.
+        manifest: what has to be regenerated.
         target: what the job is asked for.
     """
 
@@ -161,10 +161,8 @@ def test_all_damage_is_listed_with_what_to_do(damaged: Damaged) -> None:
     expected = {case.damaged: case.manifest for case in CASES.values()}
     expected[UNREAD[0]] = f"{OPS}/manifest.json"
     expected |= {name: str(Path(name).with_suffix(".sha256")) for name in UNREAD[1:]}
-    assert {
-        line.partition(": ")[0]: re.findall(r"\(snakemake (\S+) --cores all \.\.\.\), then go on$", line)[0]
-        for line in lines
-    } == expected
+    advice = r"; delete \S+ and regenerate it: snakemake (\S+) --cores all \(with this study's options\)$"
+    assert {line.partition(": ")[0]: re.findall(advice, line)[0] for line in lines} == expected
     assert summary.endswith(f" files in results: {len(expected)} damaged")
     assert damaged.code == 1
 
@@ -173,7 +171,7 @@ def test_all_damage_is_listed_with_what_to_do(damaged: Damaged) -> None:
 def test_the_next_stage_finds_a_flipped_bit_and_writes_nothing(damaged: Damaged, name: str) -> None:
     case = CASES[name]
     problem = "(not a JSON file|damaged or edited)" if case.damaged.endswith(".json") else "checksum mismatch"
-    error = rf"ERROR in rule {case.rule}: {case.damaged}: {problem}.*; delete {case.manifest} and make it anew"
+    error = rf"ERROR in rule {case.rule}: {case.damaged}: {problem}.*; delete {case.manifest} and regenerate it: "
     assert re.search(error, damaged.printed), damaged.printed
     assert not (damaged.study.work / case.target).exists()
     assert "Traceback" not in damaged.printed

@@ -176,7 +176,7 @@ def test_with_space_the_same_command_goes_on(outcome: Outcome, finished: Project
 
 
 def test_a_log_that_cannot_be_written_is_told_of_and_stops_nothing(outcome: Outcome) -> None:
-    told = f"{LOG}/0-of-1.log: No space left on device: this log has gaps, and the work goes on"
+    told = f"{LOG}/0-of-1.log: No space left on device: this log has gaps, and the job continues"
     assert outcome.printed.count(told) == 1, outcome.printed
     assert "Logging error" not in outcome.printed
     assert (outcome.study.work / LOGGED / "0-of-1.npy").exists()

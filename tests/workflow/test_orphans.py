@@ -86,7 +86,7 @@ def test_a_job_that_comes_too_late_touches_nothing(tmp_path: Path) -> None:
     script = """
         import sys
         from types import SimpleNamespace
-        from unlearnable.job import job
+        from unlearnable.jobs.job import job
         with job(SimpleNamespace(rule="noise", log=["noise.log"])):
             print("at work")
     """

@@ -102,7 +102,7 @@ def test_ranks_that_are_killed_or_stopped_go_on_and_end_in_the_same_bytes(
     process = started(project, (project.work / CHECKPOINT).exists)
     os.kill(ranks(project)[1], signal.SIGKILL)
     printed = failed(process, project)
-    killed = "ERROR in rule source_model: rank 1 (of 2, counted from 0) was killed by SIGKILL; the same command goes on"
+    killed = "ERROR in rule source_model: rank 1 (of 2, counted from 0) was killed by SIGKILL; the same command"
     assert killed in printed
     log = project.read(LOG)
     assert killed in log

@@ -127,7 +127,7 @@ def test_a_run_is_shown_while_it_runs_and_when_it_was_killed(undisturbed: Projec
     finally:
         os.kill(script, signal.SIGKILL)
         process.communicate(timeout=60)
-    assert ": killed; nobody is at work, " in watch(project.work)
+    assert ": killed; no job is running, " in watch(project.work)
 
 
 def test_a_terminal_is_drawn_anew_until_ctrl_c(small: Project, tmp_path: Path) -> None:

@@ -24,31 +24,88 @@ log = logging.getLogger(__name__)
 CHUNK = 2**24  # bytes that are read at once
 
 
-class GrowingArray:
-    """The side file of an array: its header and its first rows. ``growing`` opens one.
+class Rows:
+    """An ``.npy`` file that is being written from its first row to its last; ``stream_array`` and ``growing`` open one.
 
     Attributes:
-        rows: how many rows are in it.
+        rows: how many rows were written so far.
     """
 
-    def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._file, self._shape, self._dtype = file, shape, dtype
-        self._row_bytes = dtype.itemsize * math.prod(shape[1:])
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any], prefix: str = "") -> None:
+        self._file, self._shape, self._dtype, self._prefix = file, shape, dtype, prefix
         header = io.BytesIO()
         about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(header, about)
         self._header = header.getvalue()
-        self.rows, self._checksum = 0, 0
+        self.rows = 0
+
+    def write(self, rows: np.ndarray[Any, Any]) -> None:
+        """Append ``rows``.
+
+        Raises:
+            ValueError: they are of another kind than was announced, or there are too many.
+        """
+        if rows.dtype != self._dtype or rows.shape[1:] != self._shape[1:] or self.rows + len(rows) > self._shape[0]:
+            raise ValueError(
+                f"{self._prefix}{rows.dtype} rows of shape {rows.shape} at row {self.rows} do not fit into "
+                f"{self._dtype} {self._shape}"
+            )
+        if rows.size:
+            self._put(np.ascontiguousarray(rows).data.cast("B"))
+        self.rows += len(rows)
+
+    def require_complete(self, path: Path) -> None:
+        """Make sure that every announced row of ``path`` was written.
+
+        Raises:
+            ValueError: some are missing.
+        """
+        if self.rows != self._shape[0]:
+            raise ValueError(f"{path}: {self.rows} rows were written of {self._shape[0]}")
+
+    def _put(self, content: bytes | memoryview) -> None:
+        self._file.write(content)
+
+
+class ArrayWriter(Rows):
+    """An array that is hashed while it is written; ``stream_array`` opens one."""
+
+    def __init__(self, file: BinaryIO, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        super().__init__(file, shape, dtype, prefix=f"{path}: ")
+        self._hash = hashlib.sha256()
+        self._put(self._header)
+
+    def _put(self, content: bytes | memoryview) -> None:
+        super()._put(content)
+        self._hash.update(content)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was written so far; of the file, once it is complete."""
+        return self._hash.hexdigest()
+
+
+class GrowingArray(Rows):
+    """The side file of an array, which a later job can continue; ``growing`` opens one."""
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        super().__init__(file, shape, dtype)
+        self._checksum = 0
 
     def begin(self) -> None:
         """Forget all rows, if there are any."""
         self._file.truncate(0)
-        self._file.write(self._header)
-        self.rows, self._checksum = 0, zlib.crc32(self._header)
+        self.rows, self._checksum = 0, 0
+        self._put(self._header)
+
+    def _put(self, content: bytes | memoryview) -> None:
+        super()._put(content)
+        self._checksum = zlib.crc32(content, self._checksum)
 
     def resume(self, saved: dict[str, int]) -> bool:
-        """Keep the rows that ``save`` told of and forget those after them; False where they are not in the file."""
-        left = len(self._header) + saved["rows"] * self._row_bytes
+        """Keep the rows that ``saved`` counts and forget those after them; False where they are not in the file."""
+        row_bytes = self._dtype.itemsize * math.prod(self._shape[1:])
+        left = len(self._header) + saved["rows"] * row_bytes
         end, checksum = left, 0
         self._file.seek(0)
         while left and (piece := self._file.read(min(left, CHUNK))):
@@ -60,28 +117,13 @@ class GrowingArray:
         self.rows, self._checksum = saved["rows"], checksum
         return True
 
-    def write(self, rows: np.ndarray[Any, Any]) -> None:
-        """Append ``rows``.
-
-        Raises:
-            ValueError: they are of another kind than was announced, or there are too many.
-        """
-        if rows.dtype != self._dtype or rows.shape[1:] != self._shape[1:] or self.rows + len(rows) > self._shape[0]:
-            raise ValueError(
-                f"{rows.dtype} rows of shape {rows.shape} at row {self.rows} do not fit into "
-                f"{self._dtype} {self._shape}"
-            )
-        content = np.ascontiguousarray(rows).tobytes()
-        self._file.write(content)
-        self.rows, self._checksum = self.rows + len(rows), zlib.crc32(content, self._checksum)
-
     def sha256(self) -> str:
-        """The SHA-256 of the file as it stands."""
+        """The SHA-256 of the file as it is now."""
         self._file.flush()
         return files.sha256(self._file.name)
 
     def save(self) -> dict[str, int]:
-        """Make sure that all rows are on disk, and tell what is needed to go on from there."""
+        """Make sure that all rows are on disk; returns what ``growing`` needs to continue after them."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return {"rows": self.rows, "checksum": self._checksum}
@@ -100,8 +142,8 @@ def growing(
         beside: of the side file; it may be on another disk.
         shape: of the whole array.
         dtype: of its values.
-        saved: what ``save`` told last; None to begin with the first row. Rows that are not there as they were saved
-            are a reason to begin, too.
+        saved: what ``save`` returned last; None to begin with the first row. Where the file does not have those rows
+            as they were saved, it begins with the first row, too.
 
     Raises:
         UserError: the disk is full.
@@ -114,11 +156,10 @@ def growing(
             array = GrowingArray(file, shape, np.dtype(dtype))
             if saved is None or not array.resume(saved):
                 if saved is not None:
-                    log.warning("%s: not what the checkpoint tells of; starting from the beginning", beside)
+                    log.warning("%s: not the rows that the checkpoint counts; starting from the beginning", beside)
                 array.begin()
             yield array
-            if array.rows != shape[0]:
-                raise ValueError(f"{path}: {array.rows} rows were written of {shape[0]}")
+            array.require_complete(path)
             saved = array.save()
         _finish(beside, path, saved["checksum"])
 
@@ -136,56 +177,6 @@ def _finish(beside: Path, path: Path, checksum: int) -> None:
         if copied != checksum:
             raise UserError(f"{beside}: not what was written to it; make sure that no other job does, and run again")
     beside.unlink()
-
-
-class ArrayWriter:
-    """An ``.npy`` file that is being written from its first row to its last; ``stream_array`` opens one.
-
-    Attributes:
-        rows: how many were written so far.
-    """
-
-    def __init__(self, file: BinaryIO, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._file, self._path, self._shape, self._dtype = file, path, shape, dtype
-        self.rows = 0
-        self._hash = hashlib.sha256()
-        header = io.BytesIO()
-        about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(header, about)
-        self._put(header.getbuffer())
-
-    def _put(self, content: memoryview) -> None:
-        self._file.write(content)
-        self._hash.update(content)
-
-    def write(self, rows: np.ndarray[Any, Any]) -> None:
-        """Append ``rows``.
-
-        Raises:
-            ValueError: they are of another kind than was announced, or there are too many.
-        """
-        self.rows += len(rows)
-        if rows.dtype != self._dtype or rows.shape[1:] != self._shape[1:] or self.rows > self._shape[0]:
-            raise ValueError(
-                f"{self._path}: {rows.dtype} rows of shape {rows.shape} at row {self.rows - len(rows)} do not fit into "
-                f"{self._dtype} {self._shape}"
-            )
-        if rows.size:
-            self._put(np.ascontiguousarray(rows).data.cast("B"))
-
-    def require_complete(self) -> None:
-        """Make sure that every announced row was written.
-
-        Raises:
-            ValueError: some are missing.
-        """
-        if self.rows != self._shape[0]:
-            raise ValueError(f"{self._path}: {self.rows} rows were written of {self._shape[0]}")
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of what was written so far; of the file, once it is complete."""
-        return self._hash.hexdigest()
 
 
 @contextmanager
@@ -209,7 +200,7 @@ def stream_array(path: str | Path, shape: tuple[int, ...], dtype: np.typing.DTyp
     with atomic(path) as file:
         writer = ArrayWriter(file, Path(path), shape, kind)
         yield writer
-        writer.require_complete()
+        writer.require_complete(Path(path))
 
 
 def write_array(path: str | Path, array: np.ndarray[Any, Any]) -> str:

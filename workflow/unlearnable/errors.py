@@ -1,6 +1,14 @@
-"""The exceptions a user is meant to read."""
+"""The exceptions a user is meant to read, and the advice that several of them give."""
 
 from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+NO_ROOM = {  # why a file cannot be written, by the number of the system's error
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full; free some space"),
+    errno.EFBIG: "larger than a file may be on this disk or under this limit (ulimit -f); raise it",
+}
 
 
 class UserError(Exception):
@@ -9,3 +17,14 @@ class UserError(Exception):
 
 class Stopped(Exception):
     """A loop saved its checkpoint and left early: out of time, or asked to stop."""
+
+
+def regenerate(path: str | Path) -> str:
+    """What to do when ``path``, or a file whose checksum it holds, is damaged: only the job that wrote it runs again.
+
+    Running the study instead would compute again all that depends on the file, or nothing if all of that is there.
+    """
+    parts = Path(path).parts
+    target = Path(*parts[len(parts) - 1 - parts[::-1].index("results") :]) if "results" in parts else Path(path)
+    where = f"{target} in the storage" if parts[0] == ".snakemake" else str(path)  # what a job sees there is a copy
+    return f"delete {where} and regenerate it: snakemake {target} --cores all (with this study's options)"

@@ -1,8 +1,7 @@
-"""Files that are whole or absent, and manifests that tell what is in them."""
+"""Files that are whole or absent, and manifests that hold their checksums."""
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import json
@@ -13,16 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from unlearnable.errors import UserError
+from unlearnable.errors import NO_ROOM, UserError, regenerate
 
 HASHES = "files"  # in a JSON file: the SHA-256 of what its job wrote beside it, by the path from its own folder
 SEAL = "seal"  # in a JSON file: the SHA-256 of what it would be without this
-
-
-FULL = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full; free some space"),
-    errno.EFBIG: "larger than a file may be on this disk or under this limit (ulimit -f); raise it",
-}
 
 
 @contextmanager
@@ -35,8 +28,8 @@ def naming_a_full_disk(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise UserError(f"{path}: {FULL[error.errno]} and run again, nothing was lost") from error
+        if error.errno in NO_ROOM:
+            raise UserError(f"{path}: {NO_ROOM[error.errno]} and run again, nothing was lost") from error
         raise
 
 
@@ -44,10 +37,10 @@ def naming_a_full_disk(path: str | Path) -> Iterator[None]:
 def atomic(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under ``path`` only when it is complete and on disk.
 
-    One process at a time writes a path: what others left of it was left by killed ones, and is removed.
+    Only one process at a time may write a path, so what others left of it is of killed ones, and is removed.
 
     Raises:
-        UserError: the disk is full; the file that stood under ``path`` before is untouched.
+        UserError: the disk is full; an older file at ``path`` is untouched.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -72,19 +65,6 @@ def remove_leftovers(path: str | Path) -> None:
             beside.unlink(missing_ok=True)
 
 
-def anew(path: str | Path) -> str:
-    """What to do where ``path``, or a file that it tells of, is damaged: only the job that wrote it runs again.
-
-    To run the study instead would do all again that follows from the file, or nothing where all of that is there.
-    """
-    parts = Path(path).parts
-    target = Path(*parts[len(parts) - 1 - parts[::-1].index("results") :]) if "results" in parts else Path(path)
-    where = f"{target} in the storage" if parts[0] == ".snakemake" else str(path)  # what a job sees there is a copy
-    return (
-        f"delete {where} and make it anew with the study's own options (snakemake {target} --cores all ...), then go on"
-    )
-
-
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Write ``content`` as indented JSON with sorted keys, sealed: ``read_json`` finds every later change.
 
@@ -99,7 +79,7 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """What ``write_json`` was given, if the file is still the one that it wrote.
+    """What ``write_json`` was given, if the file is as it wrote it.
 
     Raises:
         UserError: it is not, not by a single bit.
@@ -108,13 +88,15 @@ def read_json(path: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(raw)
     except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error}); {anew(path)}") from error
+        raise UserError(f"{path}: not a JSON file ({error}); {regenerate(path)}") from error
     if isinstance(content, dict):
         if content.pop(SEAL, None) is None:
-            raise UserError(f"{path}: has no seal, so an earlier version wrote it, or it was edited; {anew(path)}")
+            raise UserError(
+                f"{path}: has no seal, so an earlier version wrote it, or it was edited; {regenerate(path)}"
+            )
         if raw == _sealed(content):
             return content
-    raise UserError(f"{path}: damaged or edited: its seal does not fit its content; {anew(path)}")
+    raise UserError(f"{path}: damaged or edited: its seal does not fit its content; {regenerate(path)}")
 
 
 def _sealed(content: dict[str, Any]) -> bytes:
@@ -144,16 +126,16 @@ def check_files(manifest: str | Path, *paths: str | Path) -> None:
     """Compare files with their hashes in the JSON file that their job wrote.
 
     Raises:
-        UserError: the JSON file is damaged or knows nothing of a file, or a file is missing or not the one it was.
+        UserError: the JSON file is damaged or has no checksum for a file, or a file is missing or has changed.
     """
     known = read_json(manifest).get(HASHES, {})
     for path in paths:
         name = Path(os.path.relpath(path, Path(manifest).parent)).as_posix()
         if name not in known:
-            raise UserError(f"{manifest}: does not tell of {path}; {anew(manifest)}")
+            raise UserError(f"{manifest}: has no checksum for {path}; {regenerate(manifest)}")
         found = damage(path, known[name])
         if found is not None:
-            raise UserError(f"{path}: {found}; {anew(manifest)}")
+            raise UserError(f"{path}: {found}; {regenerate(manifest)}")
 
 
 def damage(path: str | Path, expected: str) -> str | None:
@@ -181,10 +163,10 @@ def read_checksums(path: str | Path) -> dict[str, str]:
     """The SHA-256 of files by name, as ``write_checksums`` wrote them.
 
     Raises:
-        UserError: these are no such lines.
+        UserError: the file has other lines.
     """
     text = Path(path).read_bytes().decode("utf-8", "replace")
     lines = [re.fullmatch("([0-9a-f]{64})  (.+)", line) for line in text.removesuffix("\n").split("\n")]
     if not text.endswith("\n") or None in lines:
-        raise UserError(f"{path}: not lines of SHA-256 and file name; {anew(path)}")
+        raise UserError(f"{path}: not lines of SHA-256 and file name; {regenerate(path)}")
     return {line[2]: line[1] for line in lines if line is not None}

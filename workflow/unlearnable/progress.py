@@ -1,4 +1,4 @@
-"""What a process has used of the machine."""
+"""What a long job logs of its progress, the time that is left, and the memory that its process used."""
 
 from __future__ import annotations
 
@@ -9,30 +9,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
-
-def peak_memory_of_process() -> int:
-    """Bytes of memory that the process held at its peak."""
-    import resource  # POSIX only
-
-    unit = 1 if platform.system() == "Darwin" else 1024  # macOS counts bytes, Linux kibibytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 log = logging.getLogger(__name__)
 Piece = TypeVar("Piece", bound=Sized)
-INTERVAL = 10.0  # seconds between two lines, once some were said
+INTERVAL = 10.0  # seconds between two lines, after the first few
 
 
 class Meter:
-    """What a piece of work has done, said now and then.
+    """Logs the progress of a piece of work now and then.
 
-    The speed counts from the first part that this process finished: what an earlier run did took another time, and what
-    comes before the first part, compiling for example, comes once.
+    The speed counts from the first part that this process finished: earlier runs took other times, and what precedes
+    the first part, compiling for example, happens once.
 
     Args:
         unit: what the parts are called.
         total: how many there are.
-        images: how many images one part is, on average; 0 where that says nothing.
+        images: how many images one part is, on average; 0 where that has no meaning.
         device: where the work is done.
     """
 
@@ -80,7 +71,7 @@ def passing(pieces: Iterable[Piece], total: int, doing: str) -> Iterator[Piece]:
 
 
 def span(seconds: float) -> str:
-    """A time as people say it, in its two largest units: ``35 s``, ``12 min 5 s``, ``3 h 5 min``, ``2 d 3 h``."""
+    """A time in its two largest units: ``35 s``, ``12 min 5 s``, ``3 h 5 min``, ``2 d 3 h``."""
     whole = round(seconds)
     for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
@@ -89,9 +80,17 @@ def span(seconds: float) -> str:
 
 
 def seconds_left(line: str) -> float | None:
-    """What a line of ``Meter`` says is left, in seconds; None if it says nothing of it."""
+    """What a line of ``Meter`` says is left, in seconds; None if it does not say."""
     found = re.search(r"((?:\d+ (?:d|h|min|s) )+)left", line)
     if found is None:
         return None
     sizes = {"d": 86400, "h": 3600, "min": 60, "s": 1}
     return float(sum(int(number) * sizes[unit] for number, unit in re.findall(r"(\d+) (d|h|min|s)", found[1])))
+
+
+def peak_memory_of_process() -> int:
+    """Bytes of memory that the process held at its peak."""
+    import resource  # POSIX only
+
+    unit = 1 if platform.system() == "Darwin" else 1024  # macOS counts bytes, Linux kibibytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import pytest
 
 from unlearnable.errors import Stopped, UserError
-from unlearnable.jobs import gpus, leases
+from unlearnable.jobs import gpus, leases, tickets
 from unlearnable.jobs.device import leased_device
 
 PATIENCE = 60.0  # seconds after which something hangs
@@ -235,7 +235,7 @@ def test_one_that_was_stopped_while_it_waited_holds_up_nobody(host: Host, monkey
     host.waits("first")
     first.send_signal(signal.SIGSTOP)
     ticket = next(Path(os.environ[leases.FOLDER]).glob("waiting-*"))
-    os.utime(ticket, (time.time() - 2 * leases.ASLEEP,) * 2)  # as if that had been a while ago
+    os.utime(ticket, (time.time() - 2 * tickets.ASLEEP,) * 2)  # as if that had been a while ago
     host.job("second")
     host.waits("second")
     host.go("holder")
@@ -296,13 +296,13 @@ def test_a_killed_job_frees_its_devices_though_its_children_live(host: Host) -> 
 def test_a_lease_can_be_kept_until_the_process_ends(host: Host) -> None:
     body = """
 with leases.leased(1):
-    leases.keep()
+    locks.hold_until_exit()
 assert leases.holders()[0].held
 with leases.leased(2):  # the environment is as before, and other devices can be leased
     pass
 print([lease.device for lease in leases.holders() if lease.held])
 """
-    program = "from unlearnable.jobs import leases\n" + body
+    program = "from unlearnable.jobs import leases, locks\n" + body
     environment = os.environ | {"PYTHONPATH": LIBRARY}
     done = subprocess.run([sys.executable, "-S", "-c", program], env=environment, capture_output=True, check=True)
     assert done.stdout == b"['fake0']\n"
@@ -320,7 +320,7 @@ folder = Path(sys.argv[1])
 while len(sys.argv) > 2 and not (folder / sys.argv[2]).exists():
     time.sleep(0.01)
 try:
-    (folder / "rank-joined").write_text(" ".join(leases.join()))
+    (folder / "rank-joined").write_text(" ".join(leases.share()))
 except Stopped as error:
     (folder / "rank-refused").write_text(str(error))
     sys.exit()
@@ -442,7 +442,7 @@ def test_no_device_is_leased_or_seen_without_a_gpu(host: Host) -> None:
 
 
 def test_a_process_of_a_job_cannot_wait_for_its_own_devices(host: Host) -> None:
-    with leases.leased(4), pytest.raises(RuntimeError, match="join"), leases.leased(1):
+    with leases.leased(4), pytest.raises(RuntimeError, match="share"), leases.leased(1):
         pass
 
 

@@ -169,7 +169,7 @@ def test_curves_have_two_panels_for_each_way_of_training(
     assert written.count("REM 8-4") == 1
     assert any("radius 4/255" in text for text in written)
     write_history(histories[1], [{"step": 10, "loss": 1.0, "batch_accuracy": 0.5, "test_accuracy": 0.4}])
-    with pytest.raises(UserError, match=r"1\.parquet: checksum mismatch: .*; delete .*1\.json and make it anew"):
+    with pytest.raises(UserError, match=r"1\.parquet: checksum mismatch: .*; delete .*1\.json and regenerate it: "):
         draw(figure, cells, histories, metrics)
 
 

@@ -199,7 +199,7 @@ def test_a_damaged_shard_is_refused(
     shard.write_bytes(content)
     settings = noise_settings(**{"pass": {"batch_size": BATCH}, "bound": BOUND.plain()})
     with pytest.raises(
-        UserError, match=r"noise-0\.npy: checksum mismatch: .*; delete .*noise-0\.json and make it anew"
+        UserError, match=r"noise-0\.npy: checksum mismatch: .*; delete .*noise-0\.json and regenerate it: "
     ):
         merge(settings, source, [str(shard)], [str(described)], *(str(tmp_path / name) for name in "abc"))
     assert not (tmp_path / "a").exists()

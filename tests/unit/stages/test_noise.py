@@ -271,7 +271,9 @@ def test_a_pass_goes_on_only_from_what_its_checkpoint_tells_of(
     with caplog.at_level(logging.WARNING):
         paths = shard_files(checkpoint.parent, train, model, 1, config(), Loop(checkpoint, "f"))
     assert digest(whole(paths)) == expected
-    assert ("not what the checkpoint tells of; starting from the beginning" in caplog.text) == (damage != "longer")
+    assert ("not the rows that the checkpoint counts; starting from the beginning" in caplog.text) == (
+        damage != "longer"
+    )
     assert files.read_json(paths[0].with_suffix(".json"))["passes"] == 5 * 2 * 2 * (1 + 1)
 
 

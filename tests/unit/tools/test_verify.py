@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from unlearnable import files
+from unlearnable.errors import regenerate
 from unlearnable.tools import verify
 
 CELL = "results/victim/d/clean/s0"
@@ -62,7 +63,7 @@ def test_results_that_are_intact_are_called_so(work: Path, capsys: pytest.Captur
     assert run(work, capsys) == ([], "10 files in results: all intact", 0)
 
 
-COMMAND = "with the study's own options (snakemake {} --cores all ...)"
+COMMAND = "snakemake {} --cores all (with this study's options)"
 MISMATCH = "checksum mismatch: expected sha256 "
 DAMAGES: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
     "a flipped bit": (f"{CELL}/model.safetensors", flip, MISMATCH, f"{CELL}/metrics.json"),
@@ -88,7 +89,7 @@ def test_a_damaged_file_is_named_with_what_to_do(kind: str, work: Path, capsys: 
     damage(work / name)
     (line,), summary, code = run(work, capsys)
     assert line.startswith(f"{name}: {problem}")
-    assert line.endswith(f"; delete {manifest} and make it anew {COMMAND.format(manifest)}, then go on")
+    assert line.endswith(f"; delete {manifest} and regenerate it: {COMMAND.format(manifest)}")
     assert summary.endswith(" files in results: 1 damaged")
     assert code == 1
 
@@ -103,7 +104,7 @@ def test_a_damaged_json_file_is_named_alone(
     (work / name).write_bytes(damaged[kind])
     (line,), summary, code = run(work, capsys)
     assert line.startswith(f"{name}: {'damaged or edited' if kind == 'seal' else 'not a JSON file'}")
-    assert line.endswith(f"; delete {name} and make it anew {COMMAND.format(name)}, then go on")
+    assert line.endswith(f"; delete {name} and regenerate it: {COMMAND.format(name)}")
     assert (summary, code) == ("10 files in results: 1 damaged", 1)
 
 
@@ -117,8 +118,8 @@ def test_what_snakemake_had_not_written_to_its_end_is_named(work: Path, capsys: 
 
 def test_a_copy_of_what_is_in_a_storage_is_not_what_has_to_be_deleted() -> None:
     name = f"{CELL}/metrics.json"
-    told = files.anew(f".snakemake/storage/s3/bucket/results/{name}")
-    assert told == f"delete {name} in the storage and make it anew {COMMAND.format(name)}, then go on"
+    told = regenerate(f".snakemake/storage/s3/bucket/results/{name}")
+    assert told == f"delete {name} in the storage and regenerate it: {COMMAND.format(name)}"
 
 
 def test_what_lies_on_another_disk_is_read_and_a_circle_of_links_ends(
@@ -165,7 +166,7 @@ def test_a_file_that_nothing_tells_of_is_named(work: Path, capsys: pytest.Captur
     (work / CELL / "metrics.json").unlink()
     lines, _, code = run(work, capsys)
     assert lines == [
-        f"{CELL}/{name}: no file tells its hash, so its job did not finish; run the study again"
+        f"{CELL}/{name}: no manifest lists this file: its job did not finish; run the study again"
         for name in ("history.parquet", "model.safetensors")
     ]
     assert code == 1

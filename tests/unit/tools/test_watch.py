@@ -14,7 +14,7 @@ import pytest
 
 from unlearnable.errors import UserError
 from unlearnable.jobs.leases import Lease
-from unlearnable.jobs.presence import RECORD, running_snakemake
+from unlearnable.jobs.presence import RECORD, snakemake_running
 from unlearnable.tools.watch.estimate import Estimate, estimate
 from unlearnable.tools.watch.record import Recorder
 from unlearnable.tools.watch.run import Reader, Run
@@ -120,6 +120,11 @@ class Workflow:
         print_progress = False
         failed = (Failed,)
 
+    class get_rule:  # noqa: N801 - as it is called there
+        restart_times = 1
+
+        def __init__(self, name: str) -> None: ...
+
 
 def event(name: str, **about: Any) -> logging.LogRecord:
     return logging.makeLogRecord({"event": name, "msg": "", **about})
@@ -149,6 +154,28 @@ def test_a_job_whose_output_was_missing_afterwards_is_recorded_as_failed(recorde
     assert {number: job.state for number, job in found.jobs.items()} == {1: "done", 2: "failed"}
 
 
+def events(folder: Path) -> list[str]:
+    """The events of the record of a folder."""
+    return [json.loads(line)["event"] for line in (folder / RECORD).read_text().splitlines()]
+
+
+def test_a_failed_job_waits_for_another_attempt_as_long_as_its_rule_has_some(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        recorder.emit(job_info(1, "1.log"))
+        recorder.emit(event("job_error", jobid=1, rule_name="noise", log=[]))
+    recorder.close()
+    assert events(tmp_path) == ["run", "start", "error", "again", "start", "error", "end"]
+
+
+def test_an_attempt_whose_failure_no_event_told_ends_with_the_next_one(recorder: Recorder, tmp_path: Path) -> None:
+    for _ in range(2):
+        recorder.emit(job_info(1, "1.log"))
+    recorder.emit(event("job_finished", job_id=1))
+    assert events(tmp_path) == ["run", "start", "again", "start", "done"]
+
+
 def test_a_record_that_cannot_be_written_still_tells_that_snakemake_lives(
     recorder: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,7 +189,7 @@ def test_a_record_that_cannot_be_written_still_tells_that_snakemake_lives(
         os.dup2(kept, number)
     os.close(kept)
     assert "`make watch` does not see this run" in caplog.text
-    assert running_snakemake(tmp_path)
+    assert snakemake_running(tmp_path)
 
 
 def test_a_log_in_a_storage_is_not_looked_for_here(recorder: Recorder, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a job keeps the state that it goes on from when it was interrupted."""
+"""Where a job keeps the state from which it continues after an interruption."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from unlearnable.errors import UserError
 
 FOLDER = "UNLEARNABLE_CHECKPOINTS"
-COPIES = ".snakemake"  # in the working directory: what Snakemake fetches from a storage and sends there
+COPIES = ".snakemake"  # in the working directory: local copies of what is in a storage
 
 
 def side_file(output: str | Path, name: str) -> Path:
     """The path of a file of an unfinished output's state.
 
-    It lies beside the output, unless the environment variable ``UNLEARNABLE_CHECKPOINTS`` names a folder: then in
-    there, under the output's path. So the state outlives a machine whose disk goes with it. The path of a copy of what
-    is in a storage tells of the storage, not of the machine, and so finds the state again from any working directory.
+    It is beside the output, unless the environment variable ``UNLEARNABLE_CHECKPOINTS`` names a folder: then in that
+    folder, under the output's path, so that the state outlives a machine whose disk is lost with it. For an output in a
+    storage, the path of Snakemake's local copy is used as it is: it names the storage, and so is the same in every
+    working directory.
 
     Args:
         output: of the job.

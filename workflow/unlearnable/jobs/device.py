@@ -11,7 +11,7 @@ import torch
 
 from unlearnable.compute.device import choose_device
 from unlearnable.errors import UserError
-from unlearnable.jobs import gpus, leases
+from unlearnable.jobs import gpus, leases, locks
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def leased_device(
         if device.type == "cuda":
             if (seen := torch._C._cuda_getDeviceCount()) != len(names):
                 raise UserError(f"the job leased GPU {', '.join(names)}, but CUDA sees {seen} GPU(s) here")
-            leases.keep()  # CUDA has memory there until the process ends
+            locks.hold_until_exit()  # CUDA has memory there until the process ends
         elif names and gpus.NAMES not in os.environ:
             raise UserError(
                 f"the job leased GPU {', '.join(names)}, and torch cannot use it: is the driver too old? "

@@ -80,7 +80,7 @@ def parse_list(text: str) -> list[Device]:
 def candidates() -> list[Device]:
     """The devices that jobs here may lease: all, or those that CUDA_VISIBLE_DEVICES names, in its order.
 
-    An entry is an index, a UUID, or the beginning of one that fits a single device. A GPU in MIG mode stands for its
+    An entry is an index, a UUID, or the beginning of one that fits a single device. A GPU in MIG mode means its
     MIG devices. As in CUDA, an empty list and what follows a ``-1`` name nothing. Unlike in CUDA, which silently drops
     such an entry and all after it, a wrong entry is an error, and a repeated one counts once. Indices count in
     nvidia-smi's order, as Slurm and people mean them, whatever CUDA_DEVICE_ORDER says: CUDA itself gets UUIDs.

@@ -16,13 +16,13 @@ from unlearnable.jobs.presence import join
 from unlearnable.jobs.snakemake_process import orphaned
 
 log = logging.getLogger("unlearnable")
-AGAIN_LATER = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on from here
+AGAIN_LATER = 75  # EX_TEMPFAIL of sysexits.h: the same command continues from here
 
 
 class RuleLog(logging.FileHandler):
-    """A rule's log file. Where it cannot be written, on a full disk say, that is told once and the work goes on."""
+    """A rule's log file. Where it cannot be written, on a full disk say, that is said once and the job continues."""
 
-    told = False
+    said = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
@@ -32,26 +32,26 @@ class RuleLog(logging.FileHandler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging gives it
-        """Tell once, on stderr, that the log has gaps."""
+        """Say once, on stderr, that the log has gaps."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self.told:
-            self.told = True
-            print(f"{self.baseFilename}: {error.strerror}: this log has gaps, and the work goes on", file=sys.stderr)
+        elif not self.said:
+            self.said = True
+            print(f"{self.baseFilename}: {error.strerror}: this log has gaps, and the job continues", file=sys.stderr)
 
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
     """Log to the rule's log file and to stderr, and turn a ``UserError`` into one line and exit code 1.
 
-    Before a job enters this, it imports what it needs and nobody counts it as at work. If its Snakemake is killed
-    meanwhile, another one may be computing the same already: so it leaves, and touches nothing.
+    Before a job enters this, it imports what it needs and does not count as running. If its Snakemake is killed
+    meanwhile, another one may be computing the same already, so it leaves and touches nothing.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
     """
-    atexit.register(gc.freeze)  # to take all that torch consists of apart at the end takes half a second
+    atexit.register(gc.freeze)  # taking apart all objects of torch at the end takes half a second
     with join():
         if orphaned():  # asked after joining: a Snakemake that is killed from now on is not followed by another one
             print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was begun", file=sys.stderr)

@@ -16,7 +16,7 @@ from unlearnable import files
 from unlearnable.compute.device import describe, set_up
 from unlearnable.errors import Stopped, UserError
 from unlearnable.files import digest
-from unlearnable.jobs import snakemake_process as parent
+from unlearnable.jobs import gpus, snakemake_process
 from unlearnable.jobs.checkpoints import side_file
 from unlearnable.jobs.device import leased_device
 from unlearnable.jobs.signals import stopping_on_signals
@@ -37,7 +37,7 @@ def compute(snakemake: Any, *hashed: str) -> Iterator[tuple[Loop, torch.device]]
 def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> Iterator[tuple[Loop, torch.device, int]]:
     """The loop of a script, its device, and how many ranks can share the work, each on a device of that kind.
 
-    The checkpoint lies beside the first output, or where ``side_file`` has it. Its fingerprint covers the rule's
+    The checkpoint is beside the first output, or where ``side_file`` has it. Its fingerprint covers the rule's
     settings, code and wildcards, the contents of ``hashed``, torch's version and the kind of device, so a checkpoint of
     anything else is ignored.
 
@@ -50,20 +50,20 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
         UserError: the rule was granted more.
     """
     set_up(snakemake.threads)
-    master = parent.snakemake()
+    master = snakemake_process.snakemake()
 
     def still_wanted() -> None:
         if master is not None and master.gone():
             raise Stopped("its Snakemake is gone; nothing was begun")
 
-    wanted, gpus = snakemake.resources.device, snakemake.resources.get("gpu", 0)
-    if most is not None and gpus > most:
+    wanted, granted = snakemake.resources.device, snakemake.resources.get("gpu", 0)
+    if most is not None and granted > most:
         raise UserError(
-            f"{snakemake.rule} was granted gpu={gpus} and can use {most}; "
+            f"{snakemake.rule} was granted gpu={granted} and can use {most}; "
             f"grant it that many (--set-resources {snakemake.rule}:gpu={most})"
         )
     what = " ".join([snakemake.rule, *(f"{name}={value}" for name, value in dict(snakemake.wildcards).items())])
-    with leased_device(wanted, gpus, what, still_wanted) as (device, names):
+    with leased_device(wanted, granted, what, still_wanted) as (device, names):
         started = time.monotonic()  # or a job that had to wait for its GPU would have no time left
         shared = device.type == "cuda" or gpus.NAMES in os.environ
         ranks = max(1, len(names)) if shared else 1
@@ -81,7 +81,7 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
             fingerprint=fingerprint,
             every=snakemake.resources.checkpoint_seconds,
             deadline=_deadline(started, snakemake.resources.get("runtime")),
-            unwanted=parent.why_unwanted(master),
+            unwanted=snakemake_process.why_unwanted(master),
             device=f"{describe(device)} {names[0][:12]}" if device.type == "cuda" and ranks == 1 else device.type,
         )
         with stopping_on_signals(loop):

@@ -1,4 +1,4 @@
-"""A workflow profile that does not exist is refused; Snakemake itself would do without, and run all jobs right here."""
+"""A workflow profile that does not exist is refused: Snakemake itself would ignore it, and run all jobs here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def require_workflow_profile(arguments: list[str], root: Path, moved: bool) -> N
     if not name or name == "none":
         return
     # Snakemake looked for it where it was started. When it was given another folder it has left that one, and PWD may
-    # or may not tell of it: then one in the project's own folder is taken for the one that was meant.
+    # or may not name it: so one in the project's own folder is accepted, too.
     started = [Path(os.environ.get("PWD", root)), root] if moved else [Path.cwd()]
     folders = [root / "profiles", *(folder / inner for folder in started for inner in ("", "profiles"))]
     if not any((folder / name).exists() for folder in folders):

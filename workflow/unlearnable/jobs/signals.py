@@ -1,26 +1,43 @@
-"""Signals that ask a loop to save its state and stop."""
+"""Signals that ask a job to stop: noted, and answered when the work can be left."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from unlearnable.training.loop import Loop
+from dataclasses import dataclass
+from typing import Protocol
 
 ASK_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+class Stoppable(Protocol):
+    """Work that looks now and then whether it is to stop, such as a ``Loop``."""
+
+    stop_requested: bool
+
+
+@dataclass
+class Waiting:
+    """The simplest such work.
+
+    Attributes:
+        stop_requested: whether to stop.
+    """
+
+    stop_requested: bool = False
+
+
 @contextmanager
-def stopping_on_signals(loop: Loop) -> Iterator[None]:
-    """Let SIGTERM, Ctrl-C and a closed terminal ask ``loop`` to save its state and stop.
+def stopping_on_signals(work: Stoppable) -> Iterator[None]:
+    """Let SIGTERM, Ctrl-C and a closed terminal set ``work.stop_requested`` in place of ending the process.
 
     A second Ctrl-C interrupts at once. A signal that is ignored, as ``nohup`` has it, stays ignored.
     """
     before = {number: signal.getsignal(number) for number in ASK_TO_STOP}
 
     def request(number: int, _: object) -> None:
-        loop.stop_requested = True
+        work.stop_requested = True
         if number == signal.SIGINT:  # not for SIGTERM, which Slurm sends twice
             signal.signal(signal.SIGINT, before[signal.SIGINT])
 

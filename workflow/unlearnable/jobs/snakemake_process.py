@@ -1,7 +1,7 @@
 """The Snakemake process that a job belongs to, and whether it is still there.
 
-A job that outlives its Snakemake would hold its GPU and its files for nobody: a killed Snakemake kills no job, and the
-shell between the two hides its death.
+A killed Snakemake does not kill its jobs, and the shell between the two hides its death. A job that outlives it would
+hold its GPU and its files for no purpose.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VARIABLE = "UNLEARNABLE_SNAKEMAKE"
 
 
 class Process:
-    """Another process of this machine; a later one that was given its number is not taken for it.
+    """Another process of this machine, told apart from a later one with the same number.
 
     Args:
         pid: its number.
@@ -30,11 +30,11 @@ class Process:
             self._handle = os.pidfd_open(pid)
             self._poll.register(self._handle, select.POLLIN)
         except (AttributeError, OSError):
-            pass  # it is gone; or this is not Linux, or an old one, and its number has to do
+            pass  # it is gone; or this is not Linux, or an old one: only its number is known
         self._gone = not self._is_there()
 
     def __del__(self) -> None:
-        """Let go of it."""
+        """Close the handle."""
         if self._handle is not None:
             os.close(self._handle)
 
@@ -52,7 +52,7 @@ class Process:
             return not self._poll.poll(0)
         try:
             os.kill(self.pid, 0)
-        except (ProcessLookupError, PermissionError):  # there is none, or it is somebody else's
+        except (ProcessLookupError, PermissionError):  # there is none, or it is another user's
             return False
         return _began(self.pid) == self._began
 
@@ -79,7 +79,7 @@ def orphaned() -> bool:
 
 
 def _began(pid: int) -> int:
-    """When a process began, in ticks since the boot; 0 where the system does not tell, or it is gone."""
+    """When a process began, in ticks since the boot; 0 where the system does not say, or it is gone."""
     try:
         about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnable import files
-from unlearnable.errors import UserError
-from unlearnable.jobs.presence import anybody_at_work
-from unlearnable.products import benchmark_files as accounting
+from unlearnable.errors import UserError, regenerate
+from unlearnable.jobs.presence import anything_running
+from unlearnable.products import benchmark_files
 
 OF_RESULTS = ("dataset", "source_model", "noise", "perturbed", "victim", "tables", "figures", "benchmark")
 REPORT_SECONDS = 5.0
@@ -22,16 +22,16 @@ GB = 10**9
 
 @dataclass
 class Recorded:
-    """What the results say of themselves.
+    """What the manifests among the results say, and which of them are damaged.
 
     Attributes:
-        hashes: for every file that a job recorded the file that tells of it, and its SHA-256.
-        telling: the files that tell of others, or of their job, and are intact themselves.
-        damaged: those that are not, each with what is wrong.
+        hashes: for every file that a manifest lists, that manifest and the file's SHA-256.
+        manifests: the intact manifests, checksum files and measurements.
+        damaged: the damaged ones, each with what is wrong.
     """
 
     hashes: dict[Path, tuple[Path, str]] = field(default_factory=dict)
-    telling: set[Path] = field(default_factory=set)
+    manifests: set[Path] = field(default_factory=set)
     damaged: dict[Path, str] = field(default_factory=dict)
 
 
@@ -61,7 +61,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def recorded(results: list[Path]) -> Recorded:
-    """Read what the JSON files and checksum files among the results say of the others, and Snakemake's measurements."""
+    """Read the JSON files and checksum files among the results, and Snakemake's measurements."""
     found = Recorded()
     for path in results:
         try:
@@ -69,17 +69,17 @@ def recorded(results: list[Path]) -> Recorded:
                 hashes = files.read_json(path).get(files.HASHES, {})
             elif path.suffix == ".sha256":
                 hashes = files.read_checksums(path)
-            elif path.suffix == ".jsonl":  # Snakemake's own: without a hash, and telling of nothing else
-                accounting.read(path)
+            elif path.suffix == ".jsonl":  # Snakemake's own: it has no checksum, and lists no files
+                benchmark_files.read(path)
                 hashes = {}
             else:
                 continue
         except UserError as error:
             found.damaged[path] = str(error)
         except OSError as error:
-            found.damaged[path] = f"{path}: cannot be read ({error.strerror}); {files.anew(path)}"
+            found.damaged[path] = f"{path}: cannot be read ({error.strerror}); {regenerate(path)}"
         else:
-            found.telling.add(path)
+            found.manifests.add(path)
             found.hashes |= {path.parent / name: (path, expected) for name, expected in hashes.items()}
     return found
 
@@ -100,14 +100,14 @@ def damages(results: list[Path]) -> Iterator[str]:
             print(counts, file=sys.stderr, flush=True)
         problem = files.damage(path, expected)
         if problem is not None:
-            yield f"{path}: {problem}; {files.anew(manifest)}"
+            yield f"{path}: {problem}; {regenerate(manifest)}"
         if path.is_file():
             done += path.stat().st_size
-    untold = {path.parent for path in known.damaged}  # what a damaged file told of the others is not known
+    unknown = {path.parent for path in known.damaged}  # which files a damaged manifest listed is not known
     for path in results:
-        accounted = path in known.hashes or path in known.telling or path in known.damaged
-        if not accounted and untold.isdisjoint(path.parents):
-            yield f"{path}: no file tells its hash, so its job did not finish; run the study again"
+        accounted = path in known.hashes or path in known.manifests or path in known.damaged
+        if not accounted and unknown.isdisjoint(path.parents):
+            yield f"{path}: no manifest lists this file: its job did not finish; run the study again"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -129,8 +129,8 @@ def main(arguments: list[str] | None = None) -> None:
     for line in damages(results):
         print(line, flush=True)
         count += 1
-    if count and anybody_at_work(options.directory):
-        print("Jobs are at work here: files whose hash no other file tells yet may be theirs.")
+    if count and anything_running(options.directory):
+        print("Jobs are running here: files that no manifest lists yet may be theirs.")
     verdict = f"{count:,} damaged" if count else "all intact"
     print(f"{len(results):,} files in {options.directory / 'results'}: {verdict}")
     sys.exit(1 if count else 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,7 @@ import torch
 
 from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
-from unlearnable.jobs.ranks.mailbox import Meeting, Task
-from unlearnable.jobs.snakemake_process import Process
+from unlearnable.jobs.ranks.mailbox import STOP, Outcome, Task
 from unlearnable.settings import plain
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import require_shareable, train_source_model
@@ -30,8 +28,8 @@ from unlearnable.training.loop import Loop
 
 log = logging.getLogger(__name__)
 POLL = 0.1  # seconds between two looks at the ranks
-FAREWELL = 60.0  # seconds that ranks have to part when all have said that they leave
-GRACE = 5.0  # seconds that ranks have to leave after one of them has failed; torchrun alone would give them 30
+GRACE = 5.0  # seconds to wait for the last lines of the ranks when torchrun has ended
+ENDS = {"Stopped": Stopped, "UserError": UserError, "RuntimeError": RuntimeError}
 
 
 def source_model(
@@ -87,15 +85,14 @@ def train_on_ranks(task: Task, loop: Loop) -> None:
         UserError: they refused the task, or one of them was killed.
         RuntimeError: one of them failed; with its traceback.
     """
-    from unlearnable.jobs.ranks import torchrun  # here, because one process does without them
-    from unlearnable.jobs.ranks import worker as rank
+    from unlearnable.jobs.ranks import torchrun, worker  # here, because one process does without them
 
-    with tempfile.TemporaryDirectory(prefix="unlearnable-ranks-") as folder:
-        meeting = Meeting(folder)
-        meeting.set_task(task)
+    with tempfile.TemporaryDirectory(prefix="unlearnable-ranks-") as name:
+        folder = Path(name)
+        task.write(folder)
         package = str(Path(__file__).parents[3])
         process = subprocess.Popen(
-            [sys.executable, "-m", torchrun.__name__, rank.__name__, folder, str(os.getpid())],
+            [sys.executable, "-m", torchrun.__name__, worker.__name__, name, str(os.getpid())],
             env=os.environ
             | {"PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
             | {"PYTHONSAFEPATH": "1"}  # nothing in the working directory takes the place of a module
@@ -112,14 +109,18 @@ def train_on_ranks(task: Task, loop: Loop) -> None:
             while process.poll() is None:
                 time.sleep(POLL)
                 if loop.stop_requested:
-                    meeting.request_stop()
-                if _late(meeting, task.ranks) and _some_live(meeting, task.ranks):
-                    process.kill()
+                    (folder / STOP).touch()
         finally:
             process.kill()
             process.wait()
             relay.join(GRACE)  # the pipe ends with the last rank
-        _judge(meeting, task.ranks, process.returncode)
+        if process.returncode < 0:
+            raise UserError(f"torchrun, which runs the {task.ranks} ranks, {torchrun.killed_by(-process.returncode)}")
+        outcome = Outcome.read(folder)
+    if outcome is not None:
+        raise ENDS[outcome.kind](outcome.message)
+    if process.returncode != 0:
+        raise RuntimeError(f"torchrun ended with status {process.returncode}, and no rank said why")
     loop.done()
 
 
@@ -127,42 +128,3 @@ def _relay(lines: IO[str]) -> None:
     with lines:
         for line in lines:
             log.info("%s", line.rstrip("\n"))
-
-
-def _late(meeting: Meeting, ranks: int) -> bool:
-    """Whether all ranks should have ended by now: one of them has failed, or all have said that they leave."""
-    now, outcomes = time.monotonic(), meeting.outcomes().values()
-    failed = [outcome.time for outcome in outcomes if outcome.kind != "stopped"]
-    if failed:
-        return now - min(failed) > GRACE
-    return len(outcomes) == ranks and now - max(outcome.time for outcome in outcomes) > FAREWELL
-
-
-def _some_live(meeting: Meeting, ranks: int) -> bool:
-    """Whether a rank has not begun, or not ended; torchrun tells who was killed, when all are gone."""
-    numbers = [meeting.process(who) for who in range(ranks)]
-    return any(number is None or not Process(number).gone() for number in numbers)
-
-
-def _judge(meeting: Meeting, ranks: int, status: int) -> None:
-    """Raise what the ranks ended with; the first cause, where one's end was the end of the others."""
-    outcomes = sorted(meeting.outcomes().items(), key=lambda item: item[1].time)
-    for _, outcome in outcomes:
-        if outcome.kind == "refused":
-            raise UserError(outcome.message)
-    if meeting.killed is not None:
-        who, number = meeting.killed
-        raise UserError(f"rank {who} (of {ranks}, counted from 0) {_killed_by(number)}")
-    for who, outcome in outcomes:
-        if outcome.kind == "failed":
-            raise RuntimeError(f"rank {who} (of {ranks}, counted from 0) failed:\n{outcome.message}")
-    if outcomes:
-        raise Stopped(min(outcomes)[1].message)  # the first rank's, who knows why
-    if status < 0:
-        raise UserError(f"torchrun, which runs the {ranks} ranks, {_killed_by(-status)}")
-    if status != 0:
-        raise RuntimeError(f"torchrun ended with status {status}, and no rank said why")
-
-
-def _killed_by(number: int) -> str:
-    return f"was killed by {signal.Signals(number).name}; the same command goes on from the last checkpoint"

@@ -1,15 +1,16 @@
-"""The folder through which a job, torchrun and the ranks between them tell one another what matters."""
+"""What a job and its ranks exchange, as files of a folder: the task, a request to stop, and why they ended early.
+
+A rank that raises writes the error file of torch elastic; torchrun makes one ``Outcome`` of all of them.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from unlearnable import files
+STOP = "stop"  # a file of this name asks the ranks to save their state and stop
 
 
 @dataclass(frozen=True)
@@ -41,85 +42,34 @@ class Task:
     threads: int
     job: int
 
+    def write(self, folder: Path) -> None:
+        """Put the task into a folder, before the ranks start."""
+        (folder / "task.json").write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Task:
+        """The task of a folder."""
+        return cls(**json.loads((folder / "task.json").read_bytes()))
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """Why a rank left before its training was done.
+    """Why the ranks ended before the training was done.
 
     Attributes:
-        kind: asked to stop, refused for bad input, or failed.
-        message: what to tell; of a failure, the traceback.
-        time: ``time.monotonic()`` of it.
+        kind: they stopped when asked to, the task or the machine was at fault, or one of them failed.
+        message: what to tell the user; of a failure, with the traceback.
     """
 
-    kind: Literal["stopped", "refused", "failed"]
+    kind: Literal["Stopped", "UserError", "RuntimeError"]
     message: str
-    time: float
 
+    def write(self, folder: Path) -> None:
+        """Put the outcome into a folder, when all ranks have ended."""
+        (folder / "outcome.json").write_text(json.dumps(asdict(self)))
 
-class Meeting:
-    """The folder through which job, torchrun and ranks tell one another what matters.
-
-    Args:
-        folder: an empty one that exists.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self._stop = self.folder / "stop"
-        self._killed = self.folder / "killed.json"
-
-    @property
-    def task(self) -> Task:
-        """What to train."""
-        return Task(**self._read(self.folder / "task.json"))
-
-    def set_task(self, task: Task) -> None:
-        """Say what to train; before the ranks start."""
-        self._write(self.folder / "task.json", asdict(task))
-
-    @property
-    def stop_requested(self) -> bool:
-        """Whether the job wants the ranks to save and stop."""
-        return self._stop.exists()
-
-    def request_stop(self) -> None:
-        """Ask the ranks to save and stop."""
-        self._stop.touch()
-
-    def arrive(self, rank: int) -> None:
-        """Say which process a rank is."""
-        self._write(self.folder / f"process-{rank}.json", os.getpid())
-
-    def process(self, rank: int) -> int | None:
-        """The number of the process that a rank is; None before it has arrived."""
-        path = self.folder / f"process-{rank}.json"
-        return int(self._read(path)) if path.exists() else None
-
-    def leave(self, rank: int, kind: Literal["stopped", "refused", "failed"], message: str) -> None:
-        """Say why a rank leaves."""
-        self._write(self.folder / f"rank-{rank}.json", asdict(Outcome(kind, message, time.monotonic())))
-
-    def outcomes(self) -> dict[int, Outcome]:
-        """Why ranks left, of those that said so."""
-        found = self.folder.glob("rank-*.json")
-        return {int(path.stem.removeprefix("rank-")): Outcome(**self._read(path)) for path in found}
-
-    def report_killed(self, rank: int, number: int) -> None:
-        """Say that a rank was killed by a signal."""
-        self._write(self._killed, [rank, number])
-
-    @property
-    def killed(self) -> tuple[int, int] | None:
-        """The rank that was killed, and the signal that did it."""
-        if not self._killed.exists():
-            return None
-        rank, number = self._read(self._killed)
-        return rank, number
-
-    def _write(self, path: Path, content: Any) -> None:
-        with files.atomic(path) as file:
-            file.write(json.dumps(content).encode())
-
-    def _read(self, path: Path) -> Any:
-        return json.loads(path.read_bytes())
+    @classmethod
+    def read(cls, folder: Path) -> Outcome | None:
+        """The outcome in a folder; None if there is none."""
+        path = folder / "outcome.json"
+        return cls(**json.loads(path.read_bytes())) if path.exists() else None

@@ -6,26 +6,28 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from unlearnable.compute.device import describe, set_up
 from unlearnable.datasets.shards import load
-from unlearnable.errors import Stopped, UserError
-from unlearnable.jobs import leases
-from unlearnable.jobs import snakemake_process as parent
+from unlearnable.errors import Stopped
+from unlearnable.jobs import leases, snakemake_process
 from unlearnable.jobs.presence import join
-from unlearnable.jobs.ranks.mailbox import Meeting, Task
+from unlearnable.jobs.ranks.mailbox import STOP, Task
 from unlearnable.jobs.ranks.torchrun import end_with
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import train_source_model
 from unlearnable.training.loop import Loop, State
 from unlearnable.training.ranks import ALONE, Group, Ranks
+
+FAREWELL = 60  # seconds that a rank has to part from the others when all have stopped
+GRACE = 5  # seconds that a rank has to leave when it has failed
 
 
 @dataclass
@@ -33,8 +35,8 @@ class JointLoop(Loop):
     """A loop that several ranks go through: the first one reports and saves, and all leave after the same step.
 
     Attributes:
-        ranks: who goes through it.
-        elsewhere: whether somebody outside of this process wants the loop to stop.
+        ranks: the processes that share it.
+        elsewhere: whether another process wants the loop to stop.
     """
 
     ranks: Ranks = ALONE
@@ -62,15 +64,15 @@ class JointLoop(Loop):
         self.stop_requested = asked
 
 
-def train(task: Task, meeting: Meeting) -> None:
-    """This rank's part of the training.
+def train(task: Task, stop: Path) -> None:
+    """This rank's part of the training; the file ``stop`` asks it to save its state and stop.
 
     Raises:
         Stopped: the first rank has saved the state.
         UserError: the task cannot be done.
     """
     if leases.TOKEN in os.environ:
-        leases.join()
+        leases.share()
     set_up(task.threads)
     if task.device == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -79,16 +81,16 @@ def train(task: Task, meeting: Meeting) -> None:
     else:
         device = torch.device("cpu")
         dist.init_process_group("gloo")
-    ranks, job = Group(), parent.Process(task.job)
+    ranks, job = Group(), snakemake_process.Process(task.job)
     loop = JointLoop(
         checkpoint=None if task.checkpoint is None else Path(task.checkpoint),
         fingerprint=task.fingerprint,
         every=task.every,
         deadline=task.deadline,
-        unwanted=parent.why_unwanted(parent.snakemake()),
+        unwanted=snakemake_process.why_unwanted(snakemake_process.snakemake()),
         device=ranks.named(describe(device)),
         ranks=ranks,
-        elsewhere=lambda: meeting.stop_requested or job.gone(),
+        elsewhere=lambda: stop.exists() or job.gone(),
     )
 
     def request_stop(*_: object) -> None:  # a batch system sends it several times, so also a second one only asks
@@ -110,25 +112,27 @@ def train(task: Task, meeting: Meeting) -> None:
 
 
 def main() -> None:
-    """Train as one rank, and leave word why if it ends early; started by ``unlearnable.torchrun``."""
-    folder, torchrun = sys.argv[1], int(sys.argv[2])
+    """Train as one rank, and record why if it ends early; started by torchrun."""
+    folder, torchrun = Path(sys.argv[1]), int(sys.argv[2])
     end_with(torchrun)
-    rank, meeting = int(os.environ["RANK"]), Meeting(folder)
-    meeting.arrive(rank)
-    logging.basicConfig(level=logging.ERROR if rank else logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.ERROR if int(os.environ["RANK"]) else logging.INFO, format="%(message)s")
     try:
         with join():
-            train(meeting.task, meeting)
-    except Stopped as error:
-        meeting.leave(rank, "stopped", str(error))
-    except UserError as error:
-        meeting.leave(rank, "refused", str(error))
+            train(Task.read(folder), folder / STOP)
+    except Exception as error:  # not swallowed: the job raises it
+        get_error_handler().record_exception(error)
+        stopped = isinstance(error, Stopped)
+        signal.alarm(FAREWELL if stopped else GRACE)  # the kernel ends a rank that hangs; torchrun waits for one to end
+        if stopped:
+            part()
         sys.exit(1)
-    except Exception:  # not swallowed: the job raises it
-        meeting.leave(rank, "failed", traceback.format_exc())
-        sys.exit(1)
+    part()
+
+
+def part() -> None:
+    """Leave the group together with all ranks; after a failure that could wait for ever."""
     if dist.is_initialized():
-        dist.destroy_process_group()  # together; after a failure it could wait for ever
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``make watch``: how a study stands, in another terminal."""
+"""``make watch``: how far a study is, in another terminal."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HOME, TO_LINE_END, TO_SCREEN_END = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print how the latest run stands; in a terminal again and again, until Ctrl-C.
+    """Print how far the latest run is; in a terminal again and again, until Ctrl-C.
 
     Args:
         arguments: of the command line; None for those of the process.
     """
-    parser = argparse.ArgumentParser(prog="python -m unlearnable.tools.watch", description="How a study stands.")
+    parser = argparse.ArgumentParser(prog="python -m unlearnable.tools.watch", description="How far a study is.")
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory of Snakemake")
-    parser.add_argument("--once", action="store_true", help="print once and leave; so it is where the output is a file")
+    parser.add_argument("--once", action="store_true", help="print once and leave, as always when the output is a file")
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
         sys.exit(f"{options.directory}: there is no such folder; --directory names the working directory of Snakemake")

@@ -30,7 +30,7 @@ def estimate(run: Run, directory: Path, now: float) -> Estimate:
     average.
 
     Args:
-        run: as it stands.
+        run: in its present state.
         directory: where it runs.
         now: in seconds since 1970.
     """

@@ -1,7 +1,7 @@
-"""What Snakemake does, recorded as it happens, in a file that anybody can read at any time.
+"""What Snakemake does, recorded as it happens, in a file that can be read at any time.
 
-Snakemake's own log is no basis: with ``--quiet`` it is empty, and where a rule has a message it names neither the rule
-nor the log file. The record takes the same events, whole, one JSON object a line:
+Snakemake's own log is not enough: with ``--quiet`` it is empty, and where a rule has a message it names neither the
+rule nor the log file. The record takes the events of Snakemake's interface for loggers, one JSON object a line:
 
     {"event": "run", "at": 1.7e9, "jobs": {"noise": 4}}                   the first line; how many jobs of each rule
     {"event": "start", "at": 1.7e9, "id": 3, "rule": "noise", "what": "Noise: ...", "log": "logs/...", "stale": 12}
@@ -9,21 +9,26 @@ nor the log file. The record takes the same events, whole, one JSON object a lin
     {"event": "end", "at": 1.7e9}                                          unless Snakemake was killed
 
 ``stale`` is the date of the log file before the start, in nanoseconds, or null: as long as it has that date, what
-stands in it is of an earlier attempt. Snakemake holds a lock on the record as long as it lives.
+it contains is of an earlier attempt. Snakemake holds a lock on the record as long as it lives.
+
+The recorder is attached to Snakemake's logger by the Snakefile. As a logger plugin it would have to be installed, and
+named on every command line, and a run would have no record where that was forgotten.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
-import re
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from unlearnable.jobs import locks
 from unlearnable.jobs.presence import RECORD
 from unlearnable.tools.watch.tail import last_lines
 
@@ -55,34 +60,36 @@ class Recorder(logging.Handler):
         self._logger, self._workflow, self._path = logger, workflow, path
         self._file: IO[str] | None = None
         self._broken = False
-        self._open: set[int] = set()  # the jobs of which no end was told
+        self._attempts: Counter[int] = Counter()  # of each job
+        self._open: set[int] = set()  # the jobs whose latest attempt has not ended
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one message of Snakemake's."""
-        event = str(getattr(record, "event", None) or "")
         about = record.__dict__
-        if event == "run_info" and self._file is None and not self._workflow.dryrun:
-            self._workflow.scheduler.print_progress = True  # under --quiet it would not even log that a job is done
-            self._begin({rule: count for rule, count in about["stats"].items() if rule != "total"})
-        elif event == "job_info":
-            self._open.add(about["jobid"])
-            self._write("start", id=about["jobid"], **_described(about))
-        elif event == "job_finished":
-            self._end("done", about["job_id"])
-        elif event == "job_error":
-            self._end("error", about["jobid"])
-            self._show_log(about["log"][:1])
-        elif again := re.match(r"Trying to restart job (\d+)", record.getMessage()):
-            self._end("again", int(again[1]))
+        match getattr(record, "event", None):
+            case LogEvent.RUN_INFO if self._file is None and not self._workflow.dryrun:
+                # With --quiet progress the scheduler does not log JOB_FINISHED, to no handler, and no other event says
+                # that a job is done. Whether that is printed is up to the handlers' filters.
+                self._workflow.scheduler.print_progress = True
+                self._begin({rule: count for rule, count in about["stats"].items() if rule != "total"})
+            case LogEvent.JOB_INFO:
+                self._start(about["jobid"], about)
+            case LogEvent.JOB_FINISHED:
+                self._end("done", about["job_id"])
+            case LogEvent.JOB_ERROR:
+                self._end("error", about["jobid"])
+                if self._attempts[about["jobid"]] <= self._workflow.get_rule(about["rule_name"]).restart_times:
+                    self._end("again", about["jobid"])
+                self._show_log(about["log"][:1])
 
     def close(self) -> None:
-        """Snakemake ends, and knows it."""
+        """Snakemake ends by itself."""
         if self._file is not None:
-            for job in self._workflow.scheduler.failed:  # those that failed after their end, for a missing output say
-                if job.jobid in self._open:
+            for job in self._workflow.scheduler.failed:  # no event names a job that failed after its end, for a
+                if job.jobid in self._open:  # missing output say
                     self._end("error", job.jobid)
             self._write("end")
-            with suppress(OSError):  # of what has been given up already
+            with suppress(OSError):  # of a file that could not be written before
                 self._file.close()
             self._file = None
         super().close()
@@ -91,11 +98,18 @@ class Recorder(logging.Handler):
         beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             self._file = open(beside, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - as long as Snakemake lives
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            locks.lock(self._file, locks.EXCLUSIVE)
             self._write("run", jobs=jobs)
             os.replace(beside, self._path)
         except OSError as error:
             self._give_up(error)
+
+    def _start(self, job: int, about: dict[str, Any]) -> None:
+        if job in self._open:  # the attempt before failed after its end: there was no event of it
+            self._end("again", job)
+        self._open.add(job)
+        self._attempts[job] += 1
+        self._write("start", id=job, **_described(about))
 
     def _end(self, event: str, job: int) -> None:
         self._open.discard(job)
@@ -110,7 +124,7 @@ class Recorder(logging.Handler):
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        """The run is worth more than its record. The file stays open, as its lock tells that Snakemake lives."""
+        """The run is worth more than its record. The file stays open: its lock shows that Snakemake lives."""
         self._broken = True
         self._logger.warning(f"{self._path}: cannot be written ({error}); `make watch` does not see this run")
 

@@ -1,4 +1,4 @@
-"""The latest run of a study, as its record tells."""
+"""The latest run of a study, read from its record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from unlearnable.jobs.presence import RECORD, anybody_at_work, running_snakemake
+from unlearnable.jobs.presence import RECORD, anything_running, snakemake_running
 from unlearnable.tools.watch.tail import last_lines
 
 State = Literal["running", "done", "failed", "waiting"]
@@ -109,7 +109,7 @@ class Reader:
         self._run: Run | None = None
 
     def look(self) -> Run | None:
-        """The latest run as it stands; None if there was none."""
+        """The latest run in its present state; None if there was none."""
         try:
             with open(self.directory / RECORD, "rb") as file:
                 head = file.readline()
@@ -135,13 +135,13 @@ class Reader:
 
     def state(self, run: Run) -> str:
         """What has become of a run, in a few words."""
-        if running_snakemake(self.directory):
+        if snakemake_running(self.directory):
             return "running"
         failed = len(run.in_state("failed"))
         if run.ended is not None:
             if failed:
                 return f"ended, {failed} failed"
             return "finished" if len(run.in_state("done")) == run.total else "stopped before its end"
-        if anybody_at_work(self.directory):
+        if anything_running(self.directory):
             return "its Snakemake was killed; jobs are still at work"
-        return "killed; nobody is at work"
+        return "killed; no job is running"

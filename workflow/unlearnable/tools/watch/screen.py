@@ -22,7 +22,7 @@ def overview(reader: Reader, leases: Callable[[], list[Lease]], now: float) -> l
 
     Args:
         reader: of the run's record.
-        leases: tells who holds which device.
+        leases: returns the leases of this machine's devices.
         now: in seconds since 1970.
     """
     run = reader.look()
@@ -49,7 +49,7 @@ def _summary(run: Run, directory: Path, now: float | None) -> str:
     """How much is done, and when all will be.
 
     Args:
-        run: as it stands.
+        run: in its present state.
         directory: where it runs.
         now: in seconds since 1970; None if the run is over.
     """

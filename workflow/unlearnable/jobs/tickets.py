@@ -1,0 +1,76 @@
+"""The queue for GPUs: a waiting job writes a ticket file and holds a lock on it.
+
+A job leaves alone the devices that the owner of an earlier ticket waits for. Without that, a job for several devices
+would wait as long as jobs for one keep coming. Only the order depends on tickets, never which job has a device.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from unlearnable.jobs import locks
+
+PREFIX = "waiting-"
+ASLEEP = 60.0  # seconds after which a ticket counts no more whose owner does not refresh it (it was stopped)
+
+
+class Ticket:
+    """A place in the queue, until the end of a ``with`` block.
+
+    Args:
+        folder: returns the folder of all tickets, made if need be.
+        names: the devices that its owner waits for.
+    """
+
+    def __init__(self, folder: Callable[[], Path], names: list[str]) -> None:
+        # The monotonic clock is the same for all processes of a host, and later jobs get later numbers.
+        self._name = f"{PREFIX}{time.monotonic_ns():020d}-{os.getpid()}"
+        self._folder, self._names = folder, names
+
+    def __enter__(self) -> Ticket:
+        """Queue up."""
+        self._write()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the queue."""
+        (self._folder() / self._name).unlink(missing_ok=True)
+        locks.release(self._descriptor)
+
+    def _write(self) -> None:
+        while (descriptor := locks.open_locked(self._folder() / self._name)) is None:
+            pass  # another process looked at it before it was locked
+        self._descriptor = descriptor
+        locks.hold(descriptor)
+        os.pwrite(descriptor, "\n".join(self._names).encode(), 0)
+
+    def refresh(self) -> None:
+        """Show that the owner is awake."""
+        try:
+            os.utime(self._folder() / self._name)
+        except FileNotFoundError:  # something cleans /tmp
+            locks.release(self._descriptor)
+            self._write()
+
+    def ahead(self) -> tuple[set[str], int]:
+        """The devices that living owners of earlier tickets wait for, and how many owners there are."""
+        folder = self._folder()
+        reserved: set[str] = set()
+        owners = 0
+        for name in sorted(name for name in os.listdir(folder) if name.startswith(PREFIX)):
+            if name >= self._name:
+                break
+            path = folder / name
+            if locks.is_locked(path, locks.SHARED):
+                with suppress(FileNotFoundError):  # its owner's turn came meanwhile
+                    if time.time() - path.stat().st_mtime < ASLEEP:
+                        reserved |= set(locks.lines(path))
+                        owners += 1
+            else:
+                with suppress(FileNotFoundError, PermissionError):  # another user's dead ticket does not count
+                    path.unlink()
+        return reserved, owners

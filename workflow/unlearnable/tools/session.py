@@ -1,0 +1,52 @@
+"""What the Snakefile does first: the interpreter, the environment of jobs, locks, and the record of the run.
+
+Every job parses the Snakefile, so nothing here may import torch, numpy or pandas.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+
+from unlearnable.errors import UserError
+from unlearnable.jobs.presence import join_and_clear_dead_lock
+from unlearnable.jobs.profile_check import require_workflow_profile
+from unlearnable.jobs.snakemake_process import VARIABLE
+from unlearnable.tools.watch.record import record
+
+
+def begin(workflow: Any, logger: logging.Logger) -> None:
+    """Prepare this process, its jobs and its working directory for a run of the workflow.
+
+    Args:
+        workflow: Snakemake's, as a Snakefile sees it.
+        logger: Snakemake's.
+
+    Raises:
+        WorkflowError: the workflow profile on the command line does not exist.
+    """
+    # A plan of thousands of jobs is millions of objects that live until Snakemake ends. By default Python looks
+    # through them for garbage every few hundred new ones, and frees each of them at the end: a third of the time of a
+    # dry run.
+    gc.set_threshold(50_000, 20, 50)
+    atexit.register(gc.freeze)
+    root = Path(workflow.basedir)
+    # Scripts import the library of this folder, whatever copy of it may be installed.
+    paths = [str(root / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ[VARIABLE] = str(os.getpid())  # a job stops when this process is gone
+    if not workflow.is_main_process:
+        return
+    try:
+        require_workflow_profile(sys.argv[1:], root, moved=workflow.overwrite_workdir is not None)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    atexit.register(join_and_clear_dead_lock().close)  # open, and so locked, until Snakemake ends
+    record(logger, workflow)
