@@ -24,7 +24,6 @@ os.environ.update(UNLEARNABLE_SNAKEMAKE=str(os.getpid()))
 
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.errors import UserError
-from unlearnable.files import digest, sha256
 from unlearnable.study.fingerprint import code_fingerprint
 from unlearnable.jobs.profile_check import require_workflow_profile
 from unlearnable.registry import available, module_name
@@ -41,6 +40,8 @@ from unlearnable.study.cells import (
     path,
     perturbed_of,
 )
+from unlearnable.study import products
+from unlearnable.study.products import measured
 from unlearnable.study.study import Study
 from unlearnable.tools.watch.record import record
 
@@ -100,11 +101,6 @@ def code(script, *modules):
     return code_fingerprint(ROOT / "scripts" / script, *modules)
 
 
-def code_and_numbers(script):
-    """The fingerprint of a script that reads the published numbers: their content counts as that of code does."""
-    return digest(code(script), [sha256(name) for name in sorted((ROOT / "workflow/references").glob("*.csv"))])
-
-
 def reader_module(dataset):
     """The library module that reads a dataset."""
     return module_name("readers", STUDY.settings.datasets[dataset].kind)
@@ -137,16 +133,6 @@ def noise_modules(w):
     return [method_module(w.method), *([] if network is None else [network_module(network)])]
 
 
-def wants(experiment, product):
-    """Whether an experiment asks for a table or figure."""
-    return product in STUDY.settings.experiments[experiment].products
-
-
-def products(product, template):
-    """The files of a table or figure, for every experiment that runs and asks for it."""
-    return [template.format(experiment=name) for name in RUN if wants(name, product)]
-
-
 def shards_of(noise):
     """The names of all shards of a noise, in order."""
     shards = STUDY.shards(noise.dataset, noise.method)
@@ -161,25 +147,3 @@ def shard_files(suffix):
         return [f"{path(NOISE, noise)}/shards/{shard}.{suffix}" for shard in shards_of(noise)]
 
     return files_of
-
-
-def measured(folder):
-    """Where Snakemake keeps what it measures of the job that fills a folder of the results."""
-    return folder.replace("results/", "results/benchmark/", 1) + ".jsonl"
-
-
-def measured_of_jobs(experiment):
-    """For each stage and cell of an experiment, what Snakemake measured of its jobs. These files are nobody's input: the
-    loss of one would make finished jobs, and all that follows from them, run again.
-    """
-    return {
-        "source model": [[measured(path(SOURCE, c))] for c in STUDY.sources(experiment)],
-        "noise": [[measured(f"{path(NOISE, c)}/{s}") for s in shards_of(c)] for c in STUDY.noises(experiment)],
-        "perturbed dataset": [[measured(path(PERTURBED, c))] for c in STUDY.perturbed(experiment)],
-        "victim": [[measured(path(VICTIM, c))] for c in STUDY.victims(experiment)],
-    }
-
-
-def sheet_source(experiment):
-    """The folder of the clean images in an experiment's noise sheet."""
-    return DATASET.format(dataset=STUDY.settings.experiments[experiment].datasets[0])

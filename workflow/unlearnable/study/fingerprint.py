@@ -30,6 +30,12 @@ def code_fingerprint(script: str | Path, *modules: str) -> str:
     Comments, docstrings and formatting do not count: the hash is of the parsed program. It is found
     without running anything, so it costs no import of torch.
     """
+    return digest(programs(script, *modules))
+
+
+@cache
+def programs(script: str | Path, *modules: str) -> dict[str, str]:
+    """What ``code_fingerprint`` is the hash of: the programs by module, that of the script under an empty name."""
     meaning, imported = _parsed(Path(script))
     sources = {"": meaning}
     waiting = sorted(imported | {*modules})
@@ -38,7 +44,7 @@ def code_fingerprint(script: str | Path, *modules: str) -> str:
         if module not in sources:
             sources[module], imported = _parsed(_path_of(module))
             waiting.extend(imported)
-    return digest(sources)
+    return sources
 
 
 @cache

@@ -16,7 +16,7 @@ from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.settings import Dataset
 from unlearnable.datasets.settings import ProtectedFiles as Perturbed
 from unlearnable.noises.settings import MethodSettings as Method
-from unlearnable.products.settings import Render
+from unlearnable.products.render import Product, Render
 from unlearnable.settings import Settings, Slug, overrides
 from unlearnable.stages.settings.noise import NoisePass
 from unlearnable.stages.settings.source_model import SourceTraining as SourceModel
@@ -109,22 +109,6 @@ class VictimAxis(Settings):
     radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
         [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
     )
-
-
-Product = Literal[
-    "accuracy-table",
-    "early-stopping-table",
-    "ranking-table",
-    "cost-table",
-    "tradeoff-table",
-    "accuracy-figure",
-    "fraction-figure",
-    "loss-figure",
-    "heat-map",
-    "tradeoff-figure",
-    "training-curves",
-    "noise-sheet",
-]
 
 
 def _listed(value: Any) -> Any:
