@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from unlearnable import files, registry
-from unlearnable.products.product import FigureFiles, Given, MethodAsRun, TableFiles, VictimCell
+from unlearnable import files
+from unlearnable.products.product import FigureFiles, Given, MethodAsRun, TableFiles, VictimCell, validated
 
 METHODS: dict[str, dict[str, Any]] = {
     "clean": {"algorithm": "clean"},
@@ -70,8 +70,7 @@ def given(product: str, style: dict[str, Any], **cells: Any) -> Given[Any]:
     every = [cell for kind, of_kind in cells.items() if kind != "measured" for cell in of_kind if cell is not None]
     methods = by_dataset(*dict.fromkeys(cell["dataset"] for cell in every))
     about = {"product": product, "experiment": "e", "style": style, "countermeasures": COUNTERMEASURES}
-    kind: type[Given[Any]] = Given[registry.settings("products", product)]  # type: ignore[misc]
-    return kind.model_validate(about | {"methods": methods} | cells)
+    return validated(about | {"methods": methods} | cells)
 
 
 def table_files(folder: Path, name: str = "t") -> TableFiles:

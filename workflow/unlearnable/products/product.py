@@ -127,6 +127,13 @@ class FigureFiles:
     png: Path
 
 
+def validated(config: dict[str, Any]) -> Given[Any]:
+    """What a product is given, from plain values, with the style of the product that they name."""
+    model: Any = Given[registry.settings("products", config["product"])]  # type: ignore[misc]
+    given: Given[Any] = model.model_validate(config)
+    return given
+
+
 def make(
     config: dict[str, Any], inputs: Mapping[str, Sequence[str]], out: TableFiles | FigureFiles, checksums: str
 ) -> None:
@@ -141,8 +148,7 @@ def make(
     Raises:
         UserError: an input is damaged, or the disk is full.
     """
-    name = config["product"]
-    given = Given[registry.settings("products", name)].model_validate(config)  # type: ignore[misc]
+    given = validated(config)
     read = {field.name: [Path(path) for path in inputs.get(field.name, ())] for field in fields(Inputs)}
-    registry.load("products", name).write(given, Inputs(**read), out)
+    registry.load("products", given.product).write(given, Inputs(**read), out)
     write_checksums(checksums, *astuple(out))
