@@ -10,7 +10,7 @@ rule dataset:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: params(STUDY.dataset_settings(w.dataset)),
-        code=lambda w: code("stages.dataset", module_name("readers", STUDY.dataset_settings(w.dataset).kind)),
+        code=lambda w: code("dataset", ("readers", STUDY.dataset_settings(w.dataset).kind)),
     message:
         "Dataset {wildcards.dataset}: to shards"
     script:

@@ -19,7 +19,11 @@ rule noise:
         gpu=1,
     params:
         cfg=lambda w: params(STUDY.noise_settings(cell(Noise, w))),
-        code=lambda w: code("stages.noise", *modules_of(STUDY.noise_settings(cell(Noise, w)))),
+        code=lambda w: code(
+            "noise",
+            ("noises", STUDY.algorithm(w.method)),
+            ("networks", STUDY.noise_settings(cell(Noise, w)).network),
+        ),
     message:
         "Noise: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}, shard {wildcards.shard} of {wildcards.shards}"
     script:
@@ -42,7 +46,7 @@ rule merge_noise:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: params(STUDY.noise_settings(cell(Noise, w))),
-        code=code("stages.merge_noise"),
+        code=code("merge_noise"),
     message:
         "Noise: join {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

@@ -18,7 +18,7 @@ rule perturbed_dataset:
     threads: 2
     params:
         cfg=lambda w: params(STUDY.perturbed_settings(cell(Perturbed, w))),
-        code=code("stages.perturbed_dataset"),
+        code=code("perturbed_dataset"),
     message:
         "Perturbed dataset: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, {wildcards.protected} % protected, seed {wildcards.seed}"
     script:

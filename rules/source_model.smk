@@ -18,7 +18,11 @@ rule source_model:
         gpu=1,
     params:
         cfg=lambda w: params(STUDY.source_settings(cell(Noise, w))),
-        code=lambda w: code("stages.source_model", *modules_of(STUDY.source_settings(cell(Noise, w)))),
+        code=lambda w: code(
+            "source_model",
+            ("noises", STUDY.algorithm(w.method)),
+            ("networks", STUDY.source_settings(cell(Noise, w)).training.network),
+        ),
     message:
         "Source model: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

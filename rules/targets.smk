@@ -33,21 +33,11 @@ rule victims:
 
 rule tables:
     input:
-        products("accuracy-table", "results/tables/{experiment}/accuracy.csv"),
-        products("early-stopping-table", "results/tables/{experiment}/early-stopping.csv"),
-        products("ranking-table", "results/tables/{experiment}/ranking.csv"),
-        products("cost-table", "results/tables/{experiment}/cost.csv"),
-        products("tradeoff-table", "results/tables/{experiment}/tradeoff.csv"),
+        products.targets(STUDY, "tables", "csv"),
     localrule: True
 
 
 rule figures:
     input:
-        products("accuracy-figure", "results/figures/{experiment}/accuracy.pdf"),
-        products("fraction-figure", "results/figures/{experiment}/fraction.pdf"),
-        products("loss-figure", "results/figures/{experiment}/loss.pdf"),
-        products("heat-map", "results/figures/{experiment}/heat-map.pdf"),
-        products("tradeoff-figure", "results/figures/{experiment}/tradeoff.pdf"),
-        products("training-curves", "results/figures/{experiment}/training-curves.pdf"),
-        products("noise-sheet", "results/figures/{experiment}/noise-sheet.pdf"),
+        products.targets(STUDY, "figures", "pdf"),
     localrule: True

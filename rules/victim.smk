@@ -21,9 +21,9 @@ rule victim:
     params:
         cfg=lambda w: params(STUDY.victim_settings(cell(Victim, w))),
         code=lambda w: code(
-            "stages.victim",
-            module_name("networks", w.network),
-            module_name("countermeasures", STUDY.layers.countermeasure(w.countermeasure).kind),
+            "victim",
+            ("networks", w.network),
+            ("countermeasures", STUDY.layers.countermeasure(w.countermeasure).kind),
         ),
     message:
         "Victim: {wildcards.network} at radius {wildcards.radius}, counter-measure {wildcards.countermeasure}, on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seed}"

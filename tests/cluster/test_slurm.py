@@ -204,7 +204,7 @@ def disturb(run: Run) -> None:
     run.until(lambda _: time.monotonic() > since + 55)
     os.kill(run.suspended[SHORT_OF_TIME], signal.SIGCONT)
     run.until(lambda jobs: states(jobs, SHORT_OF_TIME)[1:] == [COMPLETED])
-    run.until(lambda jobs: any(rule_of(job) == "accuracy_table" and job.state == COMPLETED for job in jobs))
+    run.until(lambda jobs: any(rule_of(job) == "table" and job.state == COMPLETED for job in jobs))
     printed = alone.communicate(timeout=200)[0]
     assert alone.returncode == 0, printed
 
@@ -221,14 +221,14 @@ def test_the_study_goes_through_with_the_results_of_a_run_without_slurm(disturbe
     timed = "results/noise/tiny/em/u16-a0/s0/shards/0-of-1.json"
     assert [path for path in expected if found[path] != expected[path] and path != timed] == []
     jobs = {rule_of(job) for job in disturbed.seen[-1]}
-    assert jobs == {"source_model", "noise", "merge_noise", "perturbed_dataset", "victim", "accuracy_table"}
+    assert jobs == {"source_model", "noise", "merge_noise", "perturbed_dataset", "victim", "table"}
 
 
 def test_each_job_asks_for_what_the_profile_says(disturbed: Run) -> None:
     (job,) = of(disturbed.seen[-1], CHAIN)
     assert job.memory == 16000
     memory = {rule_of(job): job.memory for job in disturbed.seen[-1]}
-    assert (memory["perturbed_dataset"], memory["accuracy_table"]) == (8000, 4000)
+    assert (memory["perturbed_dataset"], memory["table"]) == (8000, 4000)
 
 
 def test_each_job_sees_the_device_that_is_its_own(disturbed: Run) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from unlearnable import files
+from unlearnable.products.product import FigureFiles, Given, MethodAsRun, TableFiles, VictimCell, validated
 
 METHODS: dict[str, dict[str, Any]] = {
     "clean": {"algorithm": "clean"},
@@ -34,11 +35,7 @@ IMAGENET: dict[str, dict[str, Any]] = {
     "tap-fu2022": {"steps": 100, "alpha": 0.02},
     "rem": {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4, "source_model_steps": 3000},
 }
-COUNTERMEASURES: dict[str, dict[str, Any]] = {
-    "none": {"kind": "none"},
-    "gray": {"kind": "grayscale"},
-    "trades": {"kind": "trades", "beta": 6.0},
-}
+COUNTERMEASURES = {"none": "none", "gray": "grayscale", "trades": "trades"}
 Cell = dict[str, Any]
 
 
@@ -53,23 +50,40 @@ def victim(method: str, seed: int = 0, **axes: Any) -> Cell:
     return defaults | axes
 
 
-def by_dataset(*datasets: str) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """The published settings of every method on some datasets, as the study gives them."""
-    changes = {"imagenet100": IMAGENET}
-    return {
-        name: {method: [settings | changes.get(name, {}).get(method, {})] for method, settings in METHODS.items()}
-        for name in datasets
-    }
+def typed(cells: Sequence[Cell]) -> list[VictimCell]:
+    """Victims' cells, as products are given them."""
+    return [VictimCell(**cell) for cell in cells]
 
 
-def config(cells: Any, **style: Any) -> dict[str, Any]:
-    """A product's settings, as the study gives them."""
-    of_stages = cells.values() if isinstance(cells, dict) else [cells]
-    datasets = {cell["dataset"] for of_stage in of_stages for cell in of_stage if cell is not None}
-    return {"cells": cells, "methods": by_dataset(*datasets), "countermeasures": COUNTERMEASURES, "style": style}
+def by_dataset(*datasets: str, **changes: Any) -> dict[str, dict[str, list[MethodAsRun]]]:
+    """The published settings of every method on some datasets, as products are given them."""
+
+    def stage(dataset: str, method: str) -> MethodAsRun:
+        settings = METHODS[method] | (IMAGENET.get(method, {}) if dataset == "imagenet100" else {}) | changes
+        return MethodAsRun(algorithm=settings["algorithm"], settings=settings)
+
+    return {dataset: {method: [stage(dataset, method)] for method in METHODS} for dataset in datasets}
 
 
-def write_metrics(folder: Path, cells: list[Cell], measure: Callable[[Cell], dict[str, Any]]) -> list[str]:
+def given(product: str, style: dict[str, Any], **cells: Any) -> Given[Any]:
+    """What a product is given: plain cells, and what else there is, by the names of ``Given``."""
+    every = [cell for kind, of_kind in cells.items() if kind != "measured" for cell in of_kind if cell is not None]
+    methods = by_dataset(*dict.fromkeys(cell["dataset"] for cell in every))
+    about = {"product": product, "experiment": "e", "style": style, "countermeasures": COUNTERMEASURES}
+    return validated(about | {"methods": methods} | cells)
+
+
+def table_files(folder: Path, name: str = "t") -> TableFiles:
+    """Files of a table."""
+    return TableFiles(*(folder / f"{name}.{kind}" for kind in ("csv", "md", "tex")))
+
+
+def figure_files(folder: Path, name: str = "t") -> FigureFiles:
+    """Files of a figure."""
+    return FigureFiles(*(folder / f"{name}.{kind}" for kind in ("pdf", "svg", "png")))
+
+
+def write_metrics(folder: Path, cells: list[Cell], measure: Callable[[Cell], dict[str, Any]]) -> list[Path]:
     """The metrics files of the cells: those of a victim with the published budget, and what ``measure`` changes."""
     paths = []
     for number, cell in enumerate(cells):
@@ -77,7 +91,7 @@ def write_metrics(folder: Path, cells: list[Cell], measure: Callable[[Cell], dic
         steps = {"best_step": 20_000, "training_passes": 440_000 if cell.get("radius") else 40_000}
         steps["passes"] = steps["training_passes"] + 800
         cost = {"seconds": 10.0, "peak_memory_bytes": 2**20, "device": "a GPU"}
-        paths.append(str(folder / f"{number}.json"))
+        paths.append(folder / f"{number}.json")
         files.write_json(paths[-1], accuracy | steps | cost | {"auto_attack_accuracy": None} | measure(cell))
     return paths
 

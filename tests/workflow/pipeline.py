@@ -25,6 +25,7 @@ from PIL import Image
 
 from unlearnable.bounds import Bound
 from unlearnable.datasets.split import Array
+from unlearnable.study.products import by_stem
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "scripts", "config", "workflow", "profiles", "envs")  # what a run needs of the project
@@ -39,7 +40,7 @@ FIGURES = (
 PRODUCTS = TABLES + FIGURES
 
 Config = dict[str, Any]
-Output = tuple[str, str]  # a rule and one of its files
+Output = tuple[str, str]  # a rule, or a product by its name there, and one of its files
 
 
 def png(image: np.ndarray[Any, Any]) -> bytes:
@@ -253,12 +254,13 @@ class Project:
         return done.stdout
 
     def outputs(self) -> dict[Output, bool]:
-        """Every output of the study's jobs, by rule, and whether a run would write it again."""
+        """Every output of the study's jobs, by rule or product, and whether a run would write it again."""
         done = subprocess.run(self.command("--summary"), capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         rows = [line.split("\t") for line in done.stdout.splitlines()]
         where = {name: column for column, name in enumerate(rows[0])}
-        return {(row[where["rule"]], row[where["output_file"]]): row[where["plan"]] != "no update" for row in rows[1:]}
+        outputs = [(row[where["rule"]], row[where["output_file"]], row[where["plan"]]) for row in rows[1:]]
+        return {(rule_or_product(rule, path), path): plan != "no update" for rule, path, plan in outputs}
 
     def planned(self) -> set[Output]:
         """What a run would write again."""
@@ -288,8 +290,15 @@ class Project:
         return found
 
 
+def rule_or_product(rule: str, path: str) -> str:
+    """The rule that writes a file; of the rules that make all tables and figures, which one it is."""
+    if rule not in ("table", "figure"):
+        return rule
+    return by_stem("tables" if rule == "table" else "figures")[Path(path).stem].product.replace("-", "_")
+
+
 def rules_of(outputs: set[Output]) -> dict[str, set[str]]:
-    """The files of some outputs by rule."""
+    """The files of some outputs by rule or product."""
     found: dict[str, set[str]] = defaultdict(set)
     for rule, path in outputs:
         found[rule].add(path)

@@ -92,13 +92,13 @@ CASES = {
         f"{VICTIM}/clean/u0-a0/p0/small-cnn/jpeg10/r0/s0/model.safetensors",
     ),
     "metrics": Case(
-        "accuracy_table",
+        "table",
         f"{VICTIM}/clean/u0-a0/p0/small-cnn/none/r4/s0/metrics.json",
         f"{VICTIM}/clean/u0-a0/p0/small-cnn/none/r4/s0/metrics.json",
         "results/tables/one/accuracy.csv",
     ),
     "history": Case(
-        "training_curves",
+        "figure",
         f"{VICTIM}/rem/u16-a4/p50/small-cnn/none/r4/s0/history.parquet",
         f"{VICTIM}/rem/u16-a4/p50/small-cnn/none/r4/s0/metrics.json",
         "results/figures/two/training-curves.png",

@@ -177,7 +177,7 @@ def test_jobs_that_compute_ask_for_one_gpu(finished: Project, tmp_path: Path) ->
     shown = Project.new(plain, tmp_path / "study", finished.config).run("-n")
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", shown, re.MULTILINE)
     gpus = {(rule, *re.findall(r"gpu=(\d+)", block)) for rule, block in jobs}
-    others = {"dataset", "merge_noise", "perturbed_dataset", *PRODUCTS, "all"}
+    others = {"dataset", "merge_noise", "perturbed_dataset", "table", "figure", "all"}
     assert gpus == {(rule, "1") for rule in COMPUTING} | {(rule,) for rule in others}
 
 
@@ -192,7 +192,7 @@ def test_each_rule_depends_on_one_canonical_dict_and_one_fingerprint(finished: P
             assert re.fullmatch("[0-9a-f]{64}", values[1])
             assert_plain(values[0])
             assert repr(values[0]) == repr(json.loads(json.dumps(values[0], sort_keys=True)))
-    assert rules == {"dataset", "merge_noise", "perturbed_dataset", *COMPUTING, *PRODUCTS}
+    assert rules == {"dataset", "merge_noise", "perturbed_dataset", *COMPUTING, "table", "figure"}
 
 
 def assert_plain(value: Any) -> None:

@@ -89,8 +89,8 @@ CASES = {
     ),
     "victim": Case("victim", f"{VICTIM}/none/r4/s0", MODEL, TRAINED[0], TRAINED, "history.parquet"),
     "victim, images": Case("victim", f"{VICTIM}/jpeg10/r0/s0", 4, TRAINED[0], TRAINED, ".model.images.npy"),
-    "table": Case("accuracy_table", "results/tables/other", 4, "accuracy.csv", (), "accuracy.md"),
-    "figure": Case("training_curves", "results/figures/other", 4, "training-curves.pdf", (), "training-curves.pdf"),
+    "table": Case("table", "results/tables/other", 4, "accuracy.csv", (), "accuracy.md"),
+    "figure": Case("figure", "results/figures/other", 4, "training-curves.pdf", (), "training-curves.pdf"),
 }
 LOG = "logs/noise/tiny/ops/u0-a0/s0"
 LOGGED = "results/noise/tiny/ops/u0-a0/s0/shards"

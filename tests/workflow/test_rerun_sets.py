@@ -20,7 +20,7 @@ from .pipeline import FIGURES, PRODUCTS, TABLES, Config, Output, Project, checko
 
 TRADEOFF = {"tradeoff_table", "tradeoff_figure"}
 VICTIM_PRODUCTS = set(PRODUCTS) - {"noise_sheet"}
-ACCURACIES = {"accuracy_table", "early_stopping_table"}
+NUMBERS = {"accuracy_table", "cost_table", "fraction_figure"}  # that are set beside published ones
 RANKING = {"ranking_table", "heat_map"}
 NOISE_STAGES = {"source_model", "noise", "merge_noise", "perturbed_dataset", "victim"}
 DOWNSTREAM = NOISE_STAGES | set(PRODUCTS)
@@ -146,13 +146,15 @@ def test_a_changed_setting_makes_exactly_these_run(finished: Project, tmp_path: 
 def test_the_summary_agrees_with_the_dry_run(finished: Project, tmp_path: Path) -> None:
     changed = finished.having(tiny(seeds=[0, 1]), tmp_path)
     noises = {"source_model": 4, "noise": 6, "merge_noise": 5, "perturbed_dataset": 6}
-    assert changed.job_counts() == noises | {"victim": 14} | dict.fromkeys(VICTIM_PRODUCTS, 1)
-    assert set(rules_of(changed.planned())) == set(changed.job_counts())
+    figures = VICTIM_PRODUCTS - set(TABLES)
+    assert changed.job_counts() == noises | {"victim": 14, "table": len(TABLES), "figure": len(figures)}
+    assert set(rules_of(changed.planned())) == {*noises, "victim", *VICTIM_PRODUCTS}
 
 
 CODE: dict[str, tuple[set[str], str]] = {
     "scripts/victim.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
-    "scripts/accuracy_table.py": ({"accuracy_table"}, ANY),
+    "scripts/table.py": (set(TABLES), ANY),
+    "scripts/figure.py": (set(FIGURES), ANY),
     "workflow/unlearnable/noises/em.py": (DOWNSTREAM, "/em/"),
     "workflow/unlearnable/noises/sem.py": (DOWNSTREAM, "/sem/"),
     "workflow/unlearnable/noises/rem.py": (DOWNSTREAM, "/(rem|sem)/"),
@@ -165,16 +167,18 @@ CODE: dict[str, tuple[set[str], str]] = {
     "workflow/unlearnable/countermeasures/jpeg.py": ({"victim"} | VICTIM_PRODUCTS, "/jpeg10/"),
     "workflow/unlearnable/data/readers/parquet.py": (EVERYTHING, ANY),
     "workflow/unlearnable/data/readers/cifar.py": (set(), ANY),
-    "workflow/unlearnable/accuracies.py": (ACCURACIES, ANY),
-    "workflow/unlearnable/costs.py": ({"cost_table"}, ANY),
-    "workflow/unlearnable/ranking.py": (RANKING, ANY),
-    "workflow/unlearnable/curves.py": ({"training_curves", "loss_figure"}, ANY),
-    "workflow/unlearnable/fractions.py": ({"fraction_figure"}, ANY),
-    "workflow/unlearnable/sheet.py": ({"noise_sheet"}, ANY),
-    "workflow/unlearnable/references.py": (ACCURACIES | {"cost_table", "fraction_figure"}, ANY),
-    "workflow/unlearnable/tables.py": (set(TABLES) | {"heat_map", "tradeoff_figure"}, ANY),
-    "workflow/unlearnable/figures.py": (set(FIGURES) | {"ranking_table", "tradeoff_table"}, ANY),
-    "workflow/unlearnable/tradeoff.py": (TRADEOFF, ANY),
+    "workflow/unlearnable/products/accuracy_table/table.py": ({"accuracy_table"}, ANY),
+    "workflow/unlearnable/products/early_stopping_table/table.py": ({"early_stopping_table"}, ANY),
+    "workflow/unlearnable/products/cost_table/table.py": ({"cost_table"}, ANY),
+    "workflow/unlearnable/products/ranking.py": (RANKING, ANY),
+    "workflow/unlearnable/products/curves.py": ({"training_curves", "loss_figure"}, ANY),
+    "workflow/unlearnable/products/fraction_figure/figure.py": ({"fraction_figure"}, ANY),
+    "workflow/unlearnable/products/noise_sheet/figure.py": ({"noise_sheet"}, ANY),
+    "workflow/unlearnable/products/reported.py": (NUMBERS, ANY),
+    "workflow/unlearnable/products/table.py": (set(TABLES), ANY),
+    "workflow/unlearnable/products/figure.py": (set(FIGURES), ANY),
+    "workflow/unlearnable/products/tradeoff.py": (TRADEOFF, ANY),
+    "workflow/unlearnable/products/product.py": (set(PRODUCTS), ANY),
     "workflow/unlearnable/jobs/job.py": (EVERYTHING, ANY),
 }
 
@@ -188,6 +192,25 @@ def test_changed_code_makes_exactly_the_stages_that_use_it_run(finished: Project
     outputs = replace(finished, repo=copy).outputs()
     planned = {output for output, again in outputs.items() if again}
     assert rules_of(planned) == rules_of(expected(outputs, rules, cells))
+
+
+@pytest.mark.parametrize("name", ["accuracy.csv", "settings.yaml"])
+def test_other_published_data_makes_exactly_the_products_that_use_it_run(
+    finished: Project, tmp_path: Path, name: str
+) -> None:
+    copy = checkout(tmp_path / "repo", finished.repo)
+    path = copy / "workflow/references" / name
+    path.write_text(path.read_text() + "\n")
+    assert set(rules_of(replace(finished, repo=copy).planned())) == NUMBERS
+
+
+def test_other_words_in_the_report_make_nothing_run(finished: Project, tmp_path: Path) -> None:
+    copy = checkout(tmp_path / "repo", finished.repo)
+    captions = sorted((copy / "workflow/unlearnable/products").glob("*/caption.rst"))
+    assert len(captions) == len(PRODUCTS)
+    for caption in captions:
+        caption.write_text("Other words.\n")
+    assert replace(finished, repo=copy).planned() == set()
 
 
 def programs(repo: Path) -> list[Path]:
@@ -258,7 +281,7 @@ def test_what_snakemake_measured_can_be_lost_without_a_training_again(finished: 
     assert "Nothing to be done" in copy.run("-n")
     cost = "results/tables/tiny/cost.csv"
     (copy.work / cost).unlink()
-    assert copy.job_counts(cost) == {"cost_table": 1}
+    assert copy.job_counts(cost) == {"table": 1}
     copy.run(cost)
     assert pd.read_csv(copy.work / cost)["job_seconds"].isna().all()
 

@@ -26,9 +26,10 @@ class Axis:
     Attributes:
         package: the folder, below ``unlearnable``.
         code: what an entry's module beside its ``settings.py`` may be called.
-        tag: the key that names an entry in its settings.
+        tag: the key, or class variable, that names an entry in its settings.
         base: the class that all settings of the axis extend, in ``package.settings``; empty where there are none.
         shared: modules of the folder that are no entries.
+        files: whether a module of the folder that is not shared is an entry.
     """
 
     package: str
@@ -36,6 +37,7 @@ class Axis:
     tag: str = "kind"
     base: str = ""
     shared: tuple[str, ...] = ()
+    files: bool = True
 
 
 AXES = {
@@ -45,6 +47,7 @@ AXES = {
     "countermeasures": Axis(
         "countermeasures", ("countermeasure",), base="CountermeasureSettings", shared=("settings", "base")
     ),
+    "products": Axis("products", ("table", "figure"), "product", files=False),
 }
 
 
@@ -93,9 +96,7 @@ def settings(axis: str, name: str) -> type[Any]:
     found = [each for each in defined if isinstance(each, type) and issubclass(each, BaseModel)]
     tagged = [each for each in found if _tag(each, about.tag) == (name,)]
     if len(tagged) != 1:
-        raise TypeError(
-            f"{package}.settings must define one class with {about.tag}: Literal[{name!r}], not {len(tagged)}"
-        )
+        raise TypeError(f"{package}.settings must define one class with the {about.tag} {name!r}, not {len(tagged)}")
     return tagged[0]
 
 
@@ -125,7 +126,7 @@ def _base(axis: str) -> str:
 
 def _tag(settings: type[BaseModel], tag: str) -> tuple[Any, ...]:
     field = settings.model_fields.get(tag)
-    return () if field is None else get_args(field.annotation)
+    return (getattr(settings, tag, None),) if field is None else get_args(field.annotation)
 
 
 @functools.cache
@@ -140,6 +141,6 @@ def _entries(axis: str) -> dict[str, str]:
             for code in about.code:
                 if (path / f"{code}.py").is_file():
                     found[name] = f"{package}.{path.name}.{code}"
-        elif path.suffix == ".py" and not path.name.startswith("_") and path.stem not in about.shared:
+        elif about.files and path.suffix == ".py" and not path.name.startswith("_") and path.stem not in about.shared:
             found[name] = f"{package}.{path.stem}"
     return found

@@ -12,35 +12,37 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from unlearnable import files
+from unlearnable import files, registry
 from unlearnable.datasets import shards
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
-from unlearnable.products.accuracy_figure.figure import accuracy_figure
 from unlearnable.products.figure import looks
-from unlearnable.products.fraction_figure.figure import fraction_figure
-from unlearnable.products.heat_map.figure import COLOURS, heat_map, text_colour
-from unlearnable.products.loss_figure.figure import loss_figure
-from unlearnable.products.noise_sheet.figure import amplify, few_pixels, noise_sheet
-from unlearnable.products.training_curves.figure import training_curves
+from unlearnable.products.heat_map.figure import COLOURS, text_colour
+from unlearnable.products.noise_sheet.figure import amplify, few_pixels
+from unlearnable.products.product import Inputs
 from unlearnable.training.fit import write_history
 
-from ..measured import Cell, config, victim, write_metrics
+from ..measured import Cell, figure_files, given, victim, write_metrics
 
 Draw = Callable[..., str]
 
 
 @pytest.fixture
 def draw(tmp_path: Path) -> Draw:
-    """``draw(figure, cells, *inputs)``: the SVG; all three formats are there, and are the same bytes each time."""
+    """``draw(figure, cells, **inputs)``: the SVG; all three formats are there, and are the same bytes each time.
 
-    def drawn(figure: Callable[..., None], cells: list[Cell], *inputs: Any) -> str:
+    The cells are the victims, or for the noise sheet what it shows.
+    """
+
+    def drawn(figure: str, cells: list[Cell], **inputs: Any) -> str:
         written = []
+        kind = "shown" if figure == "noise-sheet" else "victims"
         for run in range(2):
-            paths = [tmp_path / f"{run}.{kind}" for kind in ("pdf", "svg", "png")]
-            figure(config(cells, width=6.0, dpi=50), *inputs, *map(str, paths))
-            written.append([path.read_bytes() for path in paths])
+            out = figure_files(tmp_path, str(run))
+            about = given(figure, {"width": 6.0, "dpi": 50}, **{kind: cells})
+            registry.load("products", figure).write(about, Inputs(**inputs), out)
+            written.append([path.read_bytes() for path in (out.pdf, out.svg, out.png)])
         starts = (b"%PDF", b"<?xml", b"\x89PNG")
         assert [data.startswith(start) for data, start in zip(written[0], starts, strict=True)] == [True] * 3
         assert written[0] == written[1]
@@ -88,7 +90,7 @@ def test_the_colours_of_the_heat_map_grow_lighter_and_its_numbers_stand_out() ->
 def test_the_accuracy_figure_has_a_panel_for_each_countermeasure(draw: Draw, tmp_path: Path) -> None:
     cells = victims("clean", "em", "rem") + victims("clean", "em", "rem", radius=4)
     cells += victims("clean", "em", "rem", countermeasure="gray")
-    written = texts(draw(accuracy_figure, cells, write_metrics(tmp_path, cells, lambda cell: {})))
+    written = texts(draw("accuracy-figure", cells, victims=write_metrics(tmp_path, cells, lambda cell: {})))
     assert [text for text in written if text in ("no counter-measure", "gray")] == ["no counter-measure", "gray"]
     assert "standard training" in written  # the panel of gray has no radius to spread over
     assert [name for name in written if name in ("clean", "EM 8", "REM 8-4")] == ["clean", "EM 8", "REM 8-4"]
@@ -96,7 +98,7 @@ def test_the_accuracy_figure_has_a_panel_for_each_countermeasure(draw: Draw, tmp
 
 def test_a_figure_of_one_panel_says_how_many_seeds(draw: Draw, tmp_path: Path) -> None:
     cells = victims("clean", "rem") + victims("clean", "rem", radius=4)
-    written = texts(draw(accuracy_figure, cells, write_metrics(tmp_path, cells, lambda cell: {})))
+    written = texts(draw("accuracy-figure", cells, victims=write_metrics(tmp_path, cells, lambda cell: {})))
     assert "cifar10, resnet18: mean ± s.d. of 2 seed(s)" in written
 
 
@@ -110,7 +112,9 @@ def test_the_fraction_figure_shows_published_numbers_for_the_published_budget(
     cells = victims("clean", radius=4)
     for share in (40, 80):
         cells += victims("rem", "clean", protected=share, radius=4)
-    svg = draw(fraction_figure, cells, write_metrics(tmp_path, cells, lambda cell: {"training_passes": passes}))
+    svg = draw(
+        "fraction-figure", cells, victims=write_metrics(tmp_path, cells, lambda cell: {"training_passes": passes})
+    )
     written = texts(svg)
     assert ("published" in written) == shown
     assert {"clean", "REM 8-4", "clean rest", "40", "80"} <= set(written)
@@ -126,7 +130,7 @@ def test_the_heat_map_has_the_order_of_the_ranking(draw: Draw, tmp_path: Path) -
     def measure(cell: Cell) -> dict[str, Any]:
         return {"test_accuracy": accuracy[cell["method"]] + (0.05 if cell["countermeasure"] == "gray" else 0)}
 
-    written = texts(draw(heat_map, cells, write_metrics(tmp_path, cells, measure)))
+    written = texts(draw("heat-map", cells, victims=write_metrics(tmp_path, cells, measure)))
     assert [name for name in written if name in ("OPS", "EM 8", "REM 8-4", "clean")] == [
         "OPS",
         "REM 8-4",
@@ -143,15 +147,15 @@ def test_the_heat_map_has_the_order_of_the_ranking(draw: Draw, tmp_path: Path) -
 # ---- curves
 
 
-@pytest.mark.parametrize(("figure", "radii"), [(training_curves, (0, 1, 2, 3, 4)), (loss_figure, (4,))])
+@pytest.mark.parametrize(("figure", "radii"), [("training-curves", (0, 1, 2, 3, 4)), ("loss-figure", (4,))])
 def test_curves_have_two_panels_for_each_way_of_training(
-    draw: Draw, tmp_path: Path, figure: Callable[..., None], radii: tuple[int, ...]
+    draw: Draw, tmp_path: Path, figure: str, radii: tuple[int, ...]
 ) -> None:
     cells = [cell for radius in radii for cell in victims("clean", "rem", radius=radius)]
     histories, metrics = [], []
     for number, cell in enumerate(cells):
-        histories.append(str(tmp_path / f"{number}.parquet"))
-        metrics.append(str(tmp_path / f"{number}.json"))
+        histories.append(tmp_path / f"{number}.parquet")
+        metrics.append(tmp_path / f"{number}.json")
         rows = [
             {
                 "step": step,
@@ -164,13 +168,13 @@ def test_curves_have_two_panels_for_each_way_of_training(
         ]
         write_history(histories[-1], rows)
         files.write_json(metrics[-1], {"files": files.hashes(histories[-1])})
-    written = texts(draw(figure, cells, histories, metrics))
+    written = texts(draw(figure, cells, histories=histories, history_metrics=metrics))
     assert written.count("training step") == 2 * len(radii)
     assert written.count("REM 8-4") == 1
     assert any("radius 4/255" in text for text in written)
     write_history(histories[1], [{"step": 10, "loss": 1.0, "batch_accuracy": 0.5, "test_accuracy": 0.4}])
     with pytest.raises(UserError, match=r"1\.parquet: checksum mismatch: .*; delete .*1\.json and regenerate it: "):
-        draw(figure, cells, histories, metrics)
+        draw(figure, cells, histories=histories, history_metrics=metrics)
 
 
 # ---- noise sheet
@@ -212,10 +216,10 @@ def test_the_noise_sheet_shows_every_noise_in_the_first_protected_images(
     clean = make_split(30, channels=channels)
     protected = protected_rows(clean.labels, 50, 0)
 
-    def stored(name: str, images: Array, part: str) -> str:
+    def stored(name: str, images: Array, part: str) -> Path:
         _, hashes = shards.write(tmp_path / name / part, Split(images, clean.labels, clean.classes), 7)
         files.write_json(tmp_path / name / "manifest.json", {"classes": clean.classes, "files": hashes})
-        return str(tmp_path / name)
+        return tmp_path / name / "manifest.json"
 
     originals = clean.images[:]
     bounded, pixel = originals.astype(np.int16), originals.copy()
@@ -223,6 +227,7 @@ def test_the_noise_sheet_shows_every_noise_in_the_first_protected_images(
     pixel[protected, 3, 5] = 255 - originals[protected, 3, 5]
     source = stored("source", originals, "train")
     perturbed = [stored("rem", np.clip(bounded, 0, 255).astype(np.uint8), "shards"), stored("ops", pixel, "shards")]
-    cells = [{**victim(method), "protected": 50} for method in ("rem", "ops")]
-    written = texts(draw(noise_sheet, cells, perturbed, source))
+    axes = ("dataset", "method", "rho_u", "rho_a", "seed", "protected")
+    cells = [{axis: victim(method, protected=50)[axis] for axis in axes} for method in ("rem", "ops")]
+    written = texts(draw("noise-sheet", cells, shown=perturbed, clean=[source]))
     assert {"REM 8-4", "noise x16", "OPS", "protected", "original", *clean.classes} <= set(written)

@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 
 from unlearnable.errors import UserError
-from unlearnable.products.reported import FOLDER, Accuracy, GenerationTime, Published, load
+from unlearnable.products.product import VictimCell
+from unlearnable.products.reported import FOLDER, Accuracy, GenerationTime, Published, data_files, load, load_settings
 
 from ..measured import COUNTERMEASURES, by_dataset, victim
 
+REM = VictimCell(**victim("rem"))
 STANDARD, ADVERSARIAL = 40_000, 440_000  # passes of the published victims
 
 
 def published(cell: dict[str, Any], passes: int = ADVERSARIAL, stage: int = 0, **settings: Any) -> float | None:
-    methods = by_dataset(cell["dataset"])
+    methods, changed = by_dataset(cell["dataset"]), by_dataset(cell["dataset"], **settings)
     stages = methods[cell["dataset"]][cell["method"]] * 2
-    stages[stage] = stages[stage] | settings
+    stages[stage] = changed[cell["dataset"]][cell["method"]][0]
     methods[cell["dataset"]][cell["method"]] = stages
-    return Published(methods, COUNTERMEASURES).accuracy(cell, passes)
+    return Published(methods, COUNTERMEASURES).accuracy(VictimCell(**cell), passes)
 
 
 def test_every_row_parses_and_names_its_source() -> None:
@@ -143,18 +145,58 @@ def test_what_others_measured_is_set_beside_nothing(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "references")
     path = tmp_path / "references/accuracy.csv"
     path.write_text(path.read_text().replace("fu2022,", "other,"))
-    assert Published(by_dataset("cifar10"), COUNTERMEASURES, path.parent).accuracy(victim("rem"), STANDARD) is None
+    assert Published(by_dataset("cifar10"), COUNTERMEASURES, path.parent).accuracy(REM, STANDARD) is None
 
 
 def test_a_generation_time_is_that_of_the_dataset_the_method_and_the_budget() -> None:
     times = Published(by_dataset("cifar10", "mini"), COUNTERMEASURES)
-    rem = victim("rem")
-    found = times.generation_time(rem, 3_019_500)
+    found = times.generation_time(REM, 3_019_500)
     assert found is not None
     assert (found.hours, found.hardware) == (22.6, "1 Tesla V100, 10 CPU cores")
-    assert times.generation_time(rem, 2_000_000) is None
-    assert times.generation_time(rem | {"dataset": "mini"}, 3_019_500) is None
-    assert times.generation_time(victim("em"), 58_910) is None  # computed in the frame of the raw image
-    ops = times.generation_time(victim("ops"), 0)
+    assert times.generation_time(REM, 2_000_000) is None
+    assert times.generation_time(VictimCell(**victim("rem", dataset="mini")), 3_019_500) is None
+    assert times.generation_time(VictimCell(**victim("em")), 58_910) is None  # computed in the frame of the raw image
+    ops = times.generation_time(VictimCell(**victim("ops")), 0)
     assert ops is not None
     assert ops.hardware == "GeForce RTX 2080 Ti"
+
+
+# ---- what the methods of publications were
+
+
+def test_a_product_depends_on_all_published_numbers_and_settings() -> None:
+    assert [path.name for path in data_files()] == ["accuracy.csv", "generation-time.csv", "settings.yaml"]
+
+
+def test_the_settings_are_those_of_methods_that_accuracies_are_published_of() -> None:
+    published = load_settings(FOLDER / "settings.yaml")
+    rows = load(FOLDER / "accuracy.csv", Accuracy)
+    for reference, settings in published.items():
+        known = {(row.dataset, row.noise) for row in rows if row.reference == reference}
+        assert {(dataset, algorithm) for dataset, methods in settings.items() for algorithm in methods} <= known
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("fu2022: {cifar10: {em: {k_u: [1]}}}", r"fu2022\.cifar10\.em\.k_u: .*, not \[1\]"),
+        ("fu2022: {cifar10: 3}", r"fu2022\.cifar10: .*, not 3"),
+        ("fu2022: {CIFAR: {}}", r"fu2022\.CIFAR.*: .*, not 'CIFAR'"),
+        ("fu2022: {", "not a YAML file: .*"),
+        ("", ".*, not None"),
+    ],
+)
+def test_settings_that_say_nothing_sound_are_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=rf"^{path}: {message}$") as refused:
+        load_settings(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_setting_that_the_method_does_not_have_is_named(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "references")
+    path = tmp_path / "references/settings.yaml"
+    path.write_text("fu2022: {cifar10: {rem: {k_x: 3}}}")
+    with pytest.raises(UserError, match=r"settings\.yaml: fu2022\.cifar10\.rem\.k_x: the method rem has no such"):
+        Published(by_dataset("cifar10"), COUNTERMEASURES, path.parent).accuracy(REM, STANDARD)

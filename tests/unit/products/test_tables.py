@@ -12,18 +12,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from unlearnable import files
-from unlearnable.products.accuracy_table.table import accuracy_table
-from unlearnable.products.cost_table.table import cost_table
-from unlearnable.products.early_stopping_table.table import early_stopping_table
+from unlearnable import files, registry
+from unlearnable.products.cost_table import table as cost_table
 from unlearnable.products.frames import in_order, labels, with_clean_at_every_share
-from unlearnable.products.ranking_table.table import ranking_table
-from unlearnable.products.table import write
+from unlearnable.products.product import Inputs
+from unlearnable.products.table import save
 
-from ..measured import Cell, config, markdown_rows, victim, write_metrics
+from ..measured import Cell, given, markdown_rows, table_files, typed, victim, write_metrics
 
-Table = Callable[..., None]
-Metrics = dict[str, tuple[list[Cell], list[str]]]
+Metrics = dict[str, tuple[list[Cell], list[Path]]]  # by the names of Given
 
 
 @pytest.fixture
@@ -31,13 +28,11 @@ def make(tmp_path: Path) -> Callable[..., tuple[list[list[str]], pd.DataFrame, s
     """``make(table, cells, measure, **style)``: the Markdown's header and rows, the CSV, and the Markdown's caption."""
 
     def made(
-        table: Table, cells: list[Cell], measure: Callable[[Cell], dict[str, Any]], **style: Any
+        table: str, cells: list[Cell], measure: Callable[[Cell], dict[str, Any]], **style: Any
     ) -> tuple[list[list[str]], pd.DataFrame, str]:
-        metrics = write_metrics(tmp_path, cells, measure)
-        paths = [str(tmp_path / f"table.{kind}") for kind in ("csv", "md", "tex")]
-        table(config(cells, **style), metrics, *paths)
-        caption = Path(paths[1]).read_text().partition("\n")[0]
-        return markdown_rows(Path(paths[1])), pd.read_csv(paths[0]), caption
+        inputs, out = Inputs(victims=write_metrics(tmp_path, cells, measure)), table_files(tmp_path)
+        registry.load("products", table).write(given(table, style, victims=cells), inputs, out)
+        return markdown_rows(out.markdown), pd.read_csv(out.csv), out.markdown.read_text().partition("\n")[0]
 
     return made
 
@@ -51,7 +46,7 @@ def seeded(*cells: Cell) -> list[Cell]:
 
 def test_labels_name_the_radii_that_a_method_has() -> None:
     cells = [victim("em"), victim("rem"), victim("rem", rho_a=0), victim("ops"), victim("clean")]
-    assert labels([*cells, victim("clean", protected=40)]) == [
+    assert labels(typed([*cells, victim("clean", protected=40)])) == [
         "EM 8",
         "REM 8-4",
         "REM 8-0",
@@ -69,7 +64,7 @@ def test_names_keep_their_order_and_numbers_grow() -> None:
 def test_the_clean_reference_is_in_the_group_of_every_share_and_the_clean_rest_in_its_own() -> None:
     cells = [victim("clean"), victim("rem", protected=40), victim("rem"), victim("clean", protected=40)]
     data = with_clean_at_every_share(
-        pd.DataFrame([c | {"label": x} for c, x in zip(cells, labels(cells), strict=True)])
+        pd.DataFrame([c | {"label": x} for c, x in zip(cells, labels(typed(cells)), strict=True)])
     )
     found = sorted(zip(data["label"], data["protected"], strict=True))
     assert found == [("REM 8-4", 40), ("REM 8-4", 100), ("clean", 40), ("clean", 100), ("clean rest", 40)]
@@ -86,7 +81,7 @@ def accuracies(values: dict[str, tuple[float, float]]) -> Callable[[Cell], dict[
 def test_the_accuracy_table_sets_published_numbers_beside_measured_ones(make: Callable[..., Any]) -> None:
     cells = seeded(victim("clean", radius=4), victim("rem", radius=4), victim("em", radius=4))
     values = {"clean": (0.89, 0.90), "rem": (0.51, 0.53), "em": (0.8, 0.8)}
-    rows, csv, caption = make(accuracy_table, cells, accuracies(values), decimals=2)
+    rows, csv, caption = make("accuracy-table", cells, accuracies(values), decimals=2)
     assert rows == [
         ["victim's radius, 1/255", "clean", "REM 8-4", "EM 8"],
         [
@@ -107,7 +102,7 @@ def test_the_accuracy_table_sets_published_numbers_beside_measured_ones(make: Ca
 
 def test_a_difference_of_less_than_three_points_has_no_mark_and_no_explanation(make: Callable[..., Any]) -> None:
     cells = seeded(victim("rem", radius=4))
-    rows, _, caption = make(accuracy_table, cells, accuracies({"rem": (0.511, 0.511)}), decimals=1)
+    rows, _, caption = make("accuracy-table", cells, accuracies({"rem": (0.511, 0.511)}), decimals=1)
     assert rows[1][1] == "51.1 ± 0.0 (2); published 48.16, +2.9"
     assert "exclamation" not in caption
 
@@ -115,7 +110,9 @@ def test_a_difference_of_less_than_three_points_has_no_mark_and_no_explanation(m
 def test_one_seed_with_a_smaller_budget_and_nothing_published_is_shown(make: Callable[..., Any]) -> None:
     cells = seeded(victim("rem", radius=4))
     short = {0: 440_000, 1: 4_400}
-    rows, csv, caption = make(accuracy_table, cells, lambda cell: {"training_passes": short[cell["seed"]]}, decimals=1)
+    rows, csv, caption = make(
+        "accuracy-table", cells, lambda cell: {"training_passes": short[cell["seed"]]}, decimals=1
+    )
     assert rows[1][1] == "50.0 ± 0.0 (2)"
     assert csv["published"].isna().all()
     assert "ublished" not in caption
@@ -123,7 +120,7 @@ def test_one_seed_with_a_smaller_budget_and_nothing_published_is_shown(make: Cal
 
 def test_a_miniature_has_no_published_numbers(make: Callable[..., Any]) -> None:
     cells = [victim("rem", radius=4, dataset="mini"), victim("clean", radius=4, dataset="mini")]
-    rows, csv, caption = make(accuracy_table, cells, lambda cell: {}, decimals=1)
+    rows, csv, caption = make("accuracy-table", cells, lambda cell: {}, decimals=1)
     assert rows[1][1:] == ["50.0 (1)", "50.0 (1)"]
     assert csv["published"].isna().all()
     assert "ublished" not in caption
@@ -131,7 +128,7 @@ def test_a_miniature_has_no_published_numbers(make: Callable[..., Any]) -> None:
 
 def test_shares_have_rows_and_the_clean_rest_a_column(make: Callable[..., Any]) -> None:
     cells = [victim("clean"), victim("rem"), victim("rem", protected=20), victim("clean", protected=20)]
-    rows, _, _ = make(accuracy_table, cells, lambda cell: {"training_passes": 1}, decimals=0)
+    rows, _, _ = make("accuracy-table", cells, lambda cell: {"training_passes": 1}, decimals=0)
     assert rows == [
         ["protected, %", "victim's radius, 1/255", "clean", "REM 8-4", "clean rest"],
         ["20", "0", "", "50 (1)", "50 (1)"],
@@ -141,15 +138,15 @@ def test_shares_have_rows_and_the_clean_rest_a_column(make: Callable[..., Any]) 
 
 def test_countermeasures_have_rows_and_the_caption_says_what_they_act_on(make: Callable[..., Any]) -> None:
     cells = [victim("rem"), victim("rem", countermeasure="gray"), victim("rem", countermeasure="trades", radius=8)]
-    rows, _, caption = make(accuracy_table, cells, lambda cell: {"training_passes": 1}, decimals=0)
+    rows, _, caption = make("accuracy-table", cells, lambda cell: {"training_passes": 1}, decimals=0)
     assert [row[:2] for row in rows[1:]] == [["none", "0"], ["gray", "0"], ["trades", "8"]]
     assert "Counter-measures act on the training images only" in caption
-    _, _, plain = make(accuracy_table, cells[:1], lambda cell: {}, decimals=0)
+    _, _, plain = make("accuracy-table", cells[:1], lambda cell: {}, decimals=0)
     assert "ounter-measure" not in plain
 
 
 def test_auto_attack_has_its_columns_where_it_was_asked_for(make: Callable[..., Any]) -> None:
-    _, csv, _ = make(accuracy_table, [victim("rem")], lambda cell: {"auto_attack_accuracy": 0.25}, decimals=0)
+    _, csv, _ = make("accuracy-table", [victim("rem")], lambda cell: {"auto_attack_accuracy": 0.25}, decimals=0)
     assert csv["auto_attack_accuracy_mean"].tolist() == [25]
 
 
@@ -163,7 +160,7 @@ def test_the_early_stopping_table_shows_what_the_best_step_gains(make: Callable[
         last, best, step = measured[cell["seed"]]
         return {"test_accuracy": last, "best_test_accuracy": best, "best_step": step}
 
-    rows, csv, _ = make(early_stopping_table, seeded(victim("rem", radius=4)), measure, decimals=1)
+    rows, csv, _ = make("early-stopping-table", seeded(victim("rem", radius=4)), measure, decimals=1)
     assert rows == [
         ["victim's radius, 1/255", "noise", "last", "best", "step of best", "gain, points"],
         ["4", "REM 8-4", "32.0 ± 2.8 (2)", "46.0 ± 5.7", "2,500", "14.0 ± 8.5"],
@@ -195,7 +192,7 @@ def of_way(cell: Cell) -> dict[str, Any]:
 
 
 def test_noises_are_ranked_by_their_worst_case_then_by_their_mean(make: Callable[..., Any]) -> None:
-    rows, csv, _ = make(ranking_table, ranked_cells(), of_way, decimals=1)
+    rows, csv, _ = make("ranking-table", ranked_cells(), of_way, decimals=1)
     assert rows[0] == ["rank", "noise", "highest", "by", "mean", "standard", "adversarial 4/255", "gray"]
     assert [row[:5] for row in rows[1:]] == [
         ["1", "TAP-FU2022 8", "75.5 ± 0.7", "adversarial 4/255", "42.2 ± 0.7"],
@@ -219,7 +216,7 @@ def test_each_dataset_has_its_own_ranks(make: Callable[..., Any]) -> None:
     def measure(cell: Cell) -> dict[str, Any]:
         return {"test_accuracy": value.get((cell["dataset"], cell["method"]), 0.9)}
 
-    rows, _, _ = make(ranking_table, cells, measure, decimals=0)
+    rows, _, _ = make("ranking-table", cells, measure, decimals=0)
     assert [row[:3] for row in rows[1:]] == [
         *(["cifar10", "1", "EM 8"], ["cifar10", "2", "REM 8-4"], ["cifar10", "", "clean"]),
         *(["svhn", "1", "REM 8-4"], ["svhn", "2", "EM 8"], ["svhn", "", "clean"]),
@@ -227,7 +224,7 @@ def test_each_dataset_has_its_own_ranks(make: Callable[..., Any]) -> None:
 
 
 def test_without_clean_images_there_is_no_gap(make: Callable[..., Any]) -> None:
-    rows, csv, _ = make(ranking_table, [victim("rem")], lambda cell: {}, decimals=0)
+    rows, csv, _ = make("ranking-table", [victim("rem")], lambda cell: {}, decimals=0)
     assert rows[1] == ["1", "REM 8-4", "50", "standard", "50", "50"]
     assert csv["gap"].isna().all()
 
@@ -245,7 +242,7 @@ def test_the_cost_table_sets_published_hours_beside_source_model_and_noise_toget
     cost = {"rem": (2_805_000, 7_000), "clean": (40_000, 3_000), "em": (55_000, 50)}
     costs = {"rem": (214_500, 200), "tap-fu2022": (97_750, 100), "em": (3_910, 20), "ops": (0, 36)}
 
-    def written(stage: str, cells: list[Cell], of: dict[str, tuple[int, int]]) -> tuple[list[Cell], list[str]]:
+    def written(stage: str, cells: list[Cell], of: dict[str, tuple[int, int]]) -> tuple[list[Cell], list[Path]]:
         (tmp_path / stage).mkdir()
 
         def measure(cell: Cell) -> dict[str, Any]:
@@ -256,16 +253,12 @@ def test_the_cost_table_sets_published_hours_beside_source_model_and_noise_toget
 
     victims = [victim("rem"), victim("rem", countermeasure="gray")]
     metrics = {
-        "source model": written("source", sources, cost),
-        "noise": written("noise", noises, costs),
-        "perturbed dataset": ([], []),
-        "victim": (victims, write_metrics(tmp_path, victims, lambda cell: {})),
+        "sources": written("source", sources, cost),
+        "noises": written("noise", noises, costs),
+        "victims": (victims, write_metrics(tmp_path, victims, lambda cell: {})),
     }
     aligned = [*sources[:2], *sources[2:4], sources[4], None]
-    cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": aligned}
-    paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
-    cost_table(config(cells, decimals=0) | jobs_of(metrics, tmp_path), metrics, *paths)
-    rows = markdown_rows(Path(paths[1]))
+    rows, csv = costs_of(tmp_path, metrics, aligned, jobs_of(metrics, tmp_path), decimals=0)
     assert rows[0] == [
         *("stage", "noise", "passes", "seconds", "peak memory, MiB", "job, s", "host memory, MiB"),
         *("hours", "published, hours", "published, on"),
@@ -280,7 +273,7 @@ def test_the_cost_table_sets_published_hours_beside_source_model_and_noise_toget
         "victim, none, radius 0",
         "victim, gray, radius 0",
     ]
-    csv = pd.read_csv(paths[0]).set_index(["stage", "noise"])
+    csv = csv.set_index(["stage", "noise"])
     assert csv.loc[("source model and noise", "REM 8-4"), "published_hours"] == 22.6
     assert csv["published_hours"].notna().sum() == 3
 
@@ -289,29 +282,24 @@ def test_the_cost_table_holds_what_snakemake_measured_of_the_jobs(tmp_path: Path
     cell = {"dataset": "cifar10", "method": "rem", "rho_u": 8, "rho_a": 4, "seed": 0}
     other, source, noise = cell | {"seed": 1}, tmp_path / "source", tmp_path / "noise"
     metrics: Metrics = {
-        "source model": ([cell, other], write_metrics(made(source), [cell, other], lambda cell: {"passes": 2_805_000})),
-        "noise": ([cell, other], write_metrics(made(noise), [cell, other], lambda cell: {"passes": 214_500})),
-        "perturbed dataset": ([], []),
-        "victim": ([], []),
+        "sources": ([cell, other], write_metrics(made(source), [cell, other], lambda cell: {"passes": 2_805_000})),
+        "noises": ([cell, other], write_metrics(made(noise), [cell, other], lambda cell: {"passes": 214_500})),
     }
     jobs = {
-        "source model": [[measured(source / "a", 50, 300)], [measured(source / "b", 70, 500)]],
-        "noise": [
+        "sources": [[measured(source / "a", 50, 300)], [measured(source / "b", 70, 500)]],
+        "noises": [
             [measured(noise / "a", 5, 30), measured(noise / "b", 7, 20)],
             [measured(noise / "c", 8, "NA"), measured(noise / "d", 6, 90)],
         ],
-        **{"perturbed dataset": [], "victim": []},
     }
-    cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": [cell, other]}
-    paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
-    cost_table(config(cells, decimals=1) | {"measured": jobs}, metrics, *paths)
-    of_jobs = {row[0]: row[5:7] for row in markdown_rows(Path(paths[1]))[1:]}
+    rows, csv = costs_of(tmp_path, metrics, [cell, other], jobs, decimals=1)
+    of_jobs = {row[0]: row[5:7] for row in rows[1:]}
     assert of_jobs == {
         "source model": ["60.0", "400"],
         "noise": ["13.0", ""],  # of one the memory is unknown
         "source model and noise": ["73.0", ""],
     }
-    first = pd.read_csv(paths[0]).iloc[0]
+    first = csv.iloc[0]
     assert list(first[["job_seconds", "host_memory_mib"]]) == [60, 400]
 
 
@@ -328,20 +316,29 @@ def measured(path: Path, seconds: float, memory: float | str) -> str:
 
 
 def jobs_of(metrics: Metrics, folder: Path) -> dict[str, Any]:
-    """The same measurement for one job of every cell, as the product's settings name them."""
+    """The same measurement for one job of every cell."""
     path = measured(folder / "benchmark.jsonl", 12.5, 100)
-    return {"measured": {stage: [[path] for _ in cells] for stage, (cells, _) in metrics.items()}}
+    return {stage: [[path] for _ in cells] for stage, (cells, _) in metrics.items()}
+
+
+def costs_of(
+    folder: Path, metrics: Metrics, source_of_noise: list[Cell | None], jobs: dict[str, Any], decimals: int
+) -> tuple[list[list[str]], pd.DataFrame]:
+    """The cost table's Markdown and CSV."""
+    cells = {stage: part[0] for stage, part in metrics.items()}
+    about = given("cost-table", {"decimals": decimals}, source_of_noise=source_of_noise, measured=jobs, **cells)
+    out = table_files(folder)
+    cost_table.write(about, Inputs(**{stage: part[1] for stage, part in metrics.items()}), out)
+    return markdown_rows(out.markdown), pd.read_csv(out.csv)
 
 
 def test_a_cost_table_without_published_noises_has_no_such_columns(tmp_path: Path) -> None:
     cell = {"dataset": "mini", "method": "rem", "rho_u": 8, "rho_a": 4, "seed": 0}
     files.write_json(tmp_path / "m.json", {"passes": 10**7, "seconds": 1.0, "peak_memory_bytes": 1, "device": "cpu"})
-    metrics = {stage: ([cell], [str(tmp_path / "m.json")]) for stage in ("source model", "noise", "perturbed dataset")}
-    cells = {stage: part[0] for stage, part in metrics.items()} | {"source of noise": [cell]}
-    paths = [str(tmp_path / f"cost.{kind}") for kind in ("csv", "md", "tex")]
-    metrics |= {"victim": ([], [])}
-    cost_table(config(cells, decimals=0) | jobs_of(metrics, tmp_path), metrics, *paths)
-    assert "published" not in "".join(markdown_rows(Path(paths[1]))[0])
+    metrics = {stage: ([cell], [tmp_path / "m.json"]) for stage in ("sources", "noises")}
+    metrics["perturbed"] = ([cell | {"protected": 100}], [tmp_path / "m.json"])
+    rows, _ = costs_of(tmp_path, metrics, [cell], jobs_of(metrics, tmp_path), decimals=0)
+    assert "published" not in "".join(rows[0])
 
 
 # ---- LaTeX
@@ -349,9 +346,9 @@ def test_a_cost_table_without_published_noises_has_no_such_columns(tmp_path: Pat
 
 def test_latex_escapes_what_would_not_compile(tmp_path: Path) -> None:
     text = pd.DataFrame({"a & b": ["1 ± 2 !", "100 %", "x_y", r"\end", "{$#^~}"], "<c>|": ['"quoted"'] * 5})
-    csv, markdown, latex = (str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex"))
-    write(text, text, csv, markdown, latex, "Beyond 3 points: !, 5 % & more ± 1")
-    tex = Path(latex).read_text()
+    out = table_files(tmp_path)
+    save(out, text, text, "Beyond 3 points: !, 5 % & more ± 1")
+    tex = out.latex.read_text()
     assert tex.isascii()
     body = tex.replace(r"\textbackslash{}end", "").replace("{!}", "")
     assert r"1 $\pm$ 2 {!}" in tex
@@ -367,9 +364,9 @@ def test_latex_escapes_what_would_not_compile(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("columns", "scaled"), [(6, False), (7, True)])
 def test_a_table_wider_than_a_page_is_scaled_to_it(tmp_path: Path, columns: int, scaled: bool) -> None:
     text = pd.DataFrame([["x"] * columns], columns=list("abcdefg")[:columns])
-    csv, markdown, latex = (str(tmp_path / f"t.{kind}") for kind in ("csv", "md", "tex"))
-    write(text, text, csv, markdown, latex, "wide")
-    tex = Path(latex).read_text()
+    out = table_files(tmp_path)
+    save(out, text, text, "wide")
+    tex = out.latex.read_text()
     assert (r"\resizebox{\linewidth}{!}{%" in tex) == scaled
     for opening, closing in (("{", "}"), (r"\begin", r"\end")):
         assert tex.count(opening) == tex.count(closing)

@@ -11,6 +11,7 @@ from snakemake.utils import update_config
 
 from unlearnable.errors import UserError
 from unlearnable.settings import plain
+from unlearnable.study import products
 from unlearnable.study.cells import Noise, Perturbed, Victim, perturbed_of
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.study import Study
@@ -167,7 +168,7 @@ def test_a_victim_of_one_network_may_have_settings_of_its_own() -> None:
 def test_products_know_every_stages_settings_of_the_methods_they_show() -> None:
     change = {"noise": {"by_dataset": {"mini": {"by_method": {"rem": {"j": 2}}}}}}
     own = Study(laid_over(change), MINI, ROOT)
-    methods = own.product_config("mini-radius", "accuracy-table", own.victims("mini-radius"))["methods"]
-    assert [stage["j"] for stage in methods["mini"]["rem"]] == [1, 2]
-    assert [stage["source_model_steps"] for stage in methods["mini"]["tap-fu2022"]] == [30, 30]
-    assert methods["mini"]["ntga"][0]["source_model_steps"] is None
+    methods = products.config(own, "mini-radius", "accuracy-table")["methods"]["mini"]
+    assert [stage["settings"]["j"] for stage in methods["rem"]] == [1, 2]
+    assert [stage["settings"]["source_model_steps"] for stage in methods["tap-fu2022"]] == [30, 30]
+    assert methods["ntga"][0]["settings"]["source_model_steps"] is None

@@ -89,8 +89,8 @@ results/noise/d/rem/u8-a4/s0/shards/1-of-2.npy\t-\tnoise\t-\tmissing\tupdate pen
 results/noise/d/rem/u8-a4/s0/shards/1-of-2.json\t-\tnoise\t-\tmissing\tupdate pending
 results/dataset/d/manifest.json\t-\tdataset\t-\tok\tno update
 results/dataset/d/train\t-\tdataset\t-\tmissing\tupdate pending
-results/tables/e/accuracy.csv\t-\taccuracy_table\t-\tmissing\tupdate pending
-results/tables/e/cost.csv\t-\tcost_table\t-\tmissing\tupdate pending
+results/tables/e/accuracy.csv\t-\ttable\t-\tmissing\tupdate pending
+results/tables/e/cost.csv\t-\ttable\t-\tmissing\tupdate pending
 """
 
 
@@ -100,8 +100,8 @@ def test_a_job_is_done_when_none_of_its_outputs_is_to_be_written_again() -> None
         Job("noise", shard.format(0)): True,
         Job("noise", shard.format(1)): False,
         Job("dataset", "results/dataset/d"): False,
-        Job("accuracy_table", "results/tables/e"): False,
-        Job("cost_table", "results/tables/e"): False,
+        Job("table", "results/tables/e/accuracy"): False,
+        Job("table", "results/tables/e/cost"): False,
     }
 
 
@@ -109,8 +109,7 @@ def test_jobs_are_counted_by_rule_in_the_order_of_the_stages() -> None:
     assert count_by_rule(parse(SUMMARY)) == [
         ("dataset", 1, 0),
         ("noise", 2, 1),
-        ("accuracy_table", 1, 0),
-        ("cost_table", 1, 0),
+        ("table", 2, 0),
     ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import pandas as pd
@@ -13,30 +15,31 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from unlearnable import files
-from unlearnable.products import settings as render
 from unlearnable.products.figure import LINE, PANEL, STYLE, legend_entries, looks, save, set_title, title, training_kind
 from unlearnable.products.frames import grouped, labels, with_clean_at_every_share
+from unlearnable.products.product import FigureFiles, Given, Inputs, VictimCell
+from unlearnable.products.settings import FigureSettings
+
+Style = TypeVar("Style", bound=FigureSettings)
 
 FEW_WAYS = 4  # of training, which stand below one another
 MARKS = 8  # markers on a curve: they tell curves apart in grey, and more would hide them
 
 
-def _two_columns(
-    config: dict[str, Any],
-    histories: list[str],
-    metrics: list[str],
-    columns: dict[str, str],
-    pdf: str,
-    svg: str,
-    png: str,
-) -> None:
+def two_columns(given: Given[Style], inputs: Inputs, columns: dict[str, str], out: FigureFiles) -> None:
     """Two panels for each way of training, side by side: mean over seeds of two columns of the histories.
 
     Where there are many ways, a row of the figure holds two of them.
+
+    Args:
+        given: the victims.
+        inputs: their histories, and the metrics that know the histories' hashes.
+        columns: what the axis of each of the two columns is called.
+        out: files to write.
     """
-    style = render.Figure(**config["style"])
-    data = _read(config["cells"], histories, metrics)
-    chosen = looks(list(dict.fromkeys(data["label"])))
+    style = given.style
+    data = _read(given.victims, inputs.histories, inputs.history_metrics)
+    chosen = looks(data["label"])
     data = with_clean_at_every_share(data)
     ways = list(grouped(data, [*PANEL, "radius"]))
     across = 1 if len(ways) <= FEW_WAYS else 2
@@ -70,7 +73,7 @@ def _two_columns(
         fitting = max(1, int(style.width / (0.75 + 0.075 * max(map(len, names)))))
         across = min(len(names), fitting)
         figure.legend(handles, names, ncols=across, loc="upper center", bbox_to_anchor=(0.5, 0), handlelength=3.5)
-        save(figure, pdf, svg, png, style.dpi)
+        save(out, figure, style.dpi)
 
 
 def _log_scale(axes: Axes) -> None:
@@ -81,11 +84,11 @@ def _log_scale(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if high < 5 * low else NullFormatter())
 
 
-def _read(cells: list[dict[str, Any]], histories: list[str], metrics: list[str]) -> pd.DataFrame:
+def _read(cells: Sequence[VictimCell], histories: Sequence[Path], metrics: Sequence[Path]) -> pd.DataFrame:
     parts: list[pd.DataFrame] = []
     for cell, label, path, described in zip(cells, labels(cells), histories, metrics, strict=True):
         files.check_files(described, path)
-        parts.append(pq.read_table(path).to_pandas().assign(**cell, label=label))
+        parts.append(pq.read_table(path).to_pandas().assign(**cell.model_dump(), label=label))
     return pd.concat(parts)
 
 

@@ -6,8 +6,8 @@ import io
 import logging
 import math
 import textwrap
+from collections.abc import Iterable
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unlearnable import files
+from unlearnable.products.product import FigureFiles
 
 # Okabe and Ito's colours, dark enough on white, in an order whose greys differ too. Of colours, markers and lines there
 # are 7, 13 and 5, which have no factor in common: pairs repeat late.
@@ -48,18 +49,18 @@ LINE = 0.16  # inches, of a title
 PANEL = ["dataset", "network", "protected", "countermeasure"]
 
 
-def save(figure: Figure, pdf: str, svg: str, png: str, dpi: int) -> None:
+def save(out: FigureFiles, figure: Figure, dpi: int) -> None:
     """Write a figure in three formats, without a date in any."""
-    for path, kind in ((pdf, "pdf"), (svg, "svg"), (png, "png")):
+    for path, kind in ((out.pdf, "pdf"), (out.svg, "svg"), (out.png, "png")):
         content = io.BytesIO()  # Matplotlib's PDF writer would hide why a write failed
         figure.savefig(content, format=kind, dpi=dpi, metadata=NO_DATE[kind])
-        with files.atomic(Path(path)) as file:
+        with files.atomic(path) as file:
             file.write(content.getbuffer())
 
 
-def looks(labels: list[str]) -> dict[str, dict[str, Any]]:
-    """A colour, a marker and a line style for each label, always the same for the same list."""
-    styles = zip(labels, cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False)
+def looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """A colour, a marker and a line style for each label, always the same for the same labels in the same order."""
+    styles = zip(dict.fromkeys(labels), cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False)
     return {name: {"color": colour, "marker": marker, "linestyle": line} for name, colour, marker, line in styles}
 
 

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from unlearnable import files
+from unlearnable.products.product import NoiseCell
 
 CLEAN = "clean"
 CLEAN_REST = "clean rest"
 
 
-def labels(cells: list[dict[str, Any]]) -> list[str]:
+def labels(cells: Sequence[NoiseCell]) -> list[str]:
     """What the methods of cells are called in a table or figure: their names and, where they have them, radii in 1/255.
 
     A rho_a of 0 is named where the method also stands with another one. Clean images of which a share is left out are
     ``clean rest``: the unprotected part of a protected dataset, alone.
     """
-    adversarial = {cell["method"] for cell in cells if cell["rho_a"]}
-    return [_label(cell, with_rho_a=cell["method"] in adversarial) for cell in cells]
+    adversarial = {cell.method for cell in cells if cell.rho_a}
+    return [_label(cell, with_rho_a=cell.method in adversarial) for cell in cells]
 
 
-def _label(cell: dict[str, Any], with_rho_a: bool) -> str:
-    if cell["method"] == "clean":
-        return CLEAN_REST if cell.get("protected") else CLEAN
-    radii = f"{cell['rho_u']}-{cell['rho_a']}" if with_rho_a else str(cell["rho_u"] or "")
-    return f"{cell['method'].upper()} {radii}".rstrip()
+def _label(cell: NoiseCell, with_rho_a: bool) -> str:
+    if cell.method == "clean":
+        return CLEAN_REST if getattr(cell, "protected", 0) else CLEAN
+    radii = f"{cell.rho_u}-{cell.rho_a}" if with_rho_a else str(cell.rho_u or "")
+    return f"{cell.method.upper()} {radii}".rstrip()
 
 
 def trainer(countermeasure: str, radius: int) -> str:
@@ -37,18 +39,18 @@ def trainer(countermeasure: str, radius: int) -> str:
     return f"{'adversarial' if countermeasure == 'none' else countermeasure} {radius}/255"
 
 
-def frame(cells: list[dict[str, Any]], metrics: list[str]) -> pd.DataFrame:
+def frame(cells: Sequence[NoiseCell], metrics: Sequence[Path]) -> pd.DataFrame:
     """One row for every cell, with its axes, its label, and the numbers of its metrics file.
 
     Args:
-        cells: the axes of each cell.
+        cells: what was measured.
         metrics: the metrics files, in the same order.
 
     Raises:
         UserError: a metrics file is damaged.
     """
     rows = zip(cells, labels(cells), metrics, strict=True)
-    data = pd.DataFrame([cell | {"label": label} | files.read_json(path) for cell, label, path in rows])
+    data = pd.DataFrame([cell.model_dump() | {"label": label} | files.read_json(path) for cell, label, path in rows])
     return data.drop(columns=files.HASHES, errors="ignore")
 
 
@@ -60,6 +62,11 @@ def records(data: pd.DataFrame) -> list[dict[str, Any]]:
 def mean_and_sd(values: pd.Series[float]) -> tuple[float, float, int]:
     """Mean, sample standard deviation (nan for a single value) and count."""
     return float(values.mean()), float(values.std(ddof=1)), len(values)
+
+
+def with_clean_at_largest_share(data: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, those of the clean reference (no share of it is protected) as of the largest share."""
+    return data.assign(protected=data["protected"].where(data["label"] != CLEAN, data["protected"].max()))
 
 
 def with_clean_at_every_share(data: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,19 +19,20 @@ from unlearnable.products.frames import (
     trainer,
     with_clean_at_every_share,
 )
+from unlearnable.products.product import VictimCell
 
 BLOCK = ["dataset", "network", "protected"]  # what is ranked together
 HIGHEST, MEAN = "highest", "mean"
 
 
-def ranking(cells: list[dict[str, Any]], metrics: list[str]) -> pd.DataFrame:
+def ranking(cells: Sequence[VictimCell], metrics: Sequence[Path]) -> pd.DataFrame:
     """One row for every noise and way of training, in the order of the ranks.
 
     Noises are ranked by their worst case, the highest of their mean accuracies over the ways of training, which is what
     the trainer who knows the right counter-measure gets; where that is equal, by the mean over the ways of training.
 
     Args:
-        cells: the victims' cells.
+        cells: the victims.
         metrics: their metrics files, in the same order.
 
     Returns:

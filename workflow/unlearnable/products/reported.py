@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, field_validator
 
 from unlearnable.errors import UserError
+from unlearnable.products.product import Given, MethodAsRun, NoiseCell, Style, VictimCell
+from unlearnable.settings import Slug
 
 FOLDER = Path(__file__).parents[2] / "references"
 
@@ -21,27 +25,10 @@ FU_2022 = (
 )
 
 
-# What the methods of Fu et al.'s comparison were, where a method of that name may be set otherwise. Their EM is that of
-# their released code: computed on the augmented image.
-_EM = {"frame": "augmented", "start": "random"}
-_REM = {"attack": "fresh", "start": "random", "clip": "box", "expectation": "transform"}
+REFERENCE = "fu2022"  # whose accuracies and methods measured ones are compared with
 
-
-_CIFAR: dict[str, dict[str, Any]] = {
-    "em": _EM | {"k_u": 10, "alpha_u": 0.2, "source_model_steps": 5000},
-    "tap": {"steps": 250, "alpha": 0.008, "restarts": 1, "source_model_steps": 40_000},
-    "rem": _REM | {"k_u": 10, "alpha_u": 0.2, "k_a": 10, "alpha_a": 0.2, "j": 5, "source_model_steps": 5000},
-}
-
-
-_IMAGENET: dict[str, dict[str, Any]] = {
-    "em": _EM | {"k_u": 7, "alpha_u": 0.25, "source_model_steps": 3000},
-    "tap": {"steps": 100, "alpha": 0.02, "restarts": 1, "source_model_steps": 40_000},
-    "rem": _REM | {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4, "source_model_steps": 3000},
-}
-
-
-SETTINGS = {"cifar10": _CIFAR, "cifar100": _CIFAR, "imagenet100": _IMAGENET}
+MethodSettings = dict[str, dict[str, dict[str, JsonValue]]]  # by dataset, algorithm and key
+_SETTINGS = TypeAdapter(dict[Slug, dict[Slug, dict[Slug, dict[str, bool | int | float | str]]]])
 
 
 class Reference(BaseModel):
@@ -112,6 +99,27 @@ def load(path: Path, kind: type[Row]) -> list[Row]:
     return rows
 
 
+def load_settings(path: Path) -> dict[str, MethodSettings]:
+    """Read what the methods of publications were, by reference, dataset and algorithm.
+
+    Raises:
+        UserError: the file is not YAML, or holds something else.
+    """
+    try:
+        return _SETTINGS.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))  # type: ignore[return-value]
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(map(str, fault["loc"][:4]))
+        raise UserError(f"{path}: {key}: {fault['msg']}, not {fault['input']!r}") from None
+
+
+def data_files() -> list[Path]:
+    """The files that published numbers are read from: a product that uses them depends on their content."""
+    return sorted([*FOLDER.glob("*.csv"), *FOLDER.glob("*.yaml")])
+
+
 @dataclass(frozen=True)
 class Published:
     """Fu et al.'s accuracies and the published generation times, by the cell that they may be set beside.
@@ -120,19 +128,18 @@ class Published:
     forward+backward passes than the published computation is set beside nothing.
 
     Attributes:
-        methods: by dataset and method, the method's settings in each stage that uses them, and with them
-            ``source_model_steps``.
-        countermeasures: the settings of each counter-measure that cells name.
-        folder: where the CSV files are.
+        methods: by dataset and method, the method's settings in each stage that uses them.
+        countermeasures: the kind of each counter-measure that cells name.
+        folder: where the data is.
     """
 
-    methods: dict[str, dict[str, list[dict[str, Any]]]]
-    countermeasures: dict[str, dict[str, Any]]
+    methods: dict[str, dict[str, list[MethodAsRun]]]
+    countermeasures: dict[str, str]
     folder: Path = FOLDER
 
     @cached_property
     def _accuracies(self) -> dict[tuple[Any, ...], Accuracy]:
-        rows = [row for row in load(self.folder / "accuracy.csv", Accuracy) if row.reference == "fu2022"]
+        rows = [row for row in load(self.folder / "accuracy.csv", Accuracy) if row.reference == REFERENCE]
         names = ("dataset", "noise", "rho_u", "rho_a", "subset", "protected", "network", "countermeasure", "radius")
         return {tuple(getattr(row, name) for name in names): row for row in rows}
 
@@ -141,36 +148,67 @@ class Published:
         rows = load(self.folder / "generation-time.csv", GenerationTime)
         return {(row.dataset, row.noise): row for row in rows}
 
-    def accuracy(self, cell: dict[str, Any], passes: int) -> float | None:
-        """Fu et al.'s clean-test accuracy in per cent for a victim's cell, where all axes and the method are the same.
+    @cached_property
+    def _settings(self) -> MethodSettings:
+        return load_settings(self.folder / "settings.yaml").get(REFERENCE, {})
+
+    def accuracy(self, cell: VictimCell, passes: int) -> float | None:
+        """Fu et al.'s clean-test accuracy in per cent for a victim, where all axes and the method are the same.
 
         Args:
-            cell: the axes of the victim.
+            cell: the victim.
             passes: forward+backward passes of its training.
+
+        Raises:
+            UserError: the published data is not what it should be.
         """
         algorithm = self._algorithm(cell)
-        rest = algorithm == "clean" and cell["protected"] > 0
-        kind = self.countermeasures[cell["countermeasure"]]["kind"]
+        rest = algorithm == "clean" and cell.protected > 0
+        kind = self.countermeasures[cell.countermeasure]
         key = (
-            *(cell["dataset"], algorithm, cell["rho_u"], cell["rho_a"], "clean-rest" if rest else "mixed"),
-            *(cell["protected"], cell["network"], kind, cell["radius"]),
+            *(cell.dataset, algorithm, cell.rho_u, cell.rho_a, "clean-rest" if rest else "mixed"),
+            *(cell.protected, cell.network, kind, cell.radius),
         )
         row = self._accuracies.get(key)
         return None if row is None or passes < (row.passes or 0) else row.accuracy
 
-    def generation_time(self, cell: dict[str, Any], passes: int) -> GenerationTime | None:
-        """The published time for a noise's cell, where the dataset and the method are the same.
+    def generation_time(self, cell: NoiseCell, passes: int) -> GenerationTime | None:
+        """The published time for a noise, where the dataset and the method are the same.
 
         Args:
-            cell: the axes of the noise.
+            cell: the noise.
             passes: forward+backward passes that it and its source model took.
+
+        Raises:
+            UserError: the published data is not what it should be.
         """
-        row = self._times.get((cell["dataset"], self._algorithm(cell)))
+        row = self._times.get((cell.dataset, self._algorithm(cell)))
         return None if row is None or passes < (row.passes or 0) else row
 
-    def _algorithm(self, cell: dict[str, Any]) -> str:
+    def _algorithm(self, cell: NoiseCell) -> str:
         """The cell's algorithm; empty, which is no published noise, where a stage does not run it as Fu et al. did."""
-        stages = self.methods[cell["dataset"]][cell["method"]]
-        algorithm: str = stages[0]["algorithm"]
-        wanted = SETTINGS.get(cell["dataset"], {}).get(algorithm, {})
-        return algorithm if all(stage[key] == value for stage in stages for key, value in wanted.items()) else ""
+        stages = self.methods[cell.dataset][cell.method]
+        algorithm = stages[0].algorithm
+        wanted = self._settings.get(cell.dataset, {}).get(algorithm, {})
+        for key, value in wanted.items():
+            for stage in stages:
+                if key not in stage.settings:
+                    where = f"{self.folder / 'settings.yaml'}: {REFERENCE}.{cell.dataset}.{algorithm}.{key}"
+                    raise UserError(f"{where}: the method {algorithm} has no such setting")
+                if stage.settings[key] != value:
+                    return ""
+        return algorithm
+
+
+def published_accuracies(given: Given[Style], passes: Iterable[int]) -> list[float | None]:
+    """Fu et al.'s accuracy for each victim, None where there is none that it may be set beside.
+
+    Args:
+        given: the victims.
+        passes: forward+backward passes of each one's training.
+
+    Raises:
+        UserError: the published data is not what it should be.
+    """
+    published = Published(given.methods, given.countermeasures)
+    return [published.accuracy(cell, its) for cell, its in zip(given.victims, passes, strict=True)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pandas as pd
 
 from unlearnable import files
+from unlearnable.products.product import TableFiles
 
 ROW_AXES = {
     "dataset": "dataset",
@@ -41,15 +41,13 @@ def plain_number(mean: float, sd: float, decimals: int) -> str:
     return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
 
 
-def write(table: pd.DataFrame, text: pd.DataFrame, csv: str, markdown: str, latex: str, caption: str) -> None:
+def save(out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
     """Write the numbers as CSV and their text as Markdown and LaTeX (booktabs; graphicx where there are many columns).
 
     Args:
+        out: files to write.
         table: the numbers, one row for every cell of the text.
         text: what a reader sees.
-        csv: file for the numbers.
-        markdown: file for the text.
-        latex: file for the text.
         caption: what the table shows.
     """
     body = text.to_markdown(index=False, disable_numparse=True)
@@ -57,8 +55,9 @@ def write(table: pd.DataFrame, text: pd.DataFrame, csv: str, markdown: str, late
     if text.shape[1] > MANY_COLUMNS:  # wider than a page
         tex = tex.replace(r"\begin{tabular}", "\\resizebox{\\linewidth}{!}{%\n\\begin{tabular}")
         tex = tex.replace(r"\end{tabular}", "\\end{tabular}%\n}")
-    for path, content in ((csv, table.to_csv(index=False)), (markdown, f"{caption}\n\n{body}\n"), (latex, tex)):
-        with files.atomic(Path(path)) as file:
+    contents = {out.csv: table.to_csv(index=False), out.markdown: f"{caption}\n\n{body}\n", out.latex: tex}
+    for path, content in contents.items():
+        with files.atomic(path) as file:
             file.write(content.encode())
 
 

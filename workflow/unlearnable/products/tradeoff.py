@@ -6,40 +6,34 @@ from typing import Any
 
 import pandas as pd
 
-from unlearnable import files
 from unlearnable.products.frames import frame, mean_and_sd, with_clean_at_every_share
+from unlearnable.products.product import Given, Inputs, Style
 
-Metrics = dict[str, tuple[list[Any], list[str]]]
 AXES = ["dataset", "network", "protected", "countermeasure"]
 
 
-def tradeoff(metrics: Metrics) -> pd.DataFrame:
+def tradeoff(given: Given[Style], inputs: Inputs) -> pd.DataFrame:
     """One row for every dataset, network, share, counter-measure, noise and victim's radius.
 
     Args:
-        metrics: the cells and metrics files of ``noise``, of ``source model`` (a cell for each noise, in the same
-            order, or None where a noise has none; and the files of those that are there) and of ``victim``.
+        given: noises, their source models, and victims.
+        inputs: the metrics of all of them.
 
     Returns:
         Columns ``passes`` (source training and noise together, mean over seeds; 0 for clean images), and mean, sd and n
         of the clean-test accuracy in per cent.
     """
-    noises = frame(*metrics["noise"])
+    noises = frame(given.noises, inputs.noises)
     passes: dict[Any, float] = {}
     if not noises.empty:
-        noises["passes"] += _source_passes(*metrics["source model"])
+        of_source = dict(zip(given.sources, frame(given.sources, inputs.sources).get("passes", ()), strict=True))
+        noises["passes"] += [0 if source is None else of_source[source] for source in given.source_of_noise]
         passes = noises.groupby(["dataset", "label"])["passes"].mean().to_dict()
     rows = []
-    victims = with_clean_at_every_share(frame(*metrics["victim"]))
+    victims = with_clean_at_every_share(frame(given.victims, inputs.victims))
     for key, group in victims.groupby([*AXES, "label", "radius"], sort=False):
         row = dict(zip([*AXES, "noise", "radius"], key, strict=True))
         mean, sd, n = mean_and_sd(100 * group["test_accuracy"])
         cost = passes.get((row["dataset"], row["noise"]), 0)
         rows.append(row | {"passes": cost, "accuracy_mean": mean, "accuracy_sd": sd, "n": n})
     return pd.DataFrame(rows)
-
-
-def _source_passes(cells: list[Any], paths: list[str]) -> list[int]:
-    """The passes of each noise's source model; 0 where it has none."""
-    remaining = iter(paths)
-    return [0 if cell is None else files.read_json(next(remaining))["passes"] for cell in cells]

@@ -7,7 +7,7 @@ import importlib.util
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from unlearnable.files import digest
 
@@ -40,15 +40,27 @@ def code_fingerprint(*modules: str) -> str:
     Args:
         modules: of a stage or product, and those that it loads by name, such as ``unlearnable.noises.rem.noise``.
     """
-    return digest([_content(module) for module in modules])
+    return digest([_read(module).hash for module in modules])
+
+
+def uses(module: str, other: str) -> bool:
+    """Whether a module, or one that it imports, imports another one of the science folders."""
+    return other in _read(module).imported
+
+
+class _Read(NamedTuple):
+    """The hash of a module, in which those that it imports are replaced by theirs; and all of these."""
+
+    hash: str
+    imported: frozenset[str]
 
 
 @cache
-def _content(module: str) -> str:
-    """The hash of one module, in which those that it imports are replaced by theirs."""
-    path = _path_of(module)
+def _read(module: str) -> _Read:
+    path, contents = _path_of(module), _Contents()
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    return digest(ast.unparse(_Contents().visit(tree)))
+    found = digest(ast.unparse(contents.visit(tree)))
+    return _Read(found, contents.imported.union(*(_read(each).imported for each in contents.imported)))
 
 
 class _Contents(ast.NodeTransformer):
@@ -56,6 +68,7 @@ class _Contents(ast.NodeTransformer):
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}  # what the file calls a module, and its hash
+        self.imported: frozenset[str] = frozenset()
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
         return self._without_docstring(node)
@@ -73,10 +86,10 @@ class _Contents(ast.NodeTransformer):
         for alias in node.names:
             inner = f"{node.module}.{alias.name}"
             if _path_of(inner).is_file():
-                self.names[alias.asname or alias.name] = found = _hash_of(inner)
+                self.names[alias.asname or alias.name] = found = self._hash_of(inner)
                 kept.append(ast.Expr(ast.Constant(found)))
             else:
-                kept.append(ast.ImportFrom(f"_{_hash_of(node.module)}", [alias], 0))
+                kept.append(ast.ImportFrom(f"_{self._hash_of(node.module)}", [alias], 0))
         return kept
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -87,6 +100,13 @@ class _Contents(ast.NodeTransformer):
             node.args, node.keywords = [], []
         node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
         return self.generic_visit(node)
+
+    def _hash_of(self, module: str) -> str:
+        """What an import of a module is replaced by: nothing, where the module is not of the science folders."""
+        if module.split(".")[1] not in SCIENCE:
+            return ""
+        self.imported |= {module}
+        return _read(module).hash
 
     def _without_docstring(self, node: Any) -> ast.AST:
         if ast.get_docstring(node, clean=False) is not None:
@@ -99,11 +119,6 @@ def _is_said(function: ast.expr) -> bool:
     if isinstance(function, ast.Attribute):
         return isinstance(function.value, ast.Name) and function.value.id == "log"
     return isinstance(function, ast.Name) and function.id in ("UserError", "Stopped")
-
-
-def _hash_of(module: str) -> str:
-    """What an import of a module is replaced by: nothing, where the module is not of the science folders."""
-    return _content(module) if module.split(".")[1] in SCIENCE else ""
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from unlearnable.datasets.settings import ProtectedFiles
-from unlearnable.products.settings import Render
+from unlearnable.products.render import Product, Render
 from unlearnable.settings import Settings, Slug
 from unlearnable.stages.settings.noise import NoisePass
 
@@ -71,22 +71,6 @@ class VictimAxis(Settings):
     radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
         [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
     )
-
-
-Product = Literal[
-    "accuracy-table",
-    "early-stopping-table",
-    "ranking-table",
-    "cost-table",
-    "tradeoff-table",
-    "accuracy-figure",
-    "fraction-figure",
-    "loss-figure",
-    "heat-map",
-    "tradeoff-figure",
-    "training-curves",
-    "noise-sheet",
-]
 
 
 def _listed(value: Any) -> Any:

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from unlearnable.bounds import Bound, linf
 from unlearnable.datasets.settings import Dataset
 from unlearnable.errors import UserError
-from unlearnable.settings import plain
 from unlearnable.stages.settings.noise import NoisePass, NoiseSettings
 from unlearnable.stages.settings.perturbed_dataset import PerturbedDatasetSettings
 from unlearnable.stages.settings.source_model import SourceModelSettings
@@ -20,7 +19,6 @@ from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.study import names
 from unlearnable.study.cells import Noise, Perturbed, Victim, noise_of, perturbed_of, unique
 from unlearnable.study.faults import Fault, described, line
-from unlearnable.study.fingerprint import canonical
 from unlearnable.study.layers import Layers
 from unlearnable.study.once import once
 from unlearnable.study.schema import Experiment, LayeredSettings, StudySettings
@@ -182,64 +180,3 @@ class Study:
             radius=cell.radius,
             seed=cell.seed,
         )
-
-    def sheet(self, experiment: str) -> list[Perturbed]:
-        """What a noise sheet shows: each noise on the first dataset, at the first seed and the largest share."""
-        axes = self.settings.experiments[experiment]
-        wanted = (axes.datasets[0], axes.seeds[0], max(axes.protected))
-        cells = self.perturbed(experiment)
-        return [c for c in cells if c.method != "clean" and (c.dataset, c.seed, c.protected) == wanted]
-
-    def product_config(self, experiment: str, product: str, cells: Any, **more: Any) -> dict[str, Any]:
-        """Settings of a table or figure: its cells, in the order of its inputs, what they name, and its style.
-
-        Args:
-            experiment: whose product it is.
-            product: which one.
-            cells: a list of cells, or such lists by stage.
-            more: what this product alone needs.
-        """
-        style = getattr(self.settings.render, product.replace("-", "_"))
-        by_stage = cells if isinstance(cells, dict) else {"": cells}
-        every = [cell for of_stage in by_stage.values() for cell in of_stage if cell is not None]
-        plain = {stage: [cell and vars(cell) for cell in of_stage] for stage, of_stage in by_stage.items()}
-        methods: dict[str, dict[str, Any]] = {cell.dataset: {} for cell in every}
-        for dataset, method in unique([(cell.dataset, cell.method) for cell in every]):
-            methods[dataset][method] = self._as_run(dataset, method)
-        used = {cell.countermeasure for cell in every if isinstance(cell, Victim)}
-        measures = {name: self.layers.countermeasure(name) for name in used}
-        return canonical(  # type: ignore[no-any-return]
-            {
-                "experiment": experiment,
-                "cells": plain if isinstance(cells, dict) else plain[""],
-                "methods": methods,
-                "countermeasures": {name: measure.model_dump() for name, measure in measures.items()},
-                "style": style.model_dump(),
-                **more,
-            }
-        )
-
-    def _as_run(self, dataset: str, method: str) -> list[dict[str, Any]]:
-        """A method's settings in its source model's training and in the noise pass, with the steps of the former."""
-        source = {"own": method, "clean": "clean", "none": None}[self.layers.method("", method).source]
-        steps = None if source is None else self.layers.source_training(dataset, source).steps
-        stages = [plain(self.layers.method(dataset, method)), plain(self.layers.noise_method(dataset, method))]
-        return [settings | {"source_model_steps": steps} for settings in stages]
-
-    def tradeoff(self, experiment: str) -> dict[str, list[Any]]:
-        """The noises, the source model of each (None where there is none) and the victims."""
-        noises = self.noises(experiment)
-        return {
-            "source model": [self.source_of(cell) for cell in noises],
-            "noise": noises,
-            "victim": self.victims(experiment),
-        }
-
-    def stages(self, experiment: str) -> dict[str, list[Any]]:
-        """The cells of every stage that computes something, by the stage's name."""
-        return {
-            "source model": self.sources(experiment),
-            "noise": self.noises(experiment),
-            "perturbed dataset": self.perturbed(experiment),
-            "victim": self.victims(experiment),
-        }

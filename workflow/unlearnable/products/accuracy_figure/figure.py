@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib as mpl
 import numpy as np
 
-from unlearnable.products import settings as render
+from unlearnable.products.accuracy_figure.settings import AccuracyFigure
 from unlearnable.products.figure import PANEL, STYLE, accuracy_panels, legend_outside, looks, save, title, training_kind
 from unlearnable.products.frames import frame, grouped, with_clean_at_every_share
+from unlearnable.products.product import FigureFiles, Given, Inputs
 
 
-def accuracy_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: str, png: str) -> None:
+def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> None:
     """Clean-test accuracy against the victim's radius: a line for every noise, with standard deviations.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        metrics: the victims' metrics, in the order of the cells.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
+        given: the victims.
+        inputs: their metrics.
+        out: files to write.
     """
-    style = render.Figure(**config["style"])
-    data = frame(config["cells"], metrics)
-    chosen = looks(list(dict.fromkeys(data["label"])))
+    data = frame(given.victims, inputs.victims)
+    chosen = looks(data["label"])
     data = with_clean_at_every_share(data)
     groups = list(grouped(data, PANEL))
     titles = [title(data, dict(zip(PANEL, key, strict=True))) for key, _ in groups]
     if len(groups) == 1:
         titles[0][-1] += f": mean ± s.d. of {data['seed'].nunique()} seed(s)"
     with mpl.rc_context(STYLE):
-        figure, all_axes = accuracy_panels(titles, style.width, 0.62)
+        figure, all_axes = accuracy_panels(titles, given.style.width, 0.62)
         for axes, (_, panel) in zip(all_axes, groups, strict=True):
             radii = sorted(panel["radius"].unique().tolist())
             for place, (name, look) in enumerate(chosen.items()):
@@ -47,4 +43,4 @@ def accuracy_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: s
                 axes.set_xlabel(training_kind(radii[0]))
         figure.tight_layout()
         legend_outside(figure, all_axes, list(chosen))
-        save(figure, pdf, svg, png, style.dpi)
+        save(out, figure, given.style.dpi)

@@ -7,39 +7,36 @@ from typing import Any
 
 import pandas as pd
 
-from unlearnable.products.frames import CLEAN, frame, grouped, in_order, mean_and_sd
-from unlearnable.products.reported import FU_2022, Published
-from unlearnable.products.settings import Table
+from unlearnable.products.accuracy_table.settings import AccuracyTable
+from unlearnable.products.frames import frame, grouped, in_order, mean_and_sd, with_clean_at_largest_share
+from unlearnable.products.product import Given, Inputs, TableFiles
+from unlearnable.products.reported import FU_2022, published_accuracies
 from unlearnable.products.table import (
     ROW_AXES,
     about_countermeasures,
     join_sentences,
     number,
+    save,
     without_constant_axes,
-    write,
 )
 
 MEASURED = ("test_accuracy", "best_test_accuracy", "train_accuracy", "robust_accuracy", "auto_attack_accuracy")
 FAR = 3  # points from a published accuracy, beyond which a cell is marked
 
 
-def accuracy_table(config: dict[str, Any], metrics: list[str], csv: str, markdown: str, latex: str) -> None:
+def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
     """Clean-test accuracy of the victims, a column for every noise (Fu et al. 2022, Tables 1 to 3), beside theirs.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        metrics: the victims' metrics, in the order of the cells.
-        csv: file to write: mean, sd, n of the last and of the best accuracy, of train and robust accuracy; where there
-            is one, Fu et al.'s accuracy, the difference from it, and whether that is beyond 3 points.
-        markdown: file to write: last accuracy, in per cent.
-        latex: file to write: the same.
+        given: the victims.
+        inputs: their metrics.
+        out: files to write. CSV: mean, sd, n of the last and of the best accuracy, of train and robust accuracy; where
+            there is one, Fu et al.'s accuracy, the difference from it, and whether that is beyond 3 points. Text: last
+            accuracy, in per cent.
     """
-    style = Table(**config["style"])
-    data = frame(config["cells"], metrics)
-    published = Published(config["methods"], config["countermeasures"])
-    pairs = zip(config["cells"], data["training_passes"], strict=True)
-    data["published"] = pd.Series([published.accuracy(cell, passes) for cell, passes in pairs], dtype=float)
-    data["protected"] = data["protected"].where(data["label"] != CLEAN, data["protected"].max())
+    data = frame(given.victims, inputs.victims)
+    data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)
+    data = with_clean_at_largest_share(data)
     axes = list(ROW_AXES)
     rows: list[dict[str, Any]] = []
     for key, group in grouped(data, [*axes, "label"]):
@@ -50,7 +47,7 @@ def accuracy_table(config: dict[str, Any], metrics: list[str], csv: str, markdow
                 row |= {f"{name}_mean": mean, f"{name}_sd": sd, "n": n}
         rows.append(row | _beside(row["test_accuracy_mean"], float(group["published"].mean(skipna=False))))
     table = pd.DataFrame(rows)
-    cells = {tuple(row[name] for name in [*axes, "noise"]): _with_published(row, style.decimals) for row in rows}
+    cells = {tuple(row[name] for name in [*axes, "noise"]): _with_published(row, given.style.decimals) for row in rows}
     noises = list(dict.fromkeys(data["label"]))
     keys = in_order(data, axes)
     text = pd.DataFrame(keys, columns=axes)
@@ -64,7 +61,7 @@ def accuracy_table(config: dict[str, Any], metrics: list[str], csv: str, markdow
         about_countermeasures(table),
         fixed,
     )
-    write(table, text, csv, markdown, latex, caption)
+    save(out, table, text, caption)
 
 
 def _beside(measured: float, published: float) -> dict[str, Any]:

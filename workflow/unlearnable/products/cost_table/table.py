@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from unlearnable.products.benchmark_files import MEMORY, SECONDS, usage
+from unlearnable.products.cost_table.settings import CostTable
 from unlearnable.products.frames import frame, records
+from unlearnable.products.product import Given, Inputs, NoiseCell, TableFiles
 from unlearnable.products.reported import GenerationTime, Published
-from unlearnable.products.settings import Table
-from unlearnable.products.table import join_sentences, number, plain_number, write
+from unlearnable.products.table import join_sentences, number, plain_number, save
 
-STAGES = ("source model", "noise", "perturbed dataset", "victim")
 SUMS = ("passes", "seconds", SECONDS)
 GENERATION = "source model and noise"
 
 
-def cost_table(
-    config: dict[str, Any],
-    metrics: dict[str, tuple[list[dict[str, Any]], list[str]]],
-    csv: str,
-    markdown: str,
-    latex: str,
-) -> None:
+def write(given: Given[CostTable], inputs: Inputs, out: TableFiles) -> None:
     """What each stage cost: passes, seconds, memory, as means over seeds; noises beside their published times.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them; its cells named ``source of noise`` are
-            the source model of each cell of the noise stage, in the same order, or None. ``measured`` names for every
-            stage and cell, in the same order, what Snakemake measured of the jobs that computed it.
-        metrics: for every stage its cells and their metrics files, in the same order.
-        csv: file to write.
-        markdown: file to write.
-        latex: file to write.
+        given: the cells of all stages, and what Snakemake measured of their jobs.
+        inputs: the metrics of all of them.
+        out: files to write.
     """
-    style = Table(**config["style"])
-    data = {stage: _with_usage(frame(*metrics[stage]), config["measured"][stage]) for stage in STAGES}
-    rows: list[dict[str, Any]] = []
-    for stage in STAGES:
-        rows += _costs(stage, data[stage])
-        if stage == "noise":
-            rows += _generation(config, data["source model"], data["noise"])
+    style, jobs = given.style, given.measured
+    sources = _with_usage(frame(given.sources, inputs.sources), jobs.sources)
+    noises = _with_usage(frame(given.noises, inputs.noises), jobs.noises)
+    rows = [
+        *_costs("source model", sources),
+        *_costs("noise", noises),
+        *_generation(given, sources, noises),
+        *_costs("perturbed dataset", _with_usage(frame(given.perturbed, inputs.perturbed), jobs.perturbed)),
+        *_costs("victim", _with_usage(frame(given.victims, inputs.victims), jobs.victims)),
+    ]
     table = pd.DataFrame(rows)
     text = pd.DataFrame(
         {
@@ -69,10 +63,10 @@ def cost_table(
             f"{value:.3g}" if there else "" for value, there in zip(published, shown, strict=True)
         ]
         text["published, on"] = table["published_hardware"].fillna("")
-        sources = "; ".join(table["published_source"].dropna().unique())
+        publications = "; ".join(table["published_source"].dropna().unique())
         about_published = (
             f"Beside the sums of {GENERATION} (TAP's source model is the clean training): published hours, read in "
-            f"{sources}. Other hardware and other code: an order of magnitude, not a comparison."
+            f"{publications}. Other hardware and other code: an order of magnitude, not a comparison."
         )
     if text["dataset"].nunique() == 1:
         text = text.drop(columns="dataset")
@@ -84,10 +78,10 @@ def cost_table(
         f"and the memory of its processes on the host, sampled, so at least that. Computed on: {devices}.",
         about_published,
     )
-    write(table, text, csv, markdown, latex, caption)
+    save(out, table, text, caption)
 
 
-def _with_usage(data: pd.DataFrame, jobs: list[list[str]]) -> pd.DataFrame:
+def _with_usage(data: pd.DataFrame, jobs: Sequence[Sequence[str]]) -> pd.DataFrame:
     used = zip(records(data), jobs, strict=True)
     return pd.DataFrame([cell | usage(paths) for cell, paths in used])
 
@@ -120,21 +114,19 @@ def _costs(stage: str, data: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _generation(config: dict[str, Any], sources: pd.DataFrame, noises: pd.DataFrame) -> list[dict[str, Any]]:
+def _generation(given: Given[CostTable], sources: pd.DataFrame, noises: pd.DataFrame) -> list[dict[str, Any]]:
     """A row for every noise whose generation time is published: source model and noise together."""
-    published = Published(config["methods"], config["countermeasures"])
-    axes = ["dataset", "method", "rho_u", "rho_a", "seed"]
-    by_cell = {tuple(row[axis] for axis in axes): row for row in records(sources)}
+    published = Published(given.methods, given.countermeasures)
+    by_cell: dict[NoiseCell, dict[str, Any]] = dict(zip(given.sources, records(sources), strict=True))
     runs: list[dict[str, Any]] = []
     times: dict[tuple[str, str], GenerationTime] = {}
-    cells = config["cells"]
-    for cell, source, noise in zip(cells["noise"], cells["source of noise"], records(noises), strict=True):
-        parts = [noise] if source is None else [by_cell[tuple(source[axis] for axis in axes)], noise]
+    for cell, source, noise in zip(given.noises, given.source_of_noise, records(noises), strict=True):
+        parts = [noise] if source is None else [by_cell[source], noise]
         run = {key: noise[key] for key in ("dataset", "label", "device")}
         run |= {key: sum(part[key] for part in parts) for key in SUMS}
         time = published.generation_time(cell, run["passes"])
         if time is not None:
-            times[cell["dataset"], noise["label"]] = time
+            times[cell.dataset, noise["label"]] = time
             runs.append(run | {key: np.max([part[key] for part in parts]) for key in ("peak_memory_bytes", MEMORY)})
     rows = _costs(GENERATION, pd.DataFrame(runs))
     for row in rows:

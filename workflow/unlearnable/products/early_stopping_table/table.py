@@ -6,32 +6,30 @@ from typing import Any
 
 import pandas as pd
 
-from unlearnable.products.frames import CLEAN, frame, grouped, mean_and_sd
-from unlearnable.products.settings import Table
+from unlearnable.products.early_stopping_table.settings import EarlyStoppingTable
+from unlearnable.products.frames import frame, grouped, mean_and_sd, with_clean_at_largest_share
+from unlearnable.products.product import Given, Inputs, TableFiles
 from unlearnable.products.table import (
     ROW_AXES,
     about_countermeasures,
     join_sentences,
     number,
     plain_number,
+    save,
     without_constant_axes,
-    write,
 )
 
 
-def early_stopping_table(config: dict[str, Any], metrics: list[str], csv: str, markdown: str, latex: str) -> None:
+def write(given: Given[EarlyStoppingTable], inputs: Inputs, out: TableFiles) -> None:
     """What a trainer with clean data to judge by would gain by stopping early: last against best accuracy.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        metrics: the victims' metrics, in the order of the cells.
-        csv: file to write: a row for every noise and way of training.
-        markdown: file to write: the same, in per cent.
-        latex: file to write: the same.
+        given: the victims.
+        inputs: their metrics.
+        out: files to write: a row for every noise and way of training, in per cent.
     """
-    style = Table(**config["style"])
-    data = frame(config["cells"], metrics)
-    data["protected"] = data["protected"].where(data["label"] != CLEAN, data["protected"].max())
+    decimals = given.style.decimals
+    data = with_clean_at_largest_share(frame(given.victims, inputs.victims))
     data["gain"] = data["best_test_accuracy"] - data["test_accuracy"]
     axes = list(ROW_AXES)
     rows: list[dict[str, Any]] = []
@@ -43,10 +41,10 @@ def early_stopping_table(config: dict[str, Any], metrics: list[str], csv: str, m
         rows.append(row | {"best_step": float(group["best_step"].mean())})
     table = pd.DataFrame(rows)
     text = table[[*axes, "noise"]].assign(
-        last=[number(row["last_mean"], row["last_sd"], row["n"], style.decimals) for row in rows],
-        best=[plain_number(row["best_mean"], row["best_sd"], style.decimals) for row in rows],
+        last=[number(row["last_mean"], row["last_sd"], row["n"], decimals) for row in rows],
+        best=[plain_number(row["best_mean"], row["best_sd"], decimals) for row in rows],
         step=[f"{row['best_step']:,.0f}" for row in rows],
-        gain=[plain_number(row["gain_mean"], row["gain_sd"], style.decimals) for row in rows],
+        gain=[plain_number(row["gain_mean"], row["gain_sd"], decimals) for row in rows],
     )
     text, fixed = without_constant_axes(text.rename(columns={"step": "step of best", "gain": "gain, points"}))
     caption = join_sentences(
@@ -56,4 +54,4 @@ def early_stopping_table(config: dict[str, Any], metrics: list[str], csv: str, m
         about_countermeasures(table),
         fixed,
     )
-    write(table, text, csv, markdown, latex, caption)
+    save(out, table, text, caption)

@@ -8,40 +8,36 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
-from unlearnable.products import settings as render
 from unlearnable.products.figure import STYLE, accuracy_panels, legend_outside, looks, save, title, training_kind
+from unlearnable.products.fraction_figure.settings import FractionFigure
 from unlearnable.products.frames import CLEAN, frame, grouped
-from unlearnable.products.reported import Published
+from unlearnable.products.product import FigureFiles, Given, Inputs
+from unlearnable.products.reported import published_accuracies
 
 PANEL = ["dataset", "network", "countermeasure", "radius"]
 HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markersize": 6, "markeredgewidth": 1.0, "linestyle": ""}
 BESIDE = 2.5  # per cent to the right of the measured marker, which would hide the published one
 
 
-def fraction_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: str, png: str) -> None:
+def write(given: Given[FractionFigure], inputs: Inputs, out: FigureFiles) -> None:
     """Clean-test accuracy against the protected share: a line for every noise, and one for the clean rest alone.
 
     At a share of 0 all of them are the clean reference, where every line begins. Hollow markers, a little to the right
     of the measured ones, are Fu et al.'s.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        metrics: the victims' metrics, in the order of the cells.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
+        given: the victims.
+        inputs: their metrics.
+        out: files to write.
     """
-    style = render.Figure(**config["style"])
-    data = frame(config["cells"], metrics)
-    published = Published(config["methods"], config["countermeasures"])
-    pairs = zip(config["cells"], data["training_passes"], strict=True)
-    data["published"] = pd.Series([published.accuracy(cell, passes) for cell, passes in pairs], dtype=float)
-    chosen = looks(list(dict.fromkeys(data["label"])))
+    data = frame(given.victims, inputs.victims)
+    data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)
+    chosen = looks(data["label"])
     groups = list(grouped(data, PANEL))
     no_share = data.assign(protected=0)
     titles = [[*title(no_share, dict(zip(PANEL, key, strict=True))), training_kind(key[-1])] for key, _ in groups]
     with mpl.rc_context(STYLE):
-        figure, all_axes = accuracy_panels(titles, style.width, 0.62)
+        figure, all_axes = accuracy_panels(titles, given.style.width, 0.62)
         for axes, (_, panel) in zip(all_axes, groups, strict=True):
             clean = panel[panel["label"] == CLEAN]
             for name, look in chosen.items():
@@ -53,7 +49,7 @@ def fraction_figure(config: dict[str, Any], metrics: list[str], pdf: str, svg: s
         if data["published"].notna().any():
             all_axes[-1].plot([], [], label="published", **HOLLOW | {"marker": "o", "color": "#666666"})
         legend_outside(figure, all_axes, list(chosen))
-        save(figure, pdf, svg, png, style.dpi)
+        save(out, figure, given.style.dpi)
 
 
 def _line(axes: Axes, data: pd.DataFrame, clean: pd.DataFrame, name: str, look: dict[str, Any]) -> None:

@@ -11,29 +11,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unlearnable.products import settings as render
 from unlearnable.products.figure import STYLE, save
-from unlearnable.products.frames import (
-    in_order,
-    trainer,
-)
+from unlearnable.products.frames import in_order, trainer
+from unlearnable.products.heat_map.settings import HeatMap
+from unlearnable.products.product import FigureFiles, Given, Inputs
 from unlearnable.products.ranking import BLOCK, HIGHEST, MEAN, ranking
 
 COLOURS = "cividis"  # grows in lightness, so it reads in grey and without colour vision
 
 
-def heat_map(config: dict[str, Any], metrics: list[str], pdf: str, svg: str, png: str) -> None:
+def write(given: Given[HeatMap], inputs: Inputs, out: FigureFiles) -> None:
     """The ranking as a picture: noises by ways of training, the accuracy as colour and as a number.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        metrics: the victims' metrics, in the order of the cells.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
+        given: the victims.
+        inputs: their metrics.
+        out: files to write.
     """
-    style = render.Figure(**config["style"])
-    table = ranking(config["cells"], metrics)
+    style = given.style
+    table = ranking(given.victims, inputs.victims)
     blocks = list(table.groupby(BLOCK, sort=False))
     columns = [HIGHEST, MEAN, *(trainer(*way) for way in in_order(table, ["countermeasure", "radius"]))]
     names = [list(dict.fromkeys(block["noise"])) for _, block in blocks]
@@ -76,7 +72,7 @@ def heat_map(config: dict[str, Any], metrics: list[str], pdf: str, svg: str, png
         bar = figure.colorbar(image, cax=figure.add_axes(bar_at))
         bar.set_label("clean-test accuracy (%)")
         bar.outline.set_visible(False)
-        save(figure, pdf, svg, png, style.dpi)
+        save(out, figure, style.dpi)
 
 
 def _title(block: tuple[Any, ...]) -> str:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from unlearnable.products.curves import two_columns
+from unlearnable.products.loss_figure.settings import LossFigure
+from unlearnable.products.product import FigureFiles, Given, Inputs
 
-from unlearnable.products.curves import _two_columns
 
-
-def loss_figure(config: dict[str, Any], histories: list[str], metrics: list[str], pdf: str, svg: str, png: str) -> None:
+def write(given: Given[LossFigure], inputs: Inputs, out: FigureFiles) -> None:
     """The training loss and the clean-test accuracy over the steps of the victims (Fu et al. 2022, their motivation).
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        histories: the victims' histories, in the order of the cells.
-        metrics: their metrics files, which know the histories' hashes.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
+        given: the victims.
+        inputs: their histories, and the metrics that know the histories' hashes.
+        out: files to write.
     """
     columns = {"loss": "training loss\n(log scale)", "test_accuracy": "clean-test\naccuracy (%)"}
-    _two_columns(config, histories, metrics, columns, pdf, svg, png)
+    two_columns(given, inputs, columns, out)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from unlearnable.datasets import protected
 from unlearnable.datasets.shards import load
 from unlearnable.datasets.split import Array
-from unlearnable.products import settings as render
 from unlearnable.products.figure import STYLE, save
 from unlearnable.products.frames import labels
+from unlearnable.products.noise_sheet.settings import NoiseSheet
+from unlearnable.products.product import FigureFiles, Given, Inputs, PerturbedCell
 
 GREY = 127.5
 GAP = 0.06  # between images, as a share of their width
@@ -36,41 +37,38 @@ class Strip:
     circled: Array = field(default_factory=lambda: np.empty((0, 3), int))
 
 
-def noise_sheet(config: dict[str, Any], perturbed: list[str], source: str, pdf: str, svg: str, png: str) -> None:
+def write(given: Given[NoiseSheet], inputs: Inputs, out: FigureFiles) -> None:
     """The first protected image of each class, the noise in it (amplified around grey) and what was published.
 
     A noise is amplified (or weakened) as ``amplify`` says. Where no more than a few pixels of an image change, they are
     circled: they would be lost among the others.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the published datasets' cells.
-        perturbed: their folders, in the order of the cells.
-        source: folder of the clean dataset.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
+        given: the protected datasets that are shown.
+        inputs: their manifests, and that of the clean dataset.
+        out: files to write.
     """
-    style = render.NoiseSheet(**config["style"])
-    clean = load(source, "train")
-    shown = _shown(config["cells"], clean.labels, len(clean.classes))[: style.images]
+    style = given.style
+    clean = load(inputs.clean[0].parent, "train")
+    shown = _shown(given.shown, clean.labels, len(clean.classes))[: style.images]
     originals = clean.images[shown]  # only these rows are read, here and below
     groups = [[Strip("original", originals)]]
-    for name, path in zip(labels(config["cells"]), perturbed, strict=True):
-        published = protected.load(path).images[shown]
+    for name, manifest in zip(labels(given.shown), inputs.shown, strict=True):
+        published = protected.load(manifest.parent).images[shown]
         change = published.astype(np.int16) - originals
         factor, amplified = amplify(change)
         noise = Strip(f"{name}\nnoise x{factor:.2g}", amplified, few_pixels(change))
         groups.append([noise, Strip(f"{name}\nprotected", published)])
     names = [clean.classes[label] for label in clean.labels[shown]]
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        save(_draw(groups, names, style.width, style.dpi), pdf, svg, png, style.dpi)
+        save(out, _draw(groups, names, style.width, style.dpi), style.dpi)
 
 
-def _shown(cells: list[dict[str, Any]], labels: Array, classes: int) -> Array:
+def _shown(cells: Sequence[PerturbedCell], labels: Array, classes: int) -> Array:
     """The first protected row of each class; at one seed and share all methods protect the same rows."""
     rows = np.ones(len(labels), bool)
     if cells:
-        rows = protected.protected_rows(labels, cells[0]["protected"], cells[0]["seed"])
+        rows = protected.protected_rows(labels, cells[0].protected, cells[0].seed)
     return np.concatenate([np.flatnonzero(rows & (labels == y))[:1] for y in range(classes)])
 
 

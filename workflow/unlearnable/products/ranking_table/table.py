@@ -7,29 +7,23 @@ from typing import Any
 
 import pandas as pd
 
-from unlearnable.products import settings as render
-from unlearnable.products.frames import (
-    CLEAN,
-    in_order,
-    records,
-    trainer,
-)
+from unlearnable.products.frames import CLEAN, in_order, records, trainer
+from unlearnable.products.product import Given, Inputs, TableFiles
 from unlearnable.products.ranking import BLOCK, HIGHEST, MEAN, ranking
-from unlearnable.products.table import about_countermeasures, join_sentences, plain_number, without_constant_axes, write
+from unlearnable.products.ranking_table.settings import RankingTable
+from unlearnable.products.table import about_countermeasures, join_sentences, plain_number, save, without_constant_axes
 
 
-def ranking_table(config: dict[str, Any], metrics: list[str], csv: str, markdown: str, latex: str) -> None:
+def write(given: Given[RankingTable], inputs: Inputs, out: TableFiles) -> None:
     """All noises, ranked by how well they protect from every way of training, and clean images below them.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them, with the victims' cells.
-        metrics: the victims' metrics, in the order of the cells.
-        csv: file to write: a row for every noise and way of training.
-        markdown: file to write: a row for every noise.
-        latex: file to write: the same.
+        given: the victims.
+        inputs: their metrics.
+        out: files to write. CSV: a row for every noise and way of training. Text: a row for every noise.
     """
-    style = render.Table(**config["style"])
-    table = ranking(config["cells"], metrics)
+    decimals = given.style.decimals
+    table = ranking(given.victims, inputs.victims)
     trainers = list(dict.fromkeys(trainer(*way) for way in in_order(table, ["countermeasure", "radius"])))
     counts = sorted(table["n"].unique())
     lines = []
@@ -37,10 +31,10 @@ def ranking_table(config: dict[str, Any], metrics: list[str], csv: str, markdown
         first = rows.iloc[0]
         line = {axis: first[axis] for axis in BLOCK} | {"radius": 0, "countermeasure": "none"}
         line |= {"rank": "" if pd.isna(first["rank"]) else str(first["rank"]), "noise": first["noise"]}
-        line[HIGHEST] = plain_number(first["highest_mean"], first["highest_sd"], style.decimals)
+        line[HIGHEST] = plain_number(first["highest_mean"], first["highest_sd"], decimals)
         line["by"] = first["highest_by"]
-        line[MEAN] = plain_number(first["mean_mean"], first["mean_sd"], style.decimals)
-        texts = {row["trainer"]: _cell(row, style.decimals) for row in records(rows)}
+        line[MEAN] = plain_number(first["mean_mean"], first["mean_sd"], decimals)
+        texts = {row["trainer"]: _cell(row, decimals) for row in records(rows)}
         lines.append(line | {name: texts.get(name, "") for name in trainers})
     text, fixed = without_constant_axes(pd.DataFrame(lines))
     text = text.drop(columns=[name for name in text.columns if name.startswith("victim's radius")])
@@ -53,7 +47,7 @@ def ranking_table(config: dict[str, Any], metrics: list[str], csv: str, markdown
         about_countermeasures(table),
         fixed,
     )
-    write(table, text, csv, markdown, latex, caption)
+    save(out, table, text, caption)
 
 
 def _cell(row: dict[str, Any], decimals: int) -> str:

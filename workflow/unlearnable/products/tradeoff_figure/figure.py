@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from unlearnable.products import settings as render
 from unlearnable.products.figure import STYLE, legend_outside, looks, save, set_title, title, training_kind
 from unlearnable.products.frames import grouped
-from unlearnable.products.tradeoff import AXES, Metrics, tradeoff
+from unlearnable.products.product import FigureFiles, Given, Inputs
+from unlearnable.products.tradeoff import AXES, tradeoff
+from unlearnable.products.tradeoff_figure.settings import TradeoffFigure
 
 
-def tradeoff_figure(config: dict[str, Any], metrics: Metrics, pdf: str, svg: str, png: str) -> None:
+def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> None:
     """Accuracy against passes: a point for every noise, a panel for every radius, a line for what takes no passes.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them.
-        metrics: as for ``tradeoff``.
-        pdf: file to write.
-        svg: file to write.
-        png: file to write.
+        given: noises, their source models, and victims.
+        inputs: the metrics of all of them.
+        out: files to write.
     """
-    style = render.Figure(**config["style"])
-    data = tradeoff(metrics)
-    chosen = looks(list(dict.fromkeys(data["noise"])))
+    style = given.style
+    data = tradeoff(given, inputs)
+    chosen = looks(data["noise"])
     rows = list(grouped(data, AXES))
     radii = sorted(data["radius"].unique())
     with mpl.rc_context(STYLE):
@@ -61,4 +58,4 @@ def tradeoff_figure(config: dict[str, Any], metrics: Metrics, pdf: str, svg: str
             axes_row[0].set_ylabel("clean-test accuracy (%)")
         figure.tight_layout()
         legend_outside(figure, list(grid.ravel()), list(chosen))
-        save(figure, pdf, svg, png, style.dpi)
+        save(out, figure, style.dpi)

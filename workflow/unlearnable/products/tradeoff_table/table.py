@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
-from unlearnable.products import settings as render
+from unlearnable.products.product import Given, Inputs, TableFiles
 from unlearnable.products.table import (
     ROW_AXES,
     about_countermeasures,
     join_sentences,
     number,
+    save,
     without_constant_axes,
-    write,
 )
-from unlearnable.products.tradeoff import AXES, Metrics, tradeoff
+from unlearnable.products.tradeoff import AXES, tradeoff
+from unlearnable.products.tradeoff_table.settings import TradeoffTable
 
 
-def tradeoff_table(config: dict[str, Any], metrics: Metrics, csv: str, markdown: str, latex: str) -> None:
+def write(given: Given[TradeoffTable], inputs: Inputs, out: TableFiles) -> None:
     """A row for every noise, the costliest first: its passes, and the victims' accuracy at each radius.
 
     Args:
-        config: the product's settings, as ``Study.product_config`` gives them.
-        metrics: as for ``tradeoff``.
-        csv: file to write.
-        markdown: file to write.
-        latex: file to write.
+        given: noises, their source models, and victims.
+        inputs: the metrics of all of them.
+        out: files to write.
     """
-    style = render.Table(**config["style"])
-    table = tradeoff(metrics).sort_values(["passes", "noise", "radius"], ascending=[False, True, True], kind="stable")
+    table = tradeoff(given, inputs).sort_values(
+        ["passes", "noise", "radius"], ascending=[False, True, True], kind="stable"
+    )
     most = table.groupby("dataset")["passes"].transform("max")
     shown = table.assign(
         text=[
-            number(mean, sd, n, style.decimals)
+            number(mean, sd, n, given.style.decimals)
             for mean, sd, n in zip(table["accuracy_mean"], table["accuracy_sd"], table["n"], strict=True)
         ],
         kind=["standard" if radius == 0 else f"adversarial, {radius}/255" for radius in table["radius"]],
@@ -54,4 +52,4 @@ def tradeoff_table(config: dict[str, Any], metrics: Metrics, csv: str, markdown:
         fixed,
         about_countermeasures(table),
     )
-    write(table, text, csv, markdown, latex, caption)
+    save(out, table, text, caption)

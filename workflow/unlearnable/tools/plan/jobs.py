@@ -12,6 +12,7 @@ from unlearnable.errors import UserError
 from unlearnable.tools.plan.reading import ROOT
 
 RULES = ("dataset", "source_model", "noise", "merge_noise", "perturbed_dataset", "victim")  # then tables and figures
+SHARE_A_FOLDER = ("noise", "table", "figure")  # rules of which several jobs write into one
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Job:
 
     Attributes:
         rule: its name.
-        place: the folder that it writes; for a shard of a noise, its file without the suffix.
+        place: the folder that it writes; for a shard of a noise, a table or a figure, its file without the suffix.
     """
 
     rule: str
@@ -61,7 +62,7 @@ def parse(summary: str) -> dict[Job, bool]:
 def job_of(rule: str, output: str) -> Job:
     """The job that writes a file."""
     path = PurePosixPath(output)
-    return Job(rule, str(path.with_suffix("") if rule == "noise" else path.parent))
+    return Job(rule, str(path.with_suffix("") if rule in SHARE_A_FOLDER else path.parent))
 
 
 def count_by_rule(jobs: dict[Job, bool]) -> list[tuple[str, int, int]]:

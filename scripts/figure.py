@@ -1,0 +1,14 @@
+"""Rule figure: any figure, from the results of its experiment."""
+
+from unlearnable.jobs.job import job
+from unlearnable.products.product import FigureFiles, make
+
+
+def main(snakemake):
+    inp, out = snakemake.input, snakemake.output
+    with job(snakemake):
+        make(snakemake.params.cfg, dict(inp.items()), FigureFiles(out.pdf, out.svg, out.png), out.checksums)
+
+
+if __name__ == "__main__":
+    main(snakemake)

@@ -1,0 +1,191 @@
+"""The tables and figures of a study: which there are, what each is made from, and what it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from unlearnable import registry
+from unlearnable.files import digest, sha256
+from unlearnable.products import reported
+from unlearnable.products.settings import Need, ProductSettings
+from unlearnable.settings import plain
+from unlearnable.study.cells import (
+    DATASET,
+    NOISE,
+    PERTURBED,
+    SOURCE,
+    VICTIM,
+    Noise,
+    Perturbed,
+    Victim,
+    path,
+)
+from unlearnable.study.fingerprint import canonical, code_fingerprint, uses
+from unlearnable.study.study import Study
+
+Kind = Literal["tables", "figures"]
+
+
+@cache
+def by_stem(kind: Kind) -> dict[str, type[ProductSettings]]:
+    """All tables or all figures, by the name of their files."""
+    every = [registry.settings("products", name) for name in registry.available("products")]
+    return {product.stem: product for product in every if product.kind == kind}
+
+
+def targets(study: Study, kind: Kind, suffix: str) -> list[str]:
+    """One file of every table or figure that the experiments to run ask for."""
+    return [
+        f"results/{kind}/{name}/{stem}.{suffix}"
+        for stem, product in by_stem(kind).items()
+        for name in study.settings.run
+        if product.product in study.settings.experiments[name].products
+    ]
+
+
+def config(study: Study, experiment: str, product: str) -> dict[str, Any]:
+    """What a product is given: plain values of ``unlearnable.products.product.Given``."""
+    needs = registry.settings("products", product).needs
+    cells: dict[str, Sequence[Noise | None]] = {}
+    for need in needs:
+        cells |= _needed(study, experiment, need).cells
+    every = [cell for of_kind in cells.values() for cell in of_kind if cell is not None]
+    methods: dict[str, dict[str, Any]] = {}
+    for cell in every:
+        of_dataset = methods.setdefault(cell.dataset, {})
+        if cell.method not in of_dataset:
+            of_dataset[cell.method] = _as_run(study, cell)
+    measures = {cell.countermeasure for cell in every if isinstance(cell, Victim)}
+    given: dict[str, Any] = {
+        "product": product,
+        "experiment": experiment,
+        "style": getattr(study.settings.render, product.replace("-", "_")).model_dump(),
+        "methods": methods,
+        "countermeasures": {name: study.layers.countermeasure(name).kind for name in measures},
+        **{kind: [cell and vars(cell) for cell in of_kind] for kind, of_kind in cells.items()},
+    }
+    if "measured" in needs:
+        given["measured"] = _measured(study, experiment)
+    return canonical(given)  # type: ignore[no-any-return]
+
+
+def inputs(study: Study, experiment: str, product: str, ancient: Callable[[list[str]], Any]) -> dict[str, Any]:
+    """The input files of a product, by the names of ``unlearnable.products.product.Inputs``.
+
+    Args:
+        study: the study.
+        experiment: whose product it is.
+        product: which one.
+        ancient: marks files that are read beside others, which alone decide whether the product is made again.
+    """
+    found: dict[str, Any] = {}
+    for need in registry.settings("products", product).needs:
+        needed = _needed(study, experiment, need)
+        found |= {**needed.files, **{name: ancient(paths) for name, paths in needed.beside.items()}}
+    return found
+
+
+@cache
+def code(product: str) -> str:
+    """The fingerprint of a product; where it uses published numbers, their content counts as code does."""
+    module = registry.module_name("products", product)
+    fingerprint = code_fingerprint(module)
+    if not uses(module, reported.__name__):
+        return fingerprint
+    return digest(fingerprint, [sha256(path) for path in reported.data_files()])
+
+
+@cache
+def caption(product: str) -> str:
+    """What the report says of a product."""
+    folder = registry.module_name("products", product).split(".")[-2]
+    return (registry.PACKAGE / "products" / folder / "caption.rst").read_text(encoding="utf-8")
+
+
+def measured(folder: str) -> str:
+    """Where Snakemake keeps what it measures of the job that fills a folder of the results."""
+    return folder.replace("results/", "results/benchmark/", 1) + ".jsonl"
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What fulfils a need.
+
+    Attributes:
+        cells: by the names of ``unlearnable.products.product.Given``.
+        files: by the names of ``unlearnable.products.product.Inputs``.
+        beside: files that are read beside these, which alone decide whether a product is made again.
+    """
+
+    cells: Mapping[str, Sequence[Noise | None]]
+    files: Mapping[str, list[str]]
+    beside: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+@cache
+def _needed(study: Study, experiment: str, need: Need) -> Needed:
+    def of(template: str, cells: Sequence[Noise], name: str = "metrics.json") -> list[str]:
+        return [f"{path(template, cell)}/{name}" for cell in cells]
+
+    if need == "sources":
+        sources = study.sources(experiment)
+        return Needed({need: sources}, {need: of(SOURCE, sources)})
+    if need == "noises":
+        noises = study.noises(experiment)
+        of_noises = [study.source_of(cell) for cell in noises]
+        return Needed({need: noises, "source_of_noise": of_noises}, {need: of(NOISE, noises)})
+    if need == "perturbed":
+        perturbed = study.perturbed(experiment)
+        return Needed({need: perturbed}, {need: of(PERTURBED, perturbed)})
+    if need == "victims":
+        victims = study.victims(experiment)
+        return Needed({need: victims}, {need: of(VICTIM, victims)})
+    if need == "histories":
+        victims = study.victims(experiment)
+        histories, metrics = of(VICTIM, victims, "history.parquet"), of(VICTIM, victims)
+        return Needed({"victims": victims}, {need: histories}, {"history_metrics": metrics})
+    if need == "images":
+        clean = DATASET.format(dataset=study.settings.experiments[experiment].datasets[0])
+        shown = _shown(study, experiment)
+        manifests = {"clean": [f"{clean}/manifest.json"], "shown": of(PERTURBED, shown, "manifest.json")}
+        folders = {"train": [f"{clean}/train"], "shards": of(PERTURBED, shown, "shards")}
+        return Needed({"shown": shown}, manifests, folders)
+    return Needed({}, {})  # measured: the loss of such a file would make finished jobs, and all after them, run again
+
+
+def _shown(study: Study, experiment: str) -> list[Perturbed]:
+    """What a noise sheet shows: each noise on the first dataset, at the first seed and the largest share."""
+    axes = study.settings.experiments[experiment]
+    wanted = (axes.datasets[0], axes.seeds[0], max(axes.protected))
+    cells = study.perturbed(experiment)
+    return [c for c in cells if c.method != "clean" and (c.dataset, c.seed, c.protected) == wanted]
+
+
+def _as_run(study: Study, cell: Any) -> list[dict[str, Any]]:
+    """A method's settings in its source model's training and in the noise pass, with the steps of the former."""
+    noise = Noise(cell.dataset, cell.method, cell.rho_u, cell.rho_a, cell.seed)
+    source = study.source_of(noise)
+    steps = None if source is None else study.source_settings(source).training.steps
+    of_stages = [plain(study.source_settings(noise).method), plain(study.noise_settings(noise).method)]
+    return [
+        {"algorithm": settings.pop("algorithm"), "settings": settings | {"source_model_steps": steps}}
+        for settings in of_stages
+    ]
+
+
+def _measured(study: Study, experiment: str) -> dict[str, list[list[str]]]:
+    """What Snakemake measured of the jobs of each cell."""
+
+    def shards(cell: Noise) -> list[str]:
+        count = study.shards(cell.dataset, cell.method)
+        return [measured(f"{path(NOISE, cell)}/{shard}-of-{count}") for shard in range(count)]
+
+    return {
+        "sources": [[measured(path(SOURCE, cell))] for cell in study.sources(experiment)],
+        "noises": [shards(cell) for cell in study.noises(experiment)],
+        "perturbed": [[measured(path(PERTURBED, cell))] for cell in study.perturbed(experiment)],
+        "victims": [[measured(path(VICTIM, cell))] for cell in study.victims(experiment)],
+    }
