@@ -139,7 +139,7 @@ def test_comments_docstrings_and_formatting_do_not_count(copy: Copy, original: d
         # datasets, networks
         ("datasets/readers/parquet/reader.py", "AT_ONCE = 2**16", "AT_ONCE = 2**15", {"dataset, parquet"}),
         ("datasets/readers/cifar/settings.py", '"cifar10", "cifar100"', '"cifar10"', {"dataset, cifar"}),
-        ("datasets/settings.py", "image_size: int = Field(ge=8", "image_size: int = Field(ge=9", DATASETS | {"perturbed"}),
+        ("datasets/settings.py", "int = Field(ge=8, le=1024", "int = Field(ge=9, le=1024", DATASETS | {"perturbed"}),
         ("datasets/protected.py", "percent / 100", "percent / 100.0", {"perturbed", "noise sheet"}),
         ("datasets/split.py", 'kind="stable"', 'kind="mergesort"', OF_IMAGES),
         ("networks/architectures/small_cnn.py", "WIDTH = 16", "WIDTH = 17", OF_NETWORKS - {"noise, ntga"}),
