@@ -25,8 +25,9 @@ os.environ.update(UNLEARNABLE_SNAKEMAKE=str(os.getpid()))
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.errors import UserError
 from unlearnable.files import digest, sha256
-from unlearnable.study.fingerprint import code_fingerprint
+from unlearnable.study.fingerprint import canonical, code_fingerprint
 from unlearnable.jobs.profile_check import require_workflow_profile
+from unlearnable.settings import plain
 from unlearnable.registry import available, module_name
 from unlearnable.jobs.presence import join_and_clear_dead_lock
 from unlearnable.study.cells import (
@@ -95,34 +96,19 @@ def cell(kind, wildcards):
     return kind(**{n: int(v) if n in numbers else v for n, v in values.items()})
 
 
-def code(script, *modules):
-    """The fingerprint of a script and of the modules that it loads by name."""
-    return code_fingerprint(ROOT / "scripts" / script, *modules)
+def code(stage, *modules):
+    """The fingerprint of a stage, and of the modules that it loads by name."""
+    return code_fingerprint(f"unlearnable.{stage}", *modules)
 
 
-def code_and_numbers(script):
-    """The fingerprint of a script that reads the published numbers: their content counts as that of code does."""
-    return digest(code(script), [sha256(name) for name in sorted((ROOT / "workflow/references").glob("*.csv"))])
+def params(settings):
+    """What a stage is given, as plain values that Snakemake can compare."""
+    return canonical(plain(settings))
 
 
-def reader_module(dataset):
-    """The library module that reads a dataset."""
-    return module_name("readers", STUDY.settings.datasets[dataset].kind)
-
-
-def method_module(method):
-    """The library module that computes a method."""
-    return module_name("noises", STUDY.algorithm(method))
-
-
-def network_module(network):
-    """The library module that builds a network."""
-    return module_name("networks", network)
-
-
-def countermeasure_module(name):
-    """The library module of a counter-measure."""
-    return module_name("countermeasures", STUDY.settings.countermeasures[name].kind)
+def code_and_numbers(product):
+    """The fingerprint of a product that reads the published numbers: their content counts as that of code does."""
+    return digest(code(product), [sha256(name) for name in sorted((ROOT / "workflow/references").glob("*.csv"))])
 
 
 def source_model(w):
@@ -131,10 +117,11 @@ def source_model(w):
     return [] if source is None else f"{path(SOURCE, source)}/model.safetensors"
 
 
-def noise_modules(w):
-    """The library modules of a noise and of its source model's network, where it has one."""
-    network = STUDY.noise_config(cell(Noise, w))["network"]
-    return [method_module(w.method), *([] if network is None else [network_module(network)])]
+def modules_of(settings):
+    """The library modules that a source model or noise loads by name."""
+    network = settings.training.network if hasattr(settings, "training") else settings.network
+    networks = [] if network is None else [module_name("networks", network)]
+    return [module_name("noises", settings.method.algorithm), *networks]
 
 
 def wants(experiment, product):

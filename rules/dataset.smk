@@ -9,8 +9,8 @@ rule dataset:
     conda:
         "../envs/pipeline.yaml"
     params:
-        cfg=lambda w: STUDY.dataset_config(w.dataset),
-        code=lambda w: code("dataset.py", reader_module(w.dataset)),
+        cfg=lambda w: params(STUDY.dataset_settings(w.dataset)),
+        code=lambda w: code("stages.dataset", module_name("readers", STUDY.dataset_settings(w.dataset).kind)),
     message:
         "Dataset {wildcards.dataset}: to shards"
     script:

@@ -17,7 +17,7 @@ rule accuracy_figure:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "accuracy-figure", STUDY.victims(w.experiment)),
-        code=code("accuracy_figure.py"),
+        code=code("products.accuracy_figure.figure"),
     message:
         "Figure: accuracy against radius, {wildcards.experiment}"
     script:
@@ -43,7 +43,7 @@ rule fraction_figure:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "fraction-figure", STUDY.victims(w.experiment)),
-        code=code_and_numbers("fraction_figure.py"),
+        code=code_and_numbers("products.fraction_figure.figure"),
     message:
         "Figure: accuracy against the protected share, {wildcards.experiment}"
     script:
@@ -69,7 +69,7 @@ rule heat_map:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "heat-map", STUDY.victims(w.experiment)),
-        code=code("heat_map.py"),
+        code=code("products.heat_map.figure"),
     message:
         "Figure: noises by ways of training, {wildcards.experiment}"
     script:
@@ -96,7 +96,7 @@ rule loss_figure:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "loss-figure", STUDY.victims(w.experiment)),
-        code=code("loss_figure.py"),
+        code=code("products.loss_figure.figure"),
     message:
         "Figure: training loss of the victims, {wildcards.experiment}"
     script:
@@ -123,7 +123,7 @@ rule training_curves:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "training-curves", STUDY.victims(w.experiment)),
-        code=code("training_curves.py"),
+        code=code("products.training_curves.figure"),
     message:
         "Figure: training curves of the victims, {wildcards.experiment}"
     script:
@@ -152,7 +152,7 @@ rule noise_sheet:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "noise-sheet", STUDY.sheet(w.experiment)),
-        code=code("noise_sheet.py"),
+        code=code("products.noise_sheet.figure"),
     message:
         "Figure: noise sheet, {wildcards.experiment}"
     script:
@@ -180,7 +180,7 @@ rule tradeoff_figure:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "tradeoff-figure", STUDY.tradeoff(w.experiment)),
-        code=code("tradeoff_figure.py"),
+        code=code("products.tradeoff_figure.figure"),
     message:
         "Figure: protection against cost, {wildcards.experiment}"
     script:

@@ -18,8 +18,8 @@ rule noise:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: STUDY.noise_config(cell(Noise, w)),
-        code=lambda w: code("noise.py", *noise_modules(w)),
+        cfg=lambda w: params(STUDY.noise_settings(cell(Noise, w))),
+        code=lambda w: code("stages.noise", *modules_of(STUDY.noise_settings(cell(Noise, w)))),
     message:
         "Noise: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}, shard {wildcards.shard} of {wildcards.shards}"
     script:
@@ -41,8 +41,8 @@ rule merge_noise:
     conda:
         "../envs/pipeline.yaml"
     params:
-        cfg=lambda w: STUDY.noise_config(cell(Noise, w)),
-        code=code("merge_noise.py"),
+        cfg=lambda w: params(STUDY.noise_settings(cell(Noise, w))),
+        code=code("stages.merge_noise"),
     message:
         "Noise: join {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

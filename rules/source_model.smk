@@ -17,12 +17,8 @@ rule source_model:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: STUDY.source_config(cell(Noise, w)),
-        code=lambda w: code(
-            "source_model.py",
-            method_module(w.method),
-            network_module(STUDY.source_config(cell(Noise, w))["training"]["network"]),
-        ),
+        cfg=lambda w: params(STUDY.source_settings(cell(Noise, w))),
+        code=lambda w: code("stages.source_model", *modules_of(STUDY.source_settings(cell(Noise, w)))),
     message:
         "Source model: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

@@ -17,7 +17,7 @@ rule accuracy_table:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "accuracy-table", STUDY.victims(w.experiment)),
-        code=code_and_numbers("accuracy_table.py"),
+        code=code_and_numbers("products.accuracy_table.table"),
     message:
         "Table: accuracy of the victims, {wildcards.experiment}"
     script:
@@ -43,7 +43,7 @@ rule early_stopping_table:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "early-stopping-table", STUDY.victims(w.experiment)),
-        code=code("early_stopping_table.py"),
+        code=code("products.early_stopping_table.table"),
     message:
         "Table: what early stopping gains, {wildcards.experiment}"
     script:
@@ -69,7 +69,7 @@ rule ranking_table:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "ranking-table", STUDY.victims(w.experiment)),
-        code=code("ranking_table.py"),
+        code=code("products.ranking_table.table"),
     message:
         "Table: noises ranked by protection, {wildcards.experiment}"
     script:
@@ -103,7 +103,7 @@ rule cost_table:
             {**STUDY.stages(w.experiment), "source of noise": STUDY.tradeoff(w.experiment)["source model"]},
             measured=measured_of_jobs(w.experiment),
         ),
-        code=code_and_numbers("cost_table.py"),
+        code=code_and_numbers("products.cost_table.table"),
     message:
         "Table: cost of each stage, {wildcards.experiment}"
     script:
@@ -131,7 +131,7 @@ rule tradeoff_table:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: STUDY.product_config(w.experiment, "tradeoff-table", STUDY.tradeoff(w.experiment)),
-        code=code("tradeoff_table.py"),
+        code=code("products.tradeoff_table.table"),
     message:
         "Table: protection against cost, {wildcards.experiment}"
     script:

@@ -19,8 +19,12 @@ rule victim:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: STUDY.victim_config(cell(Victim, w)),
-        code=lambda w: code("victim.py", network_module(w.network), countermeasure_module(w.countermeasure)),
+        cfg=lambda w: params(STUDY.victim_settings(cell(Victim, w))),
+        code=lambda w: code(
+            "stages.victim",
+            module_name("networks", w.network),
+            module_name("countermeasures", STUDY.layers.countermeasure(w.countermeasure).kind),
+        ),
     message:
         "Victim: {wildcards.network} at radius {wildcards.radius}, counter-measure {wildcards.countermeasure}, on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seed}"
     script:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from unlearnable.jobs.job import job
+from unlearnable.registry import validated
 from unlearnable.stages.dataset import prepare
 
 
@@ -10,7 +11,7 @@ def main(snakemake):
     with job(snakemake):
         out = snakemake.output
         prepare(
-            snakemake.params.cfg,
+            validated("readers", snakemake.params.cfg),
             root=Path(snakemake.scriptdir).parent,
             train=Path(out.train),
             test=Path(out.test),

@@ -2,12 +2,21 @@
 
 from unlearnable.jobs.job import folder, job
 from unlearnable.stages.merge_noise import merge
+from unlearnable.stages.settings.noise import NoiseSettings
 
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake):
-        merge(snakemake.params.cfg, folder(inp.dataset), inp.shards, inp.metrics, out.noise, out.manifest, out.metrics)
+        merge(
+            NoiseSettings.model_validate(snakemake.params.cfg),
+            folder(inp.dataset),
+            inp.shards,
+            inp.metrics,
+            out.noise,
+            out.manifest,
+            out.metrics,
+        )
 
 
 if __name__ == "__main__":

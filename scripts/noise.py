@@ -5,6 +5,7 @@ from unlearnable.files import check_files
 from unlearnable.jobs.job import folder, job
 from unlearnable.jobs.long_job import compute
 from unlearnable.stages.noise import make_shard
+from unlearnable.stages.settings.noise import NoiseSettings
 
 
 def main(snakemake):
@@ -15,7 +16,8 @@ def main(snakemake):
         if model is not None:
             check_files(inp.source[0], model)
         train = load(folder(data), "train")
-        make_shard(snakemake.params.cfg, train, model, shard, shards, loop, device, out.noise, out.metrics)
+        settings = NoiseSettings.model_validate(snakemake.params.cfg)
+        make_shard(settings, train, model, shard, shards, loop, device, out.noise, out.metrics)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write config.schema.json, which editors use, from the settings classes that the pipeline uses.
+"""Write what is generated from the settings classes: the JSON schema that editors use.
 
 python workflow/schemas/make_schema.py
 """
@@ -7,27 +7,102 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unlearnable import files
-from unlearnable.study.schema import StudySettings
+from pydantic import BaseModel
+
+from unlearnable import files, registry
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.stages.settings.source_model import SourceTraining
+from unlearnable.stages.settings.victim import VictimTraining
+from unlearnable.study.schema import ShardedPass, StudySettings
+
+Schema = dict[str, Any]
 
 
 def content() -> str:
     """The JSON schema of a configuration file, which may be one to lay over others: no key has to be in it."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | StudySettings.model_json_schema()
-    return json.dumps(_laid_over(schema), indent=2) + "\n"
+    return json.dumps(_without_required(schema()), indent=1) + "\n"
 
 
-def _laid_over(schema: Any) -> Any:
-    """The schema without keys that must be there; what tells the kinds of an entry apart may be missing as well."""
+def schema() -> Schema:
+    """The schema of all of a configuration's keys, those included that are merged before they are checked."""
+    whole: Schema = StudySettings.model_json_schema()
+    defined = whole["$defs"]
+    for model in (Augmentation, SourceTraining, ShardedPass, VictimTraining):
+        _define(defined, model.__name__, model)
+    entries = {axis: [_entry(defined, axis, name) for name in registry.available(axis)] for axis in registry.AXES}
+    methods: Schema = {
+        key: {} for name in entries["noises"] for key in defined[name]["properties"] if key != "algorithm"
+    }
+    for name in entries["noises"]:
+        keys = defined[name]["properties"]
+        methods |= {key: _ref(name, key) for key in methods if key in keys}
+        keys["by_dataset"] = _by_name(_keys_of(defined, [name], leave_out=("algorithm", "preset")))
+    for name in entries["readers"]:
+        defined[name]["properties"]["augmentation"] = _ref("Augmentation")
+    of_noise = {key: _ref("ShardedPass", key) for key in defined["ShardedPass"]["properties"]}
+    defined["NoiseByMethod"] = _object(methods | of_noise)
+    top = whole["properties"]
+    for key, axis in (("datasets", "readers"), ("methods", "noises"), ("countermeasures", "countermeasures")):
+        top[key]["additionalProperties"] = {"anyOf": [_ref(name) for name in entries[axis]]}
+    top["source_model"] = _stage("SourceTraining", defined, _ref("SourceTraining"))
+    top["noise"] = _stage("ShardedPass", defined, _ref("NoiseByMethod"))
+    top["victim"] = _object({"default": _ref("VictimTraining")} | dict.fromkeys(
+        ("by_dataset", "by_network"), _by_name(_ref("VictimTraining"))
+    ))  # fmt: skip
+    for unused in ("ByMethod", "ByNetwork"):
+        del defined[unused]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | whole
+
+
+def _define(defined: Schema, name: str, model: type[BaseModel]) -> None:
+    own: Schema = model.model_json_schema()
+    defined |= own.pop("$defs", {})
+    defined[name] = own | {"title": name}
+
+
+def _entry(defined: Schema, axis: str, name: str) -> str:
+    """The definition of an entry of the registry."""
+    if not registry.AXES[axis].base:
+        return name
+    model = registry.settings(axis, name)
+    _define(defined, model.__name__, model)
+    return str(model.__name__)
+
+
+def _stage(own: str, defined: Schema, of_method: Schema) -> Schema:
+    """A stage whose keys are given by default, by method, by dataset, and inside that by method."""
+    by_method = {"by_method": _by_name(of_method)}
+    return _object({"default": _ref(own), "by_dataset": _by_name(_keys_of(defined, [own], more=by_method))} | by_method)
+
+
+def _keys_of(defined: Schema, names: list[str], leave_out: tuple[str, ...] = (), more: Schema | None = None) -> Schema:
+    keys = {key: _ref(name, key) for name in names for key in defined[name]["properties"] if key not in leave_out}
+    return _object(keys | (more or {}))
+
+
+def _ref(name: str, key: str | None = None) -> Schema:
+    return {"$ref": f"#/$defs/{name}" + (f"/properties/{key}" if key else "")}
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _by_name(inner: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": inner}
+
+
+def _without_required(schema: Any) -> Any:
+    """The schema without keys that must be there, as other files may have them."""
     if isinstance(schema, list):
-        return [_laid_over(part) for part in schema]
+        return [_without_required(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    parts = {
-        key: _laid_over(part) for key, part in schema.items() if not (key == "required" and isinstance(part, list))
+    return {
+        key: _without_required(part)
+        for key, part in schema.items()
+        if not (key == "required" and isinstance(part, list))
     }
-    parts.pop("discriminator", None)
-    return {"anyOf" if key == "oneOf" else key: part for key, part in parts.items()}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="lower-case words joined by '-'")]
@@ -31,29 +31,14 @@ class Settings(BaseModel):
     def _known_keys(cls, data: Any) -> Any:
         """Name the nearest valid key, which pydantic's own message does not."""
         if isinstance(data, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
             for key in data:
-                if key not in cls.model_fields:
-                    hint = nearest(str(key), list(cls.model_fields))
+                if key not in known and key not in cls.model_fields:
+                    hint = nearest(str(key), known)
                     raise PydanticCustomError("unknown_key", "unknown key; {hint}", {"key": str(key), "hint": hint})
         return data
 
 
-def overrides(name: str, *models: type[Settings], leave_out: tuple[str, ...] = (), **more: Any) -> type[Settings]:
-    """A model called ``name`` with the fields of ``models``, all optional and unset by default.
-
-    Args:
-        name: the new model's name.
-        models: where the fields come from; of two equal names the last one counts.
-        leave_out: names of fields that may not be overridden.
-        more: further fields, in the form ``pydantic.create_model`` takes.
-    """
-    fields: dict[str, Any] = {}
-    for model in models:
-        for key, field in model.model_fields.items():
-            if key not in leave_out:
-                kind: Any = field.annotation
-                for constraint in field.metadata:
-                    kind = Annotated[kind, constraint]
-                fields[key] = (kind, Field(None, description=field.description))
-    made: type[Settings] = create_model(name, __base__=Settings, **fields, **more)
-    return made
+def plain(settings: BaseModel) -> dict[str, Any]:
+    """Settings as JSON values, as they are in manifests and in the params of rules."""
+    return settings.model_dump(mode="json", by_alias=True)

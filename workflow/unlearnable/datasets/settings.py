@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from unlearnable import registry
-from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.settings import Settings, Sha256
 
 Mirror = Annotated[str, Field(pattern=r"^https?://.", description="address of a folder, of http or https")]
@@ -24,7 +23,6 @@ class Dataset(Settings):
     image_size: int = Field(ge=8, le=1024, description="height and width in pixels")
     channels: Literal[1, 3] = 3
     classes: list[Annotated[str, Field(min_length=1)]] = Field(min_length=2, description="class names, by label")
-    augmentation: Augmentation = Augmentation()
     validation: int = Field(
         0,
         ge=0,
@@ -42,13 +40,6 @@ class Dataset(Settings):
         twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
         if twice:
             raise ValueError(f"class names must differ, but {', '.join(map(repr, twice))} appears more than once")
-        return self
-
-    @model_validator(mode="after")
-    def _crop_inside(self) -> Dataset:
-        crop = self.augmentation.resized_crop
-        if crop is not None and crop > self.image_size:
-            raise ValueError(f"augmentation.resized_crop: {crop} is larger than image_size: {self.image_size}")
         return self
 
 

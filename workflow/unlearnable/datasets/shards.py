@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 
 from unlearnable import arrays, files
-from unlearnable.datasets import shards
 from unlearnable.datasets.split import Array, Split
 from unlearnable.datasets.stream import Stream, of_split
 from unlearnable.errors import UserError
@@ -121,7 +120,7 @@ def read(manifest: Path, part: str) -> Split:
 
 def load(folder: str | Path, split: Literal["train", "test"]) -> Split:
     """Read one split of the dataset stored in ``folder``."""
-    return shards.read(Path(folder, "manifest.json"), split)
+    return read(Path(folder, "manifest.json"), split)
 
 
 def identity(folder: str | Path) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from unlearnable import registry
 from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.noises.settings import MethodSettings
 
 
 def shard_rows(rows: int, batch_size: int, shard: int, shards: int) -> range:
@@ -17,21 +17,27 @@ def shard_rows(rows: int, batch_size: int, shard: int, shards: int) -> range:
     return range(min(first * batch_size, rows), min(last * batch_size, rows))
 
 
-def problem_of(config: dict[str, Any], classes: int) -> Problem:
+class OfOneNoise(Protocol):
+    """The settings of a stage that works on one noise."""
+
+    @property
+    def method(self) -> MethodSettings: ...  # noqa: D102
+    @property
+    def rho_u(self) -> int: ...  # noqa: D102
+    @property
+    def rho_a(self) -> int: ...  # noqa: D102
+    @property
+    def augmentation(self) -> Augmentation: ...  # noqa: D102
+
+
+def problem_of(stage: OfOneNoise, classes: int) -> Problem:
     """The noise problem of a source-model or noise stage.
 
     Args:
-        config: with the keys ``method``, ``rho_u``, ``rho_a`` and ``augmentation``.
+        stage: its settings.
         classes: number of classes.
     """
-    method = config["method"]
-    return Problem(
-        settings=registry.validated("noises", method),
-        rho_u=config["rho_u"],
-        rho_a=config["rho_a"],
-        augmentation=Augmentation(**config["augmentation"]),
-        classes=classes,
-    )
+    return Problem(stage.method, stage.rho_u, stage.rho_a, stage.augmentation, classes)
 
 
 @dataclass(frozen=True)

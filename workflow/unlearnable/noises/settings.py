@@ -24,6 +24,11 @@ class MethodSettings(Settings):
 
     algorithm: str
 
+    @property
+    def carried(self) -> Literal["image", "class"] | None:
+        """Whether a step of source training starts from an earlier noise: that of its images, or of their classes."""
+        return None
+
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:
         """How far its noise goes: within ``rho_u`` grey levels for every value.
 

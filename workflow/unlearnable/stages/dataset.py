@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable import files, registry
+from unlearnable import files
 from unlearnable.datasets import read as readers
 from unlearnable.datasets import shards
 from unlearnable.datasets import stream as streams
@@ -23,11 +23,11 @@ DIGEST_BYTES = 16  # of an image's pixels: two images share one by chance never 
 PAIRS = 10  # of identical images that the manifest names
 
 
-def prepare(config: dict[str, Any], root: Path, train: Path, test: Path, manifest: Path, downloads: Path) -> None:
+def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Path, downloads: Path) -> None:
     """Read, check and store a dataset, a piece at a time.
 
     Args:
-        config: the dataset's description, as ``Study.dataset_config`` gives it.
+        dataset: its description.
         root: the folder that a relative root in it starts at.
         train: folder to write the training split into.
         test: folder to write the test split into.
@@ -37,7 +37,6 @@ def prepare(config: dict[str, Any], root: Path, train: Path, test: Path, manifes
     Raises:
         UserError: a file is missing, damaged, or not what the description says.
     """
-    dataset: Dataset = registry.validated("readers", config)
     of_train, of_test, provenance = readers.read(dataset, root, downloads)
     content: dict[str, Any] = {"classes": dataset.classes, "provenance": provenance, files.HASHES: {}}
     shape = (dataset.image_size, dataset.image_size, dataset.channels)

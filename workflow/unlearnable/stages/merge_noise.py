@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,8 @@ from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
 from unlearnable.noises.method import shard_rows
 from unlearnable.progress import passing
+from unlearnable.settings import plain
+from unlearnable.stages.settings.noise import NoiseSettings
 
 AGAIN = "run the noise stage again"
 
@@ -63,7 +64,7 @@ def join(
 
 
 def merge(
-    config: dict[str, Any],
+    settings: NoiseSettings,
     source: Path,
     shards: list[str],
     shard_metrics: list[str],
@@ -74,7 +75,7 @@ def merge(
     """Join the shards of a noise and record what it was made for.
 
     Args:
-        config: the stage's settings, as ``Study.noise_config`` gives them.
+        settings: what the noise was made with.
         source: folder of the clean dataset.
         shards: the shards' files, in order.
         shard_metrics: their metrics.
@@ -92,7 +93,7 @@ def merge(
     parts = [arrays.map_array(path) for path in shards]
     largest = total = 0
     with arrays.stream_array(noise, shape, parts[0].dtype) as file:
-        pieces = join(parts, shards, shape, config["pass"]["batch_size"], Bound(**config["bound"]))
+        pieces = join(parts, shards, shape, settings.noise_pass.batch_size, settings.bound)
         for piece in passing(pieces, shape[0], "joined"):
             levels = np.abs(piece.astype(np.int32))
             largest = max(largest, int(levels.max(initial=0)))
@@ -107,7 +108,7 @@ def merge(
             "shape": list(shape),
             "largest": largest,
             "mean_size": total / math.prod(shape),
-            "config": config,
+            "config": plain(settings),
         },
     )
     files.write_json(

@@ -20,16 +20,15 @@ from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.draws import of_rows
 from unlearnable.compute.engine import prepare
 from unlearnable.compute.frozen import FrozenNetwork
-from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Chosen, Split
 from unlearnable.networks.build import create, restore
 from unlearnable.noises.method import problem_of, shard_rows
-from unlearnable.stages.settings.noise import NoisePass
+from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
 
 
 def make_shard(
-    config: dict[str, Any],
+    settings: NoiseSettings,
     train: Split,
     model: str | Path | None,
     shard: int,
@@ -45,7 +44,7 @@ def make_shard(
     an interruption changes a byte, and the batch size nothing beyond rounding (NTGA's batches are its blocks, though).
 
     Args:
-        config: the stage's settings, as ``Study.noise_config`` gives them.
+        settings: what to compute.
         train: all clean training images.
         model: the source model's weights; None for a noise without one.
         shard: which shard, from 0.
@@ -59,11 +58,10 @@ def make_shard(
     Raises:
         UserError: a checkpoint or the noise does not fit on the disk, or the method does not fit the images.
     """
-    settings = NoisePass(**config["pass"])
-    method = registry.load("noises", config["method"]["algorithm"])
-    problem = problem_of(config, len(train.classes))
-    bound, size = config["bound"], settings.batch_size
-    small = bound["norm"] == "linf" and bound["radius"] <= 127
+    method = registry.load("noises", settings.method.algorithm)
+    problem = problem_of(settings, len(train.classes))
+    size, seed = settings.noise_pass.batch_size, settings.seed
+    small = settings.bound.norm == "linf" and settings.bound.radius <= 127
     rows = np.array(shard_rows(len(train.labels), size, shard, shards), np.int64)
     feed = Feed(Split(Chosen(train.images, rows), train.labels[rows], train.classes), device)
     starts = range(0, len(rows), size)
@@ -75,18 +73,18 @@ def make_shard(
     expected = math.ceil(len(train.labels) / size) * method.noise_passes(problem)
 
     with (
-        frozen_source(config, train, model, device, expected) as network,
+        frozen_source(settings, train, model, device, expected) as network,
         growing(noise, beside, shape, dtype, None if state is None else state["noise"]) as written,
     ):
         done = math.ceil(written.rows / size)
         passes = state["passes"] if state is not None and done else 0
-        basis = method.basis(network, train, problem, config["seed"], device)
+        basis = method.basis(network, train, problem, seed, device)
         if network is not None and not done:
             passes += math.ceil(network.images / size)
         chosen = (np.arange(start, min(start + size, len(rows))) for start in starts[done:])
         for index, (images, y, _) in enumerate(feed.batches(chosen), start=done):
             first = int(rows[index * size])
-            draws = of_rows(first, first + len(y), config["seed"], "noise", device)
+            draws = of_rows(first, first + len(y), seed, "noise", device)
             before = 0 if network is None else network.images
             d = method.noise(basis, images.float(), y, problem, draws)
             if network is not None:
@@ -115,26 +113,26 @@ def make_shard(
 
 @contextmanager
 def frozen_source(
-    config: dict[str, Any], train: Split, model: str | Path | None, device: torch.device, passes: int
+    settings: NoiseSettings, train: Split, model: str | Path | None, device: torch.device, passes: int
 ) -> Iterator[FrozenNetwork | None]:
     """The source model, frozen for the duration; None for a noise without one.
 
     Args:
-        config: the stage's settings.
+        settings: what to compute.
         train: all clean training images.
         model: the weights, or None.
         device: where to compute.
         passes: how many passes through the network the noise of all images takes.
     """
-    if model is None:
+    if model is None or settings.network is None or settings.stem is None:
         yield None
         return
     height, width, channels = train.images.shape[1:]
     raw = (channels, height, width)
-    shape = transformed(Augmentation(**config["augmentation"]), raw)
-    network = create(config["network"], channels, len(train.classes), shape[1], config["seed"], device, config["stem"])
+    shape = transformed(settings.augmentation, raw)
+    network = create(settings.network, channels, len(train.classes), shape[1], settings.seed, device, settings.stem)
     restore(network, model)
     largest = tuple(map(max, shape, raw))  # some noises pass untransformed images too
-    precision = choose_precision(NoisePass(**config["pass"]).precision, device)
+    precision = choose_precision(settings.noise_pass.precision, device)
     with prepare(network, largest, precision, passes).frozen() as fixed:
         yield fixed

@@ -7,25 +7,24 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unlearnable import arrays, files
-from unlearnable.bounds import Bound
 from unlearnable.datasets import shards
 from unlearnable.datasets.parquet import measure, write_parquet
 from unlearnable.datasets.protected import Noisy, protected_rows
-from unlearnable.datasets.settings import ProtectedFiles as Perturbed
 from unlearnable.datasets.split import Array, Chosen, Split
 from unlearnable.errors import UserError
 from unlearnable.progress import peak_memory_of_process
+from unlearnable.settings import plain
+from unlearnable.stages.settings.perturbed_dataset import PerturbedDatasetSettings
 
 log = logging.getLogger(__name__)
 
 
 def publish(
-    config: dict[str, Any],
+    settings: PerturbedDatasetSettings,
     source: Path,
     noise: Path | None,
     parquet: Path,
@@ -40,7 +39,7 @@ def publish(
     those that are not protected at that share and seed.
 
     Args:
-        config: the stage's settings, as ``Study.perturbed_config`` gives them.
+        settings: what to write, and how its noise was made.
         source: folder of the clean dataset.
         noise: folder of the merged noise, or None for clean images.
         parquet: folder for the Parquet files.
@@ -53,12 +52,10 @@ def publish(
         UserError: the noise was made for another dataset, or a written image is beyond the bound.
     """
     started = time.monotonic()
-    settings = Perturbed(rows_per_parquet=config["rows_per_parquet"], rows_per_shard=config["rows_per_shard"])
-    bound = Bound(**config["bound"])
     clean = shards.load(source, "train")
-    protected = protected_rows(clean.labels, config["protected"], config["seed"])
+    protected = protected_rows(clean.labels, settings.protected, settings.seed)
     index = np.arange(len(clean.labels))
-    if config["method"] == "clean":
+    if settings.method == "clean":
         index = index[~protected]
         clean = Split(Chosen(clean.images, index), clean.labels[index], clean.classes)
         protected = np.zeros(len(index), bool)
@@ -67,7 +64,7 @@ def publish(
 
     shape, shard_hashes = shards.write(arrays, split, settings.rows_per_shard)
     hashes = write_parquet(parquet, split, protected, settings.rows_per_parquet, index, threads)
-    measured = measure(parquet, list(hashes), clean, protected, bound, index, threads)
+    measured = measure(parquet, list(hashes), clean, protected, settings.bound, index, threads)
     files.write_json(
         manifest,
         {
@@ -79,8 +76,8 @@ def publish(
             "protected_rows": int(protected.sum()),
             "share_protected": float(protected.mean()),
             "largest_change": measured.largest_change,
-            "bound": bound.plain() | {"largest": measured.largest_size},
-            "config": config,
+            "bound": settings.bound.plain() | {"largest": measured.largest_size},
+            "config": plain(settings),
             "versions": versions(),
         },
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from unlearnable.errors import UserError
 from unlearnable.networks.build import create, save
 from unlearnable.noises.method import Problem, problem_of
 from unlearnable.randomness import generator
-from unlearnable.stages.settings.source_model import SourceTraining as SourceModel
+from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.training.fit import fit, write_history
 from unlearnable.training.joint_batch_norm import synchronise
 from unlearnable.training.loop import Loop
@@ -30,7 +29,7 @@ from unlearnable.training.ranks import ALONE, Ranks
 
 
 def train_source_model(
-    config: dict[str, Any],
+    settings: SourceModelSettings,
     train: Split,
     loop: Loop,
     device: torch.device,
@@ -46,7 +45,7 @@ def train_source_model(
     its images are the same, and batch norm takes its statistics over the whole batch.
 
     Args:
-        config: the stage's settings, as ``Study.source_config`` gives them.
+        settings: what to train.
         train: the clean training images.
         loop: progress, checkpoints and time.
         device: where to compute.
@@ -58,15 +57,15 @@ def train_source_model(
     Raises:
         UserError: the ranks cannot share this training, or as for ``fit``.
     """
-    require_shareable(config, ranks.size)
-    training = SourceModel(**config["training"])
-    problem = problem_of(config, len(train.classes))
-    method = registry.load("noises", config["method"]["algorithm"])
+    require_shareable(settings, ranks.size)
+    training, seed = settings.training, settings.seed
+    problem = problem_of(settings, len(train.classes))
+    method = registry.load("noises", settings.method.algorithm)
     feed = Feed(train, device)
     shape = transformed(problem.augmentation, feed.shape)
-    network = create(training.network, shape[0], len(train.classes), shape[1], config["seed"], device, training.stem)
+    network = create(training.network, shape[0], len(train.classes), shape[1], seed, device, training.stem)
     synchronise(network, ranks)
-    kept = carried_noise(problem, feed, config["seed"])
+    kept = carried_noise(problem, feed, seed)
 
     def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
         place = rows if problem.settings.carried == "image" else y
@@ -90,7 +89,7 @@ def train_source_model(
         loop,
         shape=shape,
         carried=() if kept is None else (kept,),
-        seed=config["seed"],
+        seed=seed,
         stage="source model",
         row_every=training.history_every,
         ranks=ranks,
@@ -115,26 +114,26 @@ def train_source_model(
     loop.done()
 
 
-def require_shareable(config: dict[str, Any], ranks: int) -> None:
+def require_shareable(settings: SourceModelSettings, ranks: int) -> None:
     """Make sure that a training can be shared by so many ranks.
 
     Args:
-        config: the stage's settings, as for ``train_source_model``.
+        settings: what to train.
         ranks: how many; one can train anything.
 
     Raises:
         UserError: its batches cannot be cut into equal shares, or their images depend on one another.
     """
-    batch, algorithm = config["training"]["batch_size"], config["method"]["algorithm"]
+    batch = settings.training.batch_size
     if ranks > 1 and batch % ranks:
         raise UserError(
             f"source_model: batch_size is {batch}, which {ranks} GPUs cannot share equally; make it a multiple of "
             f"{ranks}, or grant the rule source_model another number (--set-resources source_model:gpu=1)"
         )
-    if ranks > 1 and registry.validated("noises", config["method"]).carried == "class":
+    if ranks > 1 and settings.method.carried == "class":
         raise UserError(
-            f"source_model: the source model of {algorithm}, with one noise for all images of a class, trains on one "
-            f"GPU, not on {ranks}; grant the rule source_model one (--set-resources source_model:gpu=1)"
+            f"source_model: the source model of {settings.method.algorithm}, with one noise for all images of a class, "
+            f"trains on one GPU, not on {ranks}; grant the rule source_model one (--set-resources source_model:gpu=1)"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +23,7 @@ from unlearnable.datasets.stream import chunk_rows
 from unlearnable.networks.build import create, save
 from unlearnable.progress import passing
 from unlearnable.randomness import number
-from unlearnable.stages.settings.victim import VictimTraining as Victim
+from unlearnable.stages.settings.victim import VictimSettings, VictimTraining
 from unlearnable.training.accuracy import accuracy, robust_accuracy
 from unlearnable.training.auto_attack import auto_attack_accuracy, require_library
 from unlearnable.training.fit import Inputs, fit, write_history
@@ -32,7 +31,7 @@ from unlearnable.training.loop import Loop
 
 
 def train_victim(
-    config: dict[str, Any],
+    settings: VictimSettings,
     train: Split,
     test: Split,
     loop: Loop,
@@ -44,7 +43,7 @@ def train_victim(
     """Train a victim and measure it on the clean test set (Fu et al. 2022, section 5; PGD: Madry et al. 2018).
 
     Args:
-        config: the stage's settings, as ``Study.victim_config`` gives them.
+        settings: what to train, and how.
         train: the published training images.
         test: the clean test images.
         loop: progress, checkpoints and time.
@@ -57,12 +56,11 @@ def train_victim(
         UserError: the counter-measure or the augmentation does not fit the images, or AutoAttack is asked for and not
             installed.
     """
-    training = Victim(**config["training"])
-    augmentation = Augmentation(**config["augmentation"])
-    radius, seed, classes = config["radius"], config["seed"], len(train.classes)
+    training, augmentation = settings.training, settings.augmentation
+    radius, seed, classes = settings.radius, settings.seed, len(train.classes)
     if training.auto_attack:
         require_library(classes)  # before the training, not after it
-    measure = countermeasure(config["countermeasure"], train, classes, seed)
+    measure = countermeasure(settings.countermeasure, train, classes, seed)
     feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
     shape = transformed(augmentation, feed.shape)
     own = number(seed, "victim")  # else it would start from the very weights that the source model of its seed did
@@ -114,21 +112,20 @@ def train_victim(
     loop.done()
 
 
-def countermeasure(settings: dict[str, Any], train: Split, classes: int, seed: int) -> Countermeasure:
+def countermeasure(settings: CountermeasureSettings, train: Split, classes: int, seed: int) -> Countermeasure:
     """What a victim's trainer does against noise.
 
     Args:
-        settings: of the counter-measure, as plain values; ``kind`` names its module.
+        settings: of the counter-measure.
         train: the published training images.
         classes: number of classes.
         seed: of its random draws.
     """
-    checked: CountermeasureSettings = registry.validated("countermeasures", settings)
-    built: Countermeasure = registry.load("countermeasures", checked.kind).build(checked, train, classes, seed)
+    built: Countermeasure = registry.load("countermeasures", settings.kind).build(settings, train, classes, seed)
     return built
 
 
-def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, training: Victim) -> Inputs:
+def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, training: VictimTraining) -> Inputs:
     """What a victim learns from at one step: augmented images, which a counter-measure may change, under attack.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a stage depends on, as plain values: its canonical settings and a hash of its code."""
+"""What a stage depends on, as plain values: its canonical settings, and a hash of the code that shapes its results."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from typing import Any
 from unlearnable.files import digest
 
 PACKAGE = "unlearnable"
+# What may change the bytes of a result. All else (jobs, tools, study, progress, messages) only brings a job about, or
+# fills in settings, whose values count by themselves.
+SCIENCE = (
+    *("datasets", "networks", "noises", "countermeasures", "compute", "training", "stages", "products"),
+    *("files", "arrays", "bounds", "randomness"),
+)
 
 
 def canonical(value: Any) -> Any:
@@ -24,21 +30,80 @@ def canonical(value: Any) -> Any:
 
 
 @cache
-def code_fingerprint(script: str | Path, *modules: str) -> str:
-    """A hash of a script, of ``modules`` it loads by name, and of every project module any of them imports.
+def code_fingerprint(*modules: str) -> str:
+    """A hash of modules, and of every module of the science folders that they import, by content.
 
-    Comments, docstrings and formatting do not count: the hash is of the parsed program. It is found
-    without running anything, so it costs no import of torch.
+    Comments, docstrings, formatting and the wording of logs, errors and descriptions do not count, nor does where a
+    module is or what it is called: in what is hashed, each import is replaced by the hash of what it imports. It is
+    found without running anything, so it costs no import of torch.
+
+    Args:
+        modules: of a stage or product, and those that it loads by name, such as ``unlearnable.noises.rem.noise``.
     """
-    meaning, imported = _parsed(Path(script))
-    sources = {"": meaning}
-    waiting = sorted(imported | {*modules})
-    while waiting:
-        module = waiting.pop()
-        if module not in sources:
-            sources[module], imported = _parsed(_path_of(module))
-            waiting.extend(imported)
-    return digest(sources)
+    return digest([_content(module) for module in modules])
+
+
+@cache
+def _content(module: str) -> str:
+    """The hash of one module, in which those that it imports are replaced by theirs."""
+    path = _path_of(module)
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return digest(ast.unparse(_Contents().visit(tree)))
+
+
+class _Contents(ast.NodeTransformer):
+    """Removes what only people read, and replaces the project's modules by their hashes."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}  # what the file calls a module, and its hash
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        return self._without_docstring(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._without_docstring(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._without_docstring(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.AST]:
+        if node.level or not node.module or node.module.split(".")[0] != PACKAGE:
+            return node
+        kept: list[ast.AST] = []
+        for alias in node.names:
+            inner = f"{node.module}.{alias.name}"
+            if _path_of(inner).is_file():
+                self.names[alias.asname or alias.name] = found = _hash_of(inner)
+                kept.append(ast.Expr(ast.Constant(found)))
+            else:
+                kept.append(ast.ImportFrom(f"_{_hash_of(node.module)}", [alias], 0))
+        return kept
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(f"_{self.names[node.id]}", node.ctx) if node.id in self.names else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if _is_said(node.func):
+            node.args, node.keywords = [], []
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+        return self.generic_visit(node)
+
+    def _without_docstring(self, node: Any) -> ast.AST:
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return self.generic_visit(node)
+
+
+def _is_said(function: ast.expr) -> bool:
+    """Whether a call only says something: ``log.info``, an error for the user."""
+    if isinstance(function, ast.Attribute):
+        return isinstance(function.value, ast.Name) and function.value.id == "log"
+    return isinstance(function, ast.Name) and function.id in ("UserError", "Stopped")
+
+
+def _hash_of(module: str) -> str:
+    """What an import of a module is replaced by: nothing, where the module is not of the science folders."""
+    return _content(module) if module.split(".")[1] in SCIENCE else ""
 
 
 @cache
@@ -48,21 +113,3 @@ def _path_of(module: str) -> Path:
     assert spec.submodule_search_locations is not None
     base = Path(spec.submodule_search_locations[0]).joinpath(*module.split(".")[1:])
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-
-
-@cache
-def _parsed(path: Path) -> tuple[str, frozenset[str]]:
-    """A file's program without docstrings, and the project modules that it names in an import, wherever in the file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-        elif isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    modules = frozenset(m for m in found if m.split(".")[0] == PACKAGE and _path_of(m).is_file())
-    return ast.unparse(tree), modules

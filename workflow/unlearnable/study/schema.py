@@ -1,92 +1,54 @@
-"""The whole configuration: one sub-tree per stage, and experiments that name the cells they need."""
+"""The whole configuration: one sub-tree per stage, and experiments that name the cells they need.
 
-# mypy: disable-error-code="valid-type"
-# (the *Changes models are made at import time, which is beyond a static type)
+What is merged from several places before it is checked is held as it was written: ``layers`` merges and checks it.
+"""
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from unlearnable import registry
-from unlearnable.countermeasures.settings import CountermeasureSettings
-from unlearnable.datasets.settings import Dataset
-from unlearnable.datasets.settings import ProtectedFiles as Perturbed
-from unlearnable.noises.settings import MethodSettings as Method
+from unlearnable.datasets.settings import ProtectedFiles
 from unlearnable.products.settings import Render
-from unlearnable.settings import Settings, Slug, overrides
+from unlearnable.settings import Settings, Slug
 from unlearnable.stages.settings.noise import NoisePass
-from unlearnable.stages.settings.source_model import SourceTraining as SourceModel
-from unlearnable.stages.settings.victim import VictimTraining as Victim
 
-METHODS: tuple[type[Method], ...] = tuple(registry.settings("noises", name) for name in registry.available("noises"))
+Keys = dict[str, Any]  # some keys of settings, with their values
 
 
-def _any_of(axis: str) -> Any:
-    """The settings of whichever entry of an axis their tag names."""
-    kinds = (registry.settings(axis, name) for name in registry.available(axis))
-    return Annotated[reduce(or_, kinds), Field(discriminator=registry.AXES[axis].tag)]
+def _holding(name: str, of_keys: bool = True) -> AfterValidator:
+    """Keys of which one, ``name``, may hold others, or other such keys by name."""
 
+    def check(keys: Keys) -> Keys:
+        inner = keys.get(name, {})
+        if not isinstance(inner, dict) or (of_keys and not all(isinstance(each, dict) for each in inner.values())):
+            raise ValueError(f"{name} must hold keys and values" + " by name" * of_keys)
+        return keys
 
-if TYPE_CHECKING:
-    AnyDataset = Dataset
-    AnyCountermeasure = CountermeasureSettings
-else:
-    AnyDataset = _any_of("readers")
-    AnyCountermeasure = _any_of("countermeasures")
+    return AfterValidator(check)
 
 
 class ShardedPass(NoisePass):
     """The noise pass, and among how many jobs it is shared."""
 
-    shards: int = Field(1, ge=1, description="jobs that share one noise; the result does not depend on it")
+    shards: int = Field(1, ge=1, description="jobs that share one noise; the bytes of the noise do not depend on it")
 
 
-SourceChanges = overrides("SourceChanges", SourceModel)
-NoiseChanges = overrides("NoiseChanges", *METHODS, ShardedPass, leave_out=("algorithm", "preset"))
-VictimChanges = overrides("VictimChanges", Victim)
-SourceForDataset = overrides("SourceForDataset", SourceModel, by_method=(dict[Slug, SourceChanges], {}))
-NoiseForDataset = overrides("NoiseForDataset", ShardedPass, by_method=(dict[Slug, NoiseChanges], {}))
+class ByMethod(Settings):
+    """Keys of a stage. The more specific wins: default, by_method, by_dataset, by_dataset's by_method."""
+
+    default: Keys = {}
+    by_method: dict[Slug, Keys] = {}
+    by_dataset: dict[Slug, Annotated[Keys, _holding("by_method")]] = {}
 
 
-def _entry(method: type[Method]) -> type[Method]:
-    """A method as the configuration has it: its settings, and changes of them by dataset."""
-    changes = overrides(f"{method.__name__}Changes", method, leave_out=("algorithm", "preset"))
-    by_dataset: Any = (dict[Slug, changes], {})
-    return create_model(f"{method.__name__}Entry", __base__=method, __doc__=method.__doc__, by_dataset=by_dataset)
+class ByNetwork(Settings):
+    """Keys of a stage. The more specific wins: default, by_dataset, by_network."""
 
-
-if TYPE_CHECKING:
-    MethodEntry = Method  # what is known of all of them before they are made
-else:
-    MethodEntry = Annotated[reduce(or_, map(_entry, METHODS)), Field(discriminator="algorithm")]
-
-
-class SourceStage(Settings):
-    """Source models. The more specific wins: default, by_method, by_dataset, by_dataset's by_method."""
-
-    default: SourceModel = SourceModel()
-    by_method: dict[Slug, SourceChanges] = {}
-    by_dataset: dict[Slug, SourceForDataset] = {}
-
-
-class NoiseStage(Settings):
-    """The noise pass; by_method may also change the method's own keys, for this pass alone."""
-
-    default: ShardedPass = ShardedPass()
-    by_method: dict[Slug, NoiseChanges] = {}
-    by_dataset: dict[Slug, NoiseForDataset] = {}
-
-
-class VictimStage(Settings):
-    """Victims. The more specific wins: default, by_dataset, by_network."""
-
-    default: Victim = Victim()
-    by_dataset: dict[Slug, VictimChanges] = {}
-    by_network: dict[Slug, VictimChanges] = {}
+    default: Keys = {}
+    by_dataset: dict[Slug, Keys] = {}
+    by_network: dict[Slug, Keys] = {}
 
 
 class NoiseAxis(Settings):
@@ -158,17 +120,25 @@ class Runtime(Settings):
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two checkpoints of a long loop")
 
 
-class StudySettings(Settings):
+class LayeredSettings(Settings):
+    """The sub-trees whose keys are merged from several places before they are checked."""
+
+    datasets: dict[Slug, Annotated[Keys, _holding("augmentation", of_keys=False)]] = {}
+    methods: dict[Slug, Annotated[Keys, _holding("by_dataset")]] = {}
+    countermeasures: dict[Slug, Keys] = {}
+    source_model: ByMethod = ByMethod()
+    noise: ByMethod = ByMethod()
+    victim: ByNetwork = ByNetwork()
+
+
+class StudySettings(LayeredSettings):
     """The root of config/config.yaml and of what is laid over it."""
 
     run: list[Slug] = Field(min_length=1, description="the experiments to run")
     runtime: Runtime = Runtime()
-    datasets: dict[Slug, AnyDataset]
-    methods: dict[Slug, MethodEntry]
-    countermeasures: dict[Slug, AnyCountermeasure]
-    source_model: SourceStage = SourceStage()
-    noise: NoiseStage = NoiseStage()
-    perturbed: Perturbed = Perturbed()
-    victim: VictimStage = VictimStage()
+    datasets: dict[Slug, Annotated[Keys, _holding("augmentation", of_keys=False)]]
+    methods: dict[Slug, Annotated[Keys, _holding("by_dataset")]]
+    countermeasures: dict[Slug, Keys]
+    perturbed: ProtectedFiles = ProtectedFiles()
     experiments: dict[Slug, Experiment]
     render: Render = Render()

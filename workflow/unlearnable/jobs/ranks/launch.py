@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import torch
 
@@ -23,6 +23,8 @@ from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs.ranks.mailbox import Meeting, Task
 from unlearnable.jobs.snakemake_process import Process
+from unlearnable.settings import plain
+from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import require_shareable, train_source_model
 from unlearnable.training.loop import Loop
 
@@ -33,7 +35,7 @@ GRACE = 5.0  # seconds that ranks have to leave after one of them has failed; to
 
 
 def source_model(
-    config: dict[str, Any],
+    settings: SourceModelSettings,
     dataset: Path,
     loop: Loop,
     device: torch.device,
@@ -46,7 +48,7 @@ def source_model(
     """Train a source model.
 
     Args:
-        config: the stage's settings, as ``Study.source_config`` gives them.
+        settings: what to train.
         dataset: the folder of the clean images.
         loop: progress, checkpoints and time.
         device: where to compute; of several ranks, the kind of each one's device.
@@ -60,12 +62,12 @@ def source_model(
         RuntimeError: a rank failed; with its traceback.
     """
     if ranks == 1:
-        train_source_model(config, load(dataset, "train"), loop, device, model, history, metrics)
+        train_source_model(settings, load(dataset, "train"), loop, device, model, history, metrics)
         return
-    require_shareable(config, ranks)
+    require_shareable(settings, ranks)
     train_on_ranks(
         Task(
-            *(config, str(dataset), model, history, metrics),
+            *(plain(settings), str(dataset), model, history, metrics),
             *(None if loop.checkpoint is None else str(loop.checkpoint), loop.fingerprint, loop.every, loop.deadline),
             *(device.type, ranks, max(1, threads // ranks), os.getpid()),
         ),

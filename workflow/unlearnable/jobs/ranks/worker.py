@@ -22,6 +22,7 @@ from unlearnable.jobs import snakemake_process as parent
 from unlearnable.jobs.presence import join
 from unlearnable.jobs.ranks.mailbox import Meeting, Task
 from unlearnable.jobs.ranks.torchrun import end_with
+from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import train_source_model
 from unlearnable.training.loop import Loop, State
 from unlearnable.training.ranks import ALONE, Group, Ranks
@@ -96,7 +97,16 @@ def train(task: Task, meeting: Meeting) -> None:
     signal.signal(signal.SIGTERM, request_stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     images = load(task.dataset, "train")
-    train_source_model(task.config, images, loop, device, task.model, task.history, task.metrics, ranks=ranks)
+    train_source_model(
+        SourceModelSettings.model_validate(task.config),
+        images,
+        loop,
+        device,
+        task.model,
+        task.history,
+        task.metrics,
+        ranks=ranks,
+    )
 
 
 def main() -> None:

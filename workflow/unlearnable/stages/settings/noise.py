@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from unlearnable.bounds import Bound
 from unlearnable.datasets.augmentation import Augmentation
@@ -32,6 +32,8 @@ class NoiseSettings(Settings):
         rho_a: radius of the source model's adversary, in units of 1/255.
         seed: of all draws.
     """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     noise_pass: NoisePass = Field(alias="pass")
     method: AnyMethod

@@ -11,6 +11,8 @@ from unlearnable.compute.augment import transformed
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.noises.em_classwise import noise as em_classwise
 from unlearnable.noises.method import problem_of
+from unlearnable.stages.settings.noise import NoiseSettings
+from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.tools.plan.work import Amount, KernelWork, NetworkWork, Work
 from unlearnable.training.accuracy import BATCH
 from unlearnable.training.settings import Precision
@@ -54,7 +56,7 @@ def of_source_model(config: dict[str, Any], shape: tuple[int, ...], classes: int
     module = registry.load("noises", method["algorithm"])
     steps, batch, precision = training["steps"], training["batch_size"], training["precision"]
     subject = _subject(config, training["network"], training["stem"], shape, classes)
-    before = steps * module.training_passes(problem_of(config, classes))
+    before = steps * module.training_passes(problem_of(SourceModelSettings.model_validate(config), classes))
     return [
         Amount(subject.work("gradient", precision, batch, _sees_raw_images(method)), before * batch, before),
         Amount(subject.work("step", precision, batch), steps * batch, steps),
@@ -84,7 +86,7 @@ def of_noise(config: dict[str, Any], shape: tuple[int, ...], classes: int, rows:
         images = method["k_u"] * method["rounds"] * share
         work = subject.work("gradient", precision, em_classwise.BATCH, raw=True)
         return [Amount(work, images, math.ceil(images / batch))]
-    passes = module.noise_passes(problem_of(config, classes))
+    passes = module.noise_passes(problem_of(NoiseSettings.model_validate(config), classes))
     work = subject.work("gradient", precision, batch, _sees_raw_images(method))
     return [Amount(work, rows * passes, math.ceil(rows / batch) * passes)]
 

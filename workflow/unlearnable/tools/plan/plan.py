@@ -60,12 +60,12 @@ def print_plan(study: Study, jobs: dict[Job, bool], at_a_time: int | None, direc
 def sizes_of(study: Study, jobs: dict[Job, bool], directory: Path) -> dict[str, Size]:
     """The sizes of the datasets that take part in the run."""
     found = {}
-    for name, described in study.settings.datasets.items():
+    for name in study.settings.datasets:
         folder = DATASET.format(dataset=name)
         stored = jobs.get(Job("dataset", folder))
         if stored is not None:
             manifest = directory / folder / "manifest.json"
-            found[name] = size_of(described, ROOT, manifest if stored and manifest.is_file() else None)
+            found[name] = size_of(study.layers.dataset(name), ROOT, manifest if stored and manifest.is_file() else None)
     return found
 
 

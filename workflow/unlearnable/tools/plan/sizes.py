@@ -16,8 +16,8 @@ from unlearnable.datasets.readers.mnist import reader as mnist
 from unlearnable.datasets.readers.mnist.settings import MnistDataset
 from unlearnable.datasets.readers.parquet import reader as parquet
 from unlearnable.datasets.readers.parquet.settings import ParquetDataset
+from unlearnable.datasets.settings import Dataset
 from unlearnable.errors import UserError
-from unlearnable.study.schema import AnyDataset as Dataset
 
 OFFICIAL = {  # training and test images of the published sets; of ImageNet for each class, on average
     "cifar": (50_000, 10_000),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from unlearnable.networks.facts import weight_bytes
 from unlearnable.noises.method import shard_rows
+from unlearnable.settings import plain
 from unlearnable.study.cells import (
     DATASET,
     NOISE,
@@ -85,11 +86,11 @@ class Planner:
         ]
 
     def _shape(self, dataset: str) -> tuple[int, ...]:
-        described = self.study.settings.datasets[dataset]
+        described = self.study.layers.dataset(dataset)
         return described.channels, described.image_size, described.image_size
 
     def _classes(self, dataset: str) -> int:
-        return len(self.study.settings.datasets[dataset].classes)
+        return len(self.study.layers.dataset(dataset).classes)
 
     def _dataset(self, name: str) -> Iterator[Task]:
         job, size = Job("dataset", DATASET.format(dataset=name)), self.sizes[name]
@@ -101,7 +102,7 @@ class Planner:
     def _source_model(self, cell: Noise) -> Iterator[Task]:
         job = Job("source_model", path(SOURCE, cell))
         if job in self.jobs:
-            config = self.study.source_config(cell)
+            config = plain(self.study.source_settings(cell))
             shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
             weights = weight_bytes(config["training"]["network"], shape[0], classes, config["training"]["stem"])
             amounts = passes.of_source_model(config, shape, classes)
@@ -109,7 +110,7 @@ class Planner:
 
     def _noise(self, cell: Noise) -> Iterator[Task]:
         every, shape = self.sizes[cell.dataset].train or 0, self._shape(cell.dataset)
-        config, shards = self.study.noise_config(cell), self.study.shards(cell.dataset, cell.method)
+        config, shards = plain(self.study.noise_settings(cell)), self.study.shards(cell.dataset, cell.method)
         for shard in range(shards):
             job = Job("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{shards}")
             if job in self.jobs:
@@ -133,7 +134,7 @@ class Planner:
     def _victim(self, cell: Victim) -> Iterator[Task]:
         job = Job("victim", path(VICTIM, cell))
         if job in self.jobs:
-            config, size = self.study.victim_config(cell), self.sizes[cell.dataset]
+            config, size = plain(self.study.victim_settings(cell)), self.sizes[cell.dataset]
             shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
             weights = weight_bytes(cell.network, shape[0], classes, config["training"]["stem"])
             train = published_rows(perturbed_of(cell), size.train or 0)

@@ -17,9 +17,9 @@ rule perturbed_dataset:
         "../envs/pipeline.yaml"
     threads: 2
     params:
-        cfg=lambda w: STUDY.perturbed_config(cell(Perturbed, w)),
-        code=code("perturbed.py"),
+        cfg=lambda w: params(STUDY.perturbed_settings(cell(Perturbed, w))),
+        code=code("stages.perturbed_dataset"),
     message:
         "Perturbed dataset: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, {wildcards.protected} % protected, seed {wildcards.seed}"
     script:
-        "../scripts/perturbed.py"
+        "../scripts/perturbed_dataset.py"

@@ -1,16 +1,17 @@
-"""Rule perturbed: the published dataset, as Parquet and as NumPy shards."""
+"""Rule perturbed_dataset: the published dataset, as Parquet and as NumPy shards."""
 
 from pathlib import Path
 
 from unlearnable.jobs.job import folder, job
 from unlearnable.stages.perturbed_dataset import publish
+from unlearnable.stages.settings.perturbed_dataset import PerturbedDatasetSettings
 
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake):
         publish(
-            snakemake.params.cfg,
+            PerturbedDatasetSettings.model_validate(snakemake.params.cfg),
             source=folder(inp.dataset),
             noise=folder(inp.noise) if inp.noise else None,
             parquet=Path(out.parquet),

@@ -1,0 +1,214 @@
+"""From layers of keys to checked settings: of datasets, methods and counter-measures, and of the stages by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from unlearnable import registry
+from unlearnable.countermeasures.settings import CountermeasureSettings
+from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.datasets.settings import Dataset
+from unlearnable.noises.settings import MethodSettings
+from unlearnable.settings import nearest
+from unlearnable.stages.settings.source_model import SourceTraining
+from unlearnable.stages.settings.victim import VictimTraining
+from unlearnable.study.faults import Fault, Key, described
+from unlearnable.study.once import once
+from unlearnable.study.schema import Keys, LayeredSettings, ShardedPass
+
+Model = TypeVar("Model")
+
+
+class Layer(NamedTuple):
+    """Keys, and where in the configuration they are."""
+
+    place: Key
+    keys: Keys
+
+
+class Faulty(Exception):
+    """Merged settings have faults.
+
+    Attributes:
+        faults: each at the last layer that has its key.
+    """
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+def merged(validate: Callable[[Keys], Model], *layers: Layer) -> Model:
+    """Settings from layers, of which a later one wins.
+
+    Raises:
+        Faulty: they do not pass.
+    """
+    keys: Keys = {}
+    for layer in layers:
+        keys |= layer.keys
+    try:
+        return validate(keys)
+    except ValidationError as error:
+        raise Faulty([_placed(fault, layers) for fault in map(described, error.errors(include_url=False))]) from None
+
+
+def _placed(fault: Fault, layers: tuple[Layer, ...]) -> Fault:
+    key, message = fault
+    holders = [layer for layer in layers if key and key[0] in layer.keys]
+    return (*(holders or layers)[-1].place, *key), message
+
+
+def entry(axis: str, *layers: Layer) -> Any:
+    """The settings of an entry of the registry, from layers of which the first names it.
+
+    Raises:
+        Faulty: it names none, or they do not pass.
+    """
+    tag, known = registry.AXES[axis].tag, registry.available(axis)
+    place, keys = layers[0]
+    if tag not in keys:
+        raise Faulty([((*place, tag), "this key is required")])
+    if keys[tag] not in known:
+        raise Faulty([((*place, tag), f"{keys[tag]!r} does not exist; {nearest(str(keys[tag]), known)}")])
+    return merged(registry.settings(axis, keys[tag]).model_validate, *layers)
+
+
+class Layers:
+    """The settings that follow from a configuration's layers; each is merged and checked once.
+
+    Args:
+        settings: the configuration.
+    """
+
+    def __init__(self, settings: LayeredSettings) -> None:
+        self.settings = settings
+
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong in any layer, whether or not an experiment uses it."""
+        s = self.settings
+        every: list[tuple[Callable[..., Any], list[tuple[str, ...]]]] = [
+            (self.dataset, [(name,) for name in s.datasets]),
+            (self.augmentation, [(name,) for name in s.datasets]),
+            (self.countermeasure, [(name,) for name in s.countermeasures]),
+            (self.method, [(d, m) for m, keys in s.methods.items() for d in ("", *_inner(keys, "by_dataset"))]),
+            (self.source_training, [*_pairs(s.source_model.by_method, s.source_model.by_dataset)]),
+            (self.noise_pass, [*_pairs(s.noise.by_method, s.noise.by_dataset)]),
+            (self.noise_method, [(d, m) for d, m in _pairs(s.noise.by_method, s.noise.by_dataset) if m in s.methods]),
+            (self.victim_training, [(d, n) for d in ("", *s.victim.by_dataset) for n in ("", *s.victim.by_network)]),
+        ]
+        for ask, places in every:
+            for place in places:
+                try:
+                    ask(*place)
+                except Faulty as error:
+                    yield from error.faults
+
+    @once
+    def dataset(self, name: str) -> Dataset:
+        """What a dataset is described by."""
+        described: Dataset = entry(
+            "readers", Layer(("datasets", name), _without(self.settings.datasets[name], "augmentation"))
+        )
+        return described
+
+    @once
+    def augmentation(self, dataset: str) -> Augmentation:
+        """The transform of a dataset's victims."""
+        keys = self.settings.datasets[dataset].get("augmentation", {})
+        return merged(Augmentation.model_validate, Layer(("datasets", dataset, "augmentation"), keys))
+
+    @once
+    def countermeasure(self, name: str) -> CountermeasureSettings:
+        """The settings of a counter-measure."""
+        found: CountermeasureSettings = entry(
+            "countermeasures", Layer(("countermeasures", name), self.settings.countermeasures[name])
+        )
+        return found
+
+    @once
+    def method(self, dataset: str, method: str) -> MethodSettings:
+        """The settings of a method on a dataset, or with an empty name on any."""
+        found: MethodSettings = entry("noises", *self._method_layers(dataset, method))
+        return found
+
+    def _method_layers(self, dataset: str, method: str) -> list[Layer]:
+        keys, place = self.settings.methods[method], ("methods", method)
+        change = _inner(keys, "by_dataset").get(dataset, {})
+        return [Layer(place, _without(keys, "by_dataset")), Layer((*place, "by_dataset", dataset), change)]
+
+    @once
+    def source_training(self, dataset: str, method: str) -> SourceTraining:
+        """How a method's source model is trained on a dataset; empty names leave a layer out."""
+        return merged(SourceTraining.model_validate, *self._by_method("source_model", dataset, method))
+
+    @once
+    def noise_pass(self, dataset: str, method: str) -> ShardedPass:
+        """How a method's noise is computed on a dataset, its own keys aside."""
+        return merged(ShardedPass.model_validate, *(_only(layer, True) for layer in self._noise(dataset, method)))
+
+    @once
+    def noise_method(self, dataset: str, method: str) -> MethodSettings:
+        """The settings of a method in the noise pass, which may differ from those in its source model's training."""
+        changes = [_only(layer, False) for layer in self._noise(dataset, method)]
+        known = set(type(self.method(dataset, method)).model_fields)
+        unknown = [(place, key) for place, keys in changes for key in keys if key not in known]
+        if unknown:
+            algorithm = self.settings.methods[method][registry.AXES["noises"].tag]
+            said = f"the method {method!r} ({algorithm}) has no such key"
+            raise Faulty([((*place, key), f"{said}; {nearest(key, sorted(known))}") for place, key in unknown])
+        found: MethodSettings = entry("noises", *self._method_layers(dataset, method), *changes)
+        return found
+
+    def _noise(self, dataset: str, method: str) -> list[Layer]:
+        return self._by_method("noise", dataset, method)
+
+    def _by_method(self, stage: str, dataset: str, method: str) -> list[Layer]:
+        tree = getattr(self.settings, stage)
+        of_dataset, at = tree.by_dataset.get(dataset, {}), (stage, "by_dataset", dataset)
+        inner = _inner(of_dataset, "by_method").get(method, {})
+        return [
+            Layer((stage, "default"), tree.default),
+            Layer((stage, "by_method", method), tree.by_method.get(method, {})),
+            Layer(at, _without(of_dataset, "by_method")),
+            Layer((*at, "by_method", method), inner),
+        ]
+
+    @once
+    def victim_training(self, dataset: str, network: str) -> VictimTraining:
+        """How a network is trained as a victim on a dataset; empty names leave a layer out."""
+        tree = self.settings.victim
+        named: Keys = {"network": network} if network else {}
+        return merged(
+            VictimTraining.model_validate,
+            Layer(("victim", "default"), tree.default),
+            Layer(("victim", "by_dataset", dataset), tree.by_dataset.get(dataset, {})),
+            Layer(("victim", "by_network", network), tree.by_network.get(network, {}) | named),
+        )
+
+
+def _pairs(by_method: dict[str, Keys], by_dataset: dict[str, Keys]) -> Iterator[tuple[str, str]]:
+    """Datasets and methods whose settings together take every layer up."""
+    yield from (("", method) for method in ("", *by_method))
+    for dataset, keys in by_dataset.items():
+        yield from ((dataset, method) for method in ("", *_inner(keys, "by_method")))
+
+
+def _inner(keys: Keys, name: str) -> dict[str, Keys]:
+    """The layers inside a layer."""
+    inner: dict[str, Keys] = keys.get(name, {})
+    return inner
+
+
+def _without(keys: Keys, name: str) -> Keys:
+    return {key: value for key, value in keys.items() if key != name}
+
+
+def _only(layer: Layer, of_pass: bool) -> Layer:
+    """The keys of a noise layer that are the pass's, or the method's; only a layer by method has the latter."""
+    own = set(ShardedPass.model_fields)
+    by_method = "by_method" in layer.place
+    return Layer(layer.place, {key: v for key, v in layer.keys.items() if (key in own or not by_method) == of_pass})

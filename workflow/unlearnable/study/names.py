@@ -1,0 +1,142 @@
+"""Names that a configuration uses must exist, and what they name must fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from unlearnable import registry
+from unlearnable.settings import nearest
+from unlearnable.study.faults import Fault, Key
+from unlearnable.study.layers import Layers
+from unlearnable.study.schema import Experiment, NoiseAxis, StudySettings, VictimAxis
+
+
+def undefined(s: StudySettings) -> list[Fault]:
+    """The names in a configuration that name nothing."""
+    networks = registry.available("networks")
+    found: list[Fault | None] = []
+
+    def check(key: Key, name: str, known: Collection[str], what: str) -> None:
+        found.append(_missing(key, name, known, what))
+
+    for index, name in enumerate(s.run):
+        check(("run", index), name, s.experiments, "experiment")
+    for name, keys in s.methods.items():
+        for dataset in keys.get("by_dataset", {}):
+            check(("methods", name, "by_dataset", dataset), dataset, s.datasets, "dataset")
+    for stage in ("source_model", "noise", "victim"):
+        for place, keys in _parts(stage, getattr(s, stage)):
+            for kind, known, what in (
+                ("by_method", s.methods, "method"),
+                ("by_network", networks, "network"),
+                ("by_dataset", s.datasets, "dataset"),
+            ):
+                if place[-2:-1] == (kind,):
+                    check(place, str(place[-1]), known, what)
+            if "network" in keys:
+                check((*place, "network"), keys["network"], networks, "network")
+    for name, experiment in s.experiments.items():
+        at: Key = ("experiments", name)
+        for index, dataset in enumerate(experiment.datasets):
+            check((*at, "datasets", index), dataset, s.datasets, "dataset")
+        for group, axis in enumerate(experiment.victims):
+            of_group = _group(at, group, experiment)
+            for index, network in enumerate(axis.networks):
+                check((*of_group, "networks", index), network, networks, "network")
+            for index, measure in enumerate(axis.countermeasures):
+                check((*of_group, "countermeasures", index), measure, s.countermeasures, "counter-measure")
+        for index, noise in enumerate(experiment.noises):
+            check((*at, "noises", index, "method"), noise.method, s.methods, "noise")
+    return [fault for fault in found if fault is not None]
+
+
+def _missing(key: Key, name: str, known: Collection[str], what: str) -> Fault | None:
+    return None if name in known else (key, f"{what} {name!r} is not defined; {nearest(name, list(known))}")
+
+
+def _parts(stage: str, tree: Any) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """The places of a stage's layers, and their keys."""
+    yield (stage, "default"), tree.default
+    for at in ("by_method", "by_network", "by_dataset"):
+        for name, keys in getattr(tree, at, {}).items():
+            yield (stage, at, name), keys
+            for inner, more in keys.get("by_method", {}).items() if at == "by_dataset" else ():
+                yield (stage, at, name, "by_method", inner), more
+
+
+def _group(at: Key, group: int, experiment: Experiment) -> Key:
+    """Where a group of victims is: a lone group need not be in a list."""
+    return (*at, "victims", group) if len(experiment.victims) > 1 else (*at, "victims")
+
+
+def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
+    """What does not fit together; what names nothing is left to ``undefined``."""
+    if "clean" not in s.methods or layers.method("", "clean").algorithm != "clean":
+        yield ("methods",), "must define the reference, clean: {algorithm: clean}"
+    if "none" not in s.countermeasures or layers.countermeasure("none").kind != "none":
+        yield ("countermeasures",), "must define plain training, none: {kind: none}"
+    for name in s.datasets:
+        crop, size = layers.augmentation(name).resized_crop, layers.dataset(name).image_size
+        if crop is not None and crop > size:
+            yield (("datasets", name), f"augmentation.resized_crop: {crop} is larger than image_size: {size}")
+    for place, _ in _parts("source_model", s.source_model):
+        if "by_method" in place and place[-1] in s.methods:
+            yield from _without_source(layers, place)
+    for name, experiment in s.experiments.items():
+        at: Key = ("experiments", name)
+        datasets = [dataset for dataset in experiment.datasets if dataset in s.datasets]
+        for group, axis in enumerate(experiment.victims):
+            for index, measure in enumerate(axis.countermeasures):
+                if measure in s.countermeasures:
+                    place = (*_group(at, group, experiment), "countermeasures", index)
+                    yield from _countermeasure(layers, place, measure, axis, datasets)
+        for index, noise in enumerate(experiment.noises):
+            if noise.method in s.methods:
+                yield from _radii(layers, (*at, "noises", index), noise)
+                for dataset in datasets:
+                    yield from _frame(layers, (*at, "noises", index, "method"), dataset, noise.method)
+
+
+def _without_source(layers: Layers, place: Key) -> Iterator[Fault]:
+    """Settings of a method's source model that would do nothing."""
+    name = str(place[-1])
+    source = layers.method("", name).source
+    if source != "own":
+        instead = "none" if source == "none" else "that of the method clean; change it there"
+        yield place, f"{name!r} has no source model of its own, but {instead}"
+
+
+def _frame(layers: Layers, place: Key, dataset: str, name: str) -> Iterator[Fault]:
+    """A noise that is computed on transformed images must have their size."""
+    crop = layers.augmentation(dataset).resized_crop
+    transformed = getattr(layers.method(dataset, name), "frame", "raw") == "augmented"
+    if transformed and crop not in (None, layers.dataset(dataset).image_size):
+        yield (
+            place,
+            f"{name!r} has frame: augmented, which does not fit {dataset!r}: its transform changes the size",
+        )
+
+
+def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, datasets: list[str]) -> Iterator[Fault]:
+    """A counter-measure must fit the victims and the images of an experiment."""
+    measure = layers.countermeasure(name)
+    if measure.needs_radius and 0 in axis.radii:
+        yield place, f"{name!r} is a way of adversarial training: its radii must be greater than 0"
+        return
+    for dataset in datasets:
+        channels = layers.dataset(dataset).channels
+        if channels not in measure.channels:
+            yield place, f"{name!r} does not fit {dataset!r}, whose images have {channels} channel(s)"
+            return
+
+
+def _radii(layers: Layers, place: Key, axis: NoiseAxis) -> Iterator[Fault]:
+    """Exactly the radii that the method has."""
+    needed = layers.method("", axis.method).radii
+    for radius in ("rho_u", "rho_a"):
+        given = getattr(axis, radius) is not None
+        if radius in needed and not given:
+            yield (*place, radius), f"{axis.method} needs a list of radii in units of 1/255, such as [8]"
+        elif given and radius not in needed:
+            yield (*place, radius), f"{axis.method} has no such radius; remove this key"
