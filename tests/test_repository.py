@@ -136,7 +136,7 @@ def test_a_stage_can_be_run_by_hand_as_contributing_shows(clone: Path) -> None:
     (clone / "by_hand.py").write_text("\n".join(program))
     done = run(f"PYTHONPATH=workflow {sys.executable} by_hand.py", clone)
     assert done.returncode == 0, done.stderr
-    assert np.load(clone / "by-hand/noise.npy").shape == (640, 28, 28, 1)
+    assert np.load(clone / "by-hand/noise.npy").shape == (512, 28, 28, 1)
 
 
 def test_the_readme_has_the_commands_that_matter() -> None:
