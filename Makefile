@@ -2,10 +2,10 @@
 
 PYTHON ?= python3
 CORES ?= all
-# One per GPU in this machine; without any, jobs run on the CPU and only cores limit them.
+# The GPUs of this machine. Without any, jobs run on the CPU, and only the cores limit them.
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
-# The study, such as config/studies/fashion.yaml; without, the default one.
+# A study, such as config/studies/fashion.yaml; by default config/config.yaml.
 CHOSEN = $(if $(STUDY),--configfile $(STUDY))
 BIN = .venv/bin
 
@@ -14,16 +14,16 @@ BIN = .venv/bin
 run: .venv/installed
 	$(BIN)/snakemake all --cores $(CORES) $(LIMIT) $(CHOSEN)
 
-# What a study would cost.
+# What a study would take: jobs, passes, hours, disk space.
 plan: .venv/installed
 	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.plan $(CHOSEN) \
 	  $(addprefix --jobs ,$(or $(filter-out 0,$(GPUS)),$(filter-out all,$(CORES))))
 
-# How the study stands that runs in this folder, in another terminal.
+# The progress of the study that runs in this folder; for another terminal.
 watch: .venv/installed
 	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.watch
 
-# Every file in results/ against the checksums that its job recorded.
+# Check every file in results/ against the checksums that its job recorded.
 verify: .venv/installed
 	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.verify
 
@@ -33,7 +33,7 @@ report: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.bench
 
-# A study killed fifty times at random moments; about a quarter of an hour. The tests do it with three kills.
+# Kill a small study fifty times at random moments, in about a quarter of an hour. The tests do it with three kills.
 chaos: .venv/installed
 	$(BIN)/python -m tests.workflow.chaos
 

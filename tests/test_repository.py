@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -80,12 +81,86 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in ROOT.glob("docs/*.md")), "config/README.md"]
+LINKED = [
+    *PAGES,
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"workflow/{at}/README.md" for at in ("references", "datasets/fashion-mini")),
+]
+
+
+def blocks(page: str, language: str) -> list[list[str]]:
+    """The lines of each block of a page in a language, empty ones left out of shell commands."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    return [[line for line in block.splitlines() if line or language != "sh"] for block in found]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link can point at: the headings of a page, as GitHub names them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKED)
+def test_every_link_within_the_repository_leads_somewhere(page: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" not in link:
+            name, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / name if name else ROOT / page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_the_picture_of_the_pipeline_is_what_its_program_draws(tmp_path: Path) -> None:
+    import matplotlib
+
+    if matplotlib.__version__ != lock()["matplotlib"]:
+        pytest.skip(f"another matplotlib than the lock's draws other bytes: {matplotlib.__version__}")
+    (tmp_path / "pipeline.py").write_text((ROOT / "docs/pipeline.py").read_text())
+    subprocess.run([sys.executable, "pipeline.py"], cwd=tmp_path, check=True)
+    assert (tmp_path / "pipeline.svg").read_bytes() == (ROOT / "docs/pipeline.svg").read_bytes()
+
+
+def test_the_entries_that_contributing_shows_make_a_study(clone: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(clone, project, symlinks=True, ignore=shutil.ignore_patterns("results", "logs", ".snakemake"))
+    shown = [block for language in ("python", "yaml") for block in blocks("CONTRIBUTING.md", language)]
+    for lines in shown:
+        file = project / lines[0].removeprefix("# ")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines[1:]) + "\n")
+    assert (project / "by_hand.py").is_file()
+    (project / "data/digits").mkdir(parents=True)
+    for half in ("train", "test"):
+        draws = np.random.default_rng(0)
+        images, labels = draws.integers(0, 256, (256, 28, 28, 1), np.uint8), np.arange(256) % 2
+        np.savez(project / f"data/digits/{half}.npz", images=images, labels=labels)
+    for command in [line for block in blocks("CONTRIBUTING.md", "sh") for line in block]:
+        done = run(command, project)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    table = (project / "results/tables/mine/accuracy.md").read_text()
+    assert "PATCHES 16" in table
+    assert "grain" in table
+
+
+def test_a_stage_can_be_run_by_hand_as_contributing_shows(clone: Path) -> None:
+    (program,) = (block for block in blocks("CONTRIBUTING.md", "python") if block[0] == "# by_hand.py")
+    (clone / "by_hand.py").write_text("\n".join(program))
+    done = run(f"PYTHONPATH=workflow {sys.executable} by_hand.py", clone)
+    assert done.returncode == 0, done.stderr
+    assert np.load(clone / "by-hand/noise.npy").shape == (512, 28, 28, 1)
+
+
 def test_the_readme_has_the_commands_that_matter() -> None:
     assert {"make run", "make test", "snakemake all --cores 8 --resources gpu=4"} <= set(readme_commands())
 
 
-def test_readme_commands_work_verbatim(clone: Path) -> None:
-    for command in readme_commands():
+def test_the_commands_of_all_pages_work_verbatim(clone: Path) -> None:
+    commands = readme_commands() + [line for page in PAGES[1:] for block in blocks(page, "sh") for line in block]
+    assert {"make plan", "make watch", "make verify", "snakemake victims --cores 8"} <= set(commands)
+    for command in dict.fromkeys(commands):
         if command in ("make test", "make bench"):
             command += " --dry-run"  # this is make test, and the benchmark takes its time
         result = run(command, clone)
@@ -99,11 +174,11 @@ def test_readme_commands_work_verbatim(clone: Path) -> None:
     assert (clone / "results/report.zip").stat().st_size > 0
 
 
-def test_readme_python_works_verbatim(clone: Path) -> None:
+def test_the_python_of_the_pages_works_verbatim(clone: Path) -> None:
     run("make run", clone)
-    (snippet,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (snippet,) = (block for page in PAGES for block in blocks(page, "python"))
     result = subprocess.run(
-        [sys.executable, "-c", snippet + "print(len(train), train.attrs['classes'][0])"],
+        [sys.executable, "-c", "\n".join([*snippet, "print(len(train), train.attrs['classes'][0])"])],
         cwd=clone, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.stdout == "6000 T-shirt/top\n", result.stderr
