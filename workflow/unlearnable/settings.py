@@ -31,9 +31,10 @@ class Settings(BaseModel):
     def _known_keys(cls, data: Any) -> Any:
         """Name the nearest valid key, which pydantic's own message does not."""
         if isinstance(data, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
             for key in data:
-                if key not in cls.model_fields:
-                    hint = nearest(str(key), list(cls.model_fields))
+                if key not in known:
+                    hint = nearest(str(key), known)
                     raise PydanticCustomError("unknown_key", "unknown key; {hint}", {"key": str(key), "hint": hint})
         return data
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
-from pydantic import ValidationError
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
 from unlearnable import registry
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.datasets.split import Split
+from unlearnable.study.schema import AnyCountermeasure
 
 KINDS = registry.available("countermeasures")
 CLASSES = [registry.settings("countermeasures", kind) for kind in KINDS]
 
 
 def parse(values: dict[str, Any]) -> Any:
-    return registry.validated("countermeasures", values)
+    return TypeAdapter(AnyCountermeasure).validate_python(values)  # as the configuration is read
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,3 +64,20 @@ def test_only_trades_and_mart_need_an_adversary_and_only_grayscale_needs_colour(
 def test_what_makes_no_sense_is_refused(config: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         parse(config)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_passes_that_settings_state_are_those_of_the_objective(kind: str) -> None:
+    train = Split(np.zeros((6, 16, 16, 3), np.uint8), np.arange(6) % 3, ["cat", "dog", "owl"])
+    settings = parse({"kind": kind})
+    made = 0
+
+    def network(pixels: Tensor) -> Tensor:
+        nonlocal made
+        made += 1
+        return pixels.mean((2, 3))
+
+    pixels = torch.zeros(3, 3, 16, 16)
+    objective: Any = registry.load("countermeasures", kind).build(settings, train, 3, 0).objective
+    objective(network, Lesson(pixels, torch.arange(3), clean=pixels))
+    assert made == settings.passes

@@ -14,17 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import plain
-from unlearnable import registry
 from unlearnable.compute.augment import draw
 from unlearnable.compute.frozen import FrozenNetwork, frozen
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
+from unlearnable.noises.clean.settings import Clean
 from unlearnable.noises.descent import minimise
 from unlearnable.noises.em.settings import Em
 from unlearnable.noises.em_classwise import noise as em_classwise
 from unlearnable.noises.em_classwise.settings import EmClasswise
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, NoiseMethod, Problem, method_of
 from unlearnable.noises.rem import noise as rem
 from unlearnable.noises.rem.settings import Rem
 from unlearnable.noises.sem.settings import Sem
@@ -34,6 +34,7 @@ CPU = torch.device("cpu")
 CLASSES = 3
 IMAGEWISE = ["em", "rem", "sem", "tap"]  # the methods that give every image a noise of its own
 SETTINGS: dict[str, Any] = {
+    "clean": Clean(algorithm="clean"),
     "em": Em(algorithm="em", k_u=3, alpha_u=0.4),
     "em-classwise": EmClasswise(algorithm="em-classwise", k_u=3, alpha_u=0.4),
     "rem": Rem(algorithm="rem", k_u=3, alpha_u=0.4, k_a=2, alpha_a=0.6, j=2),
@@ -50,7 +51,7 @@ AUGMENTATIONS = [
 
 def problem(
     method: str, augmentation: Augmentation = AUGMENTATIONS[3], clip: str | None = None, **radii: int
-) -> Problem:
+) -> Problem[Any]:
     settings = SETTINGS[method].model_copy(update={"clip": clip} if clip else {})
     return Problem(settings, **({"rho_u": 8, "rho_a": 4} | radii), augmentation=augmentation, classes=CLASSES)
 
@@ -101,16 +102,20 @@ def batch() -> tuple[Tensor, Tensor]:
     return images, torch.arange(7) % CLASSES
 
 
-def free(task: Problem) -> Problem:
+def of(method: str) -> NoiseMethod:
+    return method_of(SETTINGS[method])
+
+
+def free(task: Problem[Any]) -> Problem[Any]:
     """The problem with one pass for both players."""
     return replace(task, settings=task.settings.model_copy(update={"attack": "free"}))
 
 
 def learned_from(
-    method: str, fixed: FrozenNetwork, images: Tensor, labels: Tensor, task: Problem, generator: torch.Generator
+    method: str, fixed: FrozenNetwork, images: Tensor, labels: Tensor, task: Problem[Any], generator: torch.Generator
 ) -> Tensor:
     """What the source model learns from at one step."""
-    pixels: Tensor = registry.load("noises", method).training_inputs(fixed, images, labels, task, generator)[0]
+    pixels: Tensor = of(method).training_inputs(fixed, Batch(images, labels, task, generator))[0]
     return pixels
 
 
@@ -123,7 +128,7 @@ def test_noise_is_whole_grey_levels_within_the_radius(
     method: str, rho_u: int, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = batch
-    d = registry.load("noises", method).noise(fixed, images, labels, problem(method, rho_u=rho_u), draws())
+    d = of(method).noise(fixed, Batch(images, labels, problem(method, rho_u=rho_u), draws()))
     assert d.shape == images.shape
     assert d.abs().max() <= rho_u
     assert torch.equal(d, d.round())
@@ -135,8 +140,8 @@ def test_noise_is_whole_grey_levels_within_the_radius(
 def test_equal_draws_give_equal_noise_and_others_give_another(
     method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
-    noise = registry.load("noises", method).noise
-    first, again, other = (noise(fixed, *batch, problem(method), draws(seed)) for seed in (0, 0, 1))
+    noise = of(method).noise
+    first, again, other = (noise(fixed, Batch(*batch, problem(method), draws(seed))) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -146,7 +151,7 @@ def test_error_minimizing_noise_lowers_the_loss(
     method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = batch
-    d = registry.load("noises", method).noise(fixed, images, labels, problem(method, Augmentation()), draws())
+    d = of(method).noise(fixed, Batch(images, labels, problem(method, Augmentation()), draws()))
     assert (fixed.losses(images + d, labels) < fixed.losses(images, labels)).all()
 
 
@@ -154,7 +159,7 @@ def test_error_minimizing_noise_lowers_the_loss(
 def test_the_source_model_learns_from_valid_pixels(
     method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
-    task = replace(problem("rem"), settings=SETTINGS.get(method))
+    task = replace(problem("rem"), settings=SETTINGS[method])
     pixels = learned_from(method, fixed, *batch, task, draws())
     assert pixels.shape == batch[0].shape
     assert pixels.min() >= 0
@@ -176,10 +181,10 @@ def test_the_source_model_learns_from_valid_pixels(
 def test_a_training_step_costs_what_the_paper_counts(
     method: str, rho_a: int, expected: int, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
-    task = replace(problem("rem", rho_a=rho_a), settings=SETTINGS.get(method))
+    task = replace(problem("rem", rho_a=rho_a), settings=SETTINGS[method])
     learned_from(method, fixed, *batch, task, draws())
     assert fixed.images == expected * len(batch[0])
-    assert registry.load("noises", method).training_passes(task) == expected
+    assert of(method).training_passes(task) == expected
 
 
 @pytest.mark.parametrize(
@@ -196,9 +201,9 @@ def test_rem_counts_the_passes_that_it_makes(
 ) -> None:
     task = problem("rem", rho_a=rho_a)
     task = free(task) if attack == "free" else task
-    rem.noise(fixed, *batch, task, draws())
+    rem.noise(fixed, Batch(*batch, task, draws()))
     assert fixed.images == rem.noise_passes(task) * len(batch[0]) == noise * len(batch[0])
-    rem.training_inputs(fixed, *batch, task, draws())
+    rem.training_inputs(fixed, Batch(*batch, task, draws()))
     assert fixed.images == (noise + rem.training_passes(task)) * len(batch[0])
     assert rem.training_passes(task) == noise + lesson
 
@@ -211,7 +216,7 @@ def test_steps_that_an_adversary_without_a_radius_leaves_out_change_no_noise_and
     task = problem("rem", augmentation, clip, rho_a=0)
     made, expected = draws(4), draws(4)
     steps_made, _ = plain.robust_noise(network, *batch, task, task.settings.k_a, expected)
-    assert share_equal(rem.noise(fixed, *batch, task, made), steps_made.round()) >= 0.999
+    assert share_equal(rem.noise(fixed, Batch(*batch, task, made)), steps_made.round()) >= 0.999
     assert torch.equal(made.get_state(), expected.get_state())
 
 
@@ -223,7 +228,7 @@ def test_rem_without_adversary_and_augmentation_is_em(
     clip: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
     noises = [
-        registry.load("noises", method).noise(fixed, *batch, problem(method, Augmentation(), clip, rho_a=0), draws())
+        of(method).noise(fixed, Batch(*batch, problem(method, Augmentation(), clip, rho_a=0), draws()))
         for method in ("rem", "em")
     ]
     assert torch.equal(*noises)
@@ -233,10 +238,10 @@ def test_rem_without_adversary_and_augmentation_is_em(
 def test_sem_is_rem_without_ascent_steps(
     augmentation: Augmentation, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
-    sem = registry.load("noises", "sem").noise(fixed, *batch, problem("sem", augmentation), draws())
+    sem = of("sem").noise(fixed, Batch(*batch, problem("sem", augmentation), draws()))
     no_steps = replace(problem("rem", augmentation), settings=SETTINGS["rem"].model_copy(update={"k_a": 0}))
-    assert torch.equal(sem, registry.load("noises", "rem").noise(fixed, *batch, no_steps, draws()))
-    assert not torch.equal(sem, registry.load("noises", "rem").noise(fixed, *batch, problem("rem"), draws()))
+    assert torch.equal(sem, of("rem").noise(fixed, Batch(*batch, no_steps, draws())))
+    assert not torch.equal(sem, of("rem").noise(fixed, Batch(*batch, problem("rem"), draws())))
 
 
 @pytest.mark.parametrize("method", ["em", "rem", "sem"])
@@ -248,7 +253,7 @@ def test_black_pixels_keep_their_random_start_unless_the_noise_is_clipped_to_pix
 
     def noise(clip: str) -> Tensor:
         task = problem(method, Augmentation(), clip)
-        d: Tensor = registry.load("noises", method).noise(fixed, black, torch.arange(3), task, draws())
+        d: Tensor = of(method).noise(fixed, Batch(black, torch.arange(3), task, draws()))
         return d
 
     below = start < 0
@@ -273,17 +278,19 @@ def test_the_identity_expectation_is_that_of_no_augmentation(
         task = problem(method)
         change = {"expectation": "identity"} | ({"attack": attack} if method == "rem" else {})
         ablated = replace(task, settings=task.settings.model_copy(update=change))
-        noise = registry.load("noises", method).noise
-        found = noise(fixed, *batch, ablated, draws())
+        noise = of(method).noise
+        found = noise(fixed, Batch(*batch, ablated, draws()))
         plainly = replace(ablated, augmentation=Augmentation(), settings=task.settings.model_copy(update=change))
-        assert torch.equal(found, noise(fixed, *batch, plainly, draws()))
+        assert torch.equal(found, noise(fixed, Batch(*batch, plainly, draws())))
         assert not torch.equal(
             found,
             noise(
                 fixed,
-                *batch,
-                replace(task, settings=plainly.settings.model_copy(update={"expectation": "transform"})),
-                draws(),
+                Batch(
+                    *batch,
+                    replace(task, settings=plainly.settings.model_copy(update={"expectation": "transform"})),
+                    draws(),
+                ),
             ),
         )
 
@@ -295,7 +302,7 @@ def test_the_identity_expectation_still_averages_over_j_draws_of_the_adversary(
     for j in (1, 4):
         before = fixed.images
         settings = task.settings.model_copy(update={"expectation": "identity", "j": j})
-        registry.load("noises", "rem").noise(fixed, *batch, replace(task, settings=settings), draws())
+        of("rem").noise(fixed, Batch(*batch, replace(task, settings=settings), draws()))
         assert fixed.images - before == settings.k_u * j * (settings.k_a + 1) * len(batch[0])
 
 
@@ -304,8 +311,8 @@ def test_rem_with_the_identity_expectation_and_no_adversary_is_em(
 ) -> None:
     task = problem("rem", AUGMENTATIONS[3], "pixels", rho_a=0)
     ablated = replace(task, settings=task.settings.model_copy(update={"expectation": "identity"}))
-    noise = registry.load("noises", "rem").noise(fixed, *batch, ablated, draws())
-    assert torch.equal(noise, registry.load("noises", "em").noise(fixed, *batch, problem("em"), draws()))
+    noise = of("rem").noise(fixed, Batch(*batch, ablated, draws()))
+    assert torch.equal(noise, of("em").noise(fixed, Batch(*batch, problem("em"), draws())))
 
 
 @pytest.mark.parametrize("method", ["rem", "sem"])
@@ -315,7 +322,7 @@ def test_the_identity_expectation_leaves_the_transform_of_source_training(
     images, labels = batch
     task = problem(method, Augmentation(flip=True), rho_a=0)
     ablated = replace(task, settings=task.settings.model_copy(update={"expectation": "identity"}))
-    pixels, d = registry.load("noises", method).training_inputs(fixed, images, labels, ablated, draws())
+    pixels, d = of(method).training_inputs(fixed, Batch(images, labels, ablated, draws()))
     protected = (images + d).clamp(0, 255)
     flipped = [torch.equal(a, b.flip(2)) for a, b in zip(pixels, protected, strict=True)]
     same = [torch.equal(a, b) for a, b in zip(pixels, protected, strict=True)]
@@ -327,15 +334,17 @@ def test_the_identity_expectation_leaves_the_transform_of_source_training(
 # ---- the augmented frame
 
 
-def augmented(task: Problem) -> Problem:
+def augmented(task: Problem[Any]) -> Problem[Any]:
     return replace(task, settings=task.settings.model_copy(update={"frame": "augmented"}))
 
 
 def test_without_augmentation_the_two_frames_of_em_are_one(fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]) -> None:
-    em, task = registry.load("noises", "em"), problem("em", Augmentation())
-    raw, other = (em.noise(fixed, *batch, t, draws()) for t in (task, augmented(task)))
+    em, task = of("em"), problem("em", Augmentation())
+    raw, other = (em.noise(fixed, Batch(*batch, t, draws())) for t in (task, augmented(task)))
     assert torch.equal(raw, other)
-    for a, b in zip(*(em.training_inputs(fixed, *batch, t, draws()) for t in (task, augmented(task))), strict=True):
+    for a, b in zip(
+        *(em.training_inputs(fixed, Batch(*batch, t, draws())) for t in (task, augmented(task))), strict=True
+    ):
         assert torch.equal(a, b)
 
 
@@ -343,22 +352,22 @@ def test_in_the_augmented_frame_em_is_computed_on_a_transformed_image_and_stored
     fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = batch
-    em, task = registry.load("noises", "em"), augmented(problem("em"))
+    em, task = of("em"), augmented(problem("em"))
     generator = draws(5)
     z = draw(task.augmentation, images, generator)(images)
-    expected = em.noise(fixed, z, labels, problem("em", Augmentation()), generator)
-    assert torch.equal(em.noise(fixed, images, labels, task, draws(5)), expected)
-    pixels, d = em.training_inputs(fixed, images, labels, task, draws(5))
+    expected = em.noise(fixed, Batch(z, labels, problem("em", Augmentation()), generator))
+    assert torch.equal(em.noise(fixed, Batch(images, labels, task, draws(5))), expected)
+    pixels, d = em.training_inputs(fixed, Batch(images, labels, task, draws(5)))
     assert torch.equal(d, expected)
     assert torch.equal(pixels, (z + d).clamp(0, 255))  # no second transform
 
 
 def test_noise_of_another_size_than_the_published_image_is_refused(fixed: FrozenNetwork) -> None:
     images, labels = torch.zeros(3, 1, 12, 12), torch.arange(3)
-    em, task = registry.load("noises", "em"), augmented(problem("em", Augmentation(resized_crop=8)))
+    em, task = of("em"), augmented(problem("em", Augmentation(resized_crop=8)))
     for call in (em.noise, em.training_inputs):
         with pytest.raises(UserError, match=r"frame augmented .* 8x8 pixels, but .* 12x12; use frame: raw"):
-            call(fixed, images, labels, task, draws())
+            call(fixed, Batch(images, labels, task, draws()))
 
 
 # ---- one noise for a class
@@ -372,7 +381,7 @@ def train(batch: tuple[Tensor, Tensor]) -> Split:
     return Split(images, labels, ["cat", "dog", "owl"])
 
 
-def class_step(fixed: FrozenNetwork, images: Tensor, labels: Tensor, noises: Tensor, task: Problem) -> Tensor:
+def class_step(fixed: FrozenNetwork, images: Tensor, labels: Tensor, noises: Tensor, task: Problem[Any]) -> Tensor:
     """One batch of Huang et al.'s class-wise noise, written out class by class and image by image."""
     s, after = task.settings, noises.clone()
     for label in set(labels.tolist()):
@@ -395,7 +404,7 @@ def test_a_class_gets_the_mean_of_its_images_noises_and_others_keep_theirs(
     labels = torch.tensor([2, 0, 2, 2, 0, 2, 2])
     task = problem("em-classwise")
     noises = torch.empty(CLASSES, *images.shape[1:]).double().uniform_(-8, 8, generator=draws(1))
-    found = em_classwise.updated(fixed, images, labels, noises, task, draws())
+    found = em_classwise.updated(fixed, Batch(images, labels, task, draws()), noises)
     torch.testing.assert_close(found, class_step(fixed, images, labels, noises, task), rtol=1e-9, atol=1e-9)
     assert torch.equal(found[1], noises[1])
     assert (found[[0, 2]] != noises[[0, 2]]).any(3).any(2).all()
@@ -407,7 +416,7 @@ def test_source_training_moves_the_noises_of_classes(fixed: FrozenNetwork, batch
     labels = torch.tensor([2, 0, 2, 2, 0, 1, 2])
     task = problem("em-classwise", Augmentation())
     noises = torch.empty(CLASSES, *images.shape[1:]).double().uniform_(-8, 8, generator=draws(1))
-    pixels, d = em_classwise.training_inputs(fixed, images, labels, task, draws(), noises[labels])
+    pixels, d = em_classwise.training_inputs(fixed, Batch(images, labels, task, draws(), noises[labels]))
     expected = class_step(fixed, images, labels, noises, task)
     torch.testing.assert_close(d, expected[labels], rtol=1e-9, atol=1e-9)
     assert torch.equal(pixels, (images + d.round()).clamp(0, 255))
@@ -421,9 +430,9 @@ def test_class_noises_are_made_on_a_balanced_share_from_a_random_start(
     seen: list[tuple[Tensor, Tensor]] = []
     updated = em_classwise.updated
 
-    def seeing(network: FrozenNetwork, images: Tensor, labels: Tensor, *rest: Any) -> Tensor:
-        seen.append((images, labels))
-        return updated(network, images, labels, *rest)
+    def seeing(network: FrozenNetwork, batch: Batch[Any], noises: Tensor) -> Tensor:
+        seen.append((batch.images, batch.labels))
+        return updated(network, batch, noises)
 
     with monkeypatch.context() as patch:
         patch.setattr(em_classwise, "updated", seeing)
@@ -455,7 +464,9 @@ def test_class_noises_lower_the_loss_of_their_classes(train: Split, single: Froz
     noises = em_classwise.basis(single, train, task, 0, CPU)
     images = torch.from_numpy(train.images[:]).permute(0, 3, 1, 2).float()
     labels = torch.from_numpy(train.labels)
-    mine, of_the_next = (em_classwise.noise(noises, images, y, task, draws()) for y in (labels, (labels + 1) % CLASSES))
+    mine, of_the_next = (
+        em_classwise.noise(noises, Batch(images, y, task, draws())) for y in (labels, (labels + 1) % CLASSES)
+    )
     losses = [float(single.losses((images + d).clamp(0, 255), labels).mean()) for d in (mine, 0 * mine, of_the_next)]
     assert losses[0] < losses[1] - 0.1 < losses[2] - 0.1
 
@@ -464,10 +475,10 @@ def test_no_image_gets_the_noise_of_a_row_and_no_class_that_of_an_image(train: S
     images = torch.from_numpy(train.images[:12]).permute(0, 3, 1, 2).double()
     labels = torch.tensor([2, 2, 1, 0, 0, 1, 2, 0, 1, 1, 2, 0])
     noises = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 1, 6, 8)
-    d = em_classwise.noise(noises, images, labels, problem("em-classwise"), draws())
+    d = em_classwise.noise(noises, Batch(images, labels, problem("em-classwise"), draws()))
     assert d[:, 0, 0, 0].tolist() == labels.tolist()  # by the image's label, not by its place
 
-    own = registry.load("noises", "em").noise(fixed, images, labels, problem("em"), draws())
+    own = of("em").noise(fixed, Batch(images, labels, problem("em"), draws()))
     assert len({tuple(row.flatten().tolist()) for row in own}) == 12  # each image's own, not its class's
 
 
@@ -489,14 +500,14 @@ def test_noise_is_as_large_as_the_image_and_lessons_as_the_resized_crop(method: 
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, CLASSES))
     wide = Split(np.random.default_rng(0).integers(0, 256, (9, 12, 14, 1), np.uint8), train.labels[:9], train.classes)
     images, labels = torch.from_numpy(wide.images[:]).permute(0, 3, 1, 2).float(), torch.from_numpy(wide.labels)
-    module, task = registry.load("noises", method), problem(method, Augmentation(flip=True, resized_crop=8))
+    module, task = of(method), problem(method, Augmentation(flip=True, resized_crop=8))
     with frozen(network, torch.float32) as fixed_:
         basis = module.basis(fixed_, wide, task, 0, CPU)
-        d = module.noise(basis, images, labels, task, draws())
+        d = module.noise(basis, Batch(images, labels, task, draws()))
         assert d.shape == images.shape
         assert 0 < d.abs().max() <= 8
         if method != "tap":
-            pixels, d = module.training_inputs(fixed_, images, labels, task, draws())
+            pixels, d = module.training_inputs(fixed_, Batch(images, labels, task, draws()))
             assert pixels.shape == (9, 1, 8, 8)
             assert d.shape == images.shape
 
@@ -529,15 +540,15 @@ def test_noise_equals_the_plain_algorithm(
 
     found: list[Tensor] = []
 
-    def recording(x: Tensor, gradient: Callable[[Tensor], Tensor], *rest: Any) -> Tensor:
+    def recording(batch: Batch[Any], gradient: Callable[[Tensor], Tensor]) -> Tensor:
         def recorded(protected: Tensor) -> Tensor:
             found.append(gradient(protected))
             return found[-1]
 
-        return minimise(x, recorded, *rest)
+        return minimise(batch, recorded)
 
     monkeypatch.setattr(rem, "minimise", recording)
-    d = registry.load("noises", method).noise(fixed, images, labels, task, draws(4))
+    d = of(method).noise(fixed, Batch(images, labels, task, draws(4)))
 
     assert share_equal(d, expected.round()) >= 0.999
     start = images + plain.clip(plain.start(images, rho_u, draws(4)), images, task)
@@ -566,14 +577,14 @@ def test_the_free_adversary_ascends_by_the_gradients_of_the_descent(
             g = g + part
         e = (e + s.alpha_a * task.rho_a * g.sign()).clamp(-task.rho_a, task.rho_a)
         d = plain.clip(d - s.alpha_u * task.rho_u * g.sign(), images, task)
-    found = registry.load("noises", "rem").noise(fixed, images, labels, task, draws(6))
+    found = of("rem").noise(fixed, Batch(images, labels, task, draws(6)))
     assert share_equal(found, d.round()) >= 0.999
     assert fixed.images == s.k_u * s.j * len(images)
 
 
 def test_a_free_adversary_of_radius_0_is_em(fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]) -> None:
     noises = [
-        registry.load("noises", task.settings.algorithm).noise(fixed, *batch, task, draws())
+        method_of(task.settings).noise(fixed, Batch(*batch, task, draws()))
         for task in (free(problem("rem", Augmentation(), "pixels", rho_a=0)), problem("em", Augmentation()))
     ]
     assert torch.equal(*noises)
@@ -586,12 +597,12 @@ def test_source_training_can_go_on_from_an_earlier_noise(
     images, labels = batch
     task = problem(method, Augmentation(), clip="box", rho_u=40)
     tiny = replace(task, settings=task.settings.model_copy(update={"k_u": 1, "alpha_u": 0.025}))  # steps of one
-    step = registry.load("noises", method).training_inputs
-    _, first = step(fixed, images, labels, task, draws())
-    moved = (step(fixed, images, labels, tiny, draws(1), first)[1] - first).abs()
+    step = of(method).training_inputs
+    _, first = step(fixed, Batch(images, labels, task, draws()))
+    moved = (step(fixed, Batch(images, labels, tiny, draws(1), first))[1] - first).abs()
     assert moved.max() == 1
     assert moved.mean() > 0.1
-    assert (step(fixed, images, labels, tiny, draws(1))[1] - first).abs().max() > 1
+    assert (step(fixed, Batch(images, labels, tiny, draws(1)))[1] - first).abs().max() > 1
 
 
 @pytest.mark.parametrize("method", ["em", "rem", "sem"])
@@ -600,8 +611,8 @@ def test_source_training_learns_from_the_noise_that_it_reports(
 ) -> None:
     images, labels = batch
     task = problem(method, Augmentation(), rho_a=0)
-    pixels, d = registry.load("noises", method).training_inputs(fixed, images, labels, task, draws())
-    assert torch.equal(d, registry.load("noises", method).noise(fixed, images, labels, task, draws()))
+    pixels, d = of(method).training_inputs(fixed, Batch(images, labels, task, draws()))
+    assert torch.equal(d, of(method).noise(fixed, Batch(images, labels, task, draws())))
     assert torch.equal(pixels, (images + d).clamp(0, 255))
 
 
@@ -610,7 +621,7 @@ def test_micro_batches_change_no_noise(method: str, network: nn.Module, batch: t
     noises = []
     for micro_batch in (None, 3):  # of 14 joined images
         with frozen(network, torch.float32, micro_batch) as fixed:
-            noises.append(registry.load("noises", method).noise(fixed, *batch, problem(method), draws()))
+            noises.append(of(method).noise(fixed, Batch(*batch, problem(method), draws())))
     assert share_equal(*noises) >= 0.999
 
 
@@ -635,7 +646,7 @@ def test_em_equals_the_plain_algorithm(
     images, labels = batch
     task = problem("em", clip=clip, rho_u=rho_u)
     d = plain.em_noise(network, images, labels, task, draws(2))
-    found = registry.load("noises", "em").noise(fixed, images, labels, task, draws(2))
+    found = of("em").noise(fixed, Batch(images, labels, task, draws(2)))
     assert share_equal(found, d.round()) >= 0.999
 
 
@@ -650,7 +661,7 @@ def test_tap_pulls_towards_the_next_class_and_the_last_towards_the_first() -> No
     settings = SETTINGS["tap"].model_copy(update={"steps": 20})
     task = replace(problem("tap", Augmentation()), settings=settings)
     with frozen(network, torch.float32) as fixed:
-        d = registry.load("noises", "tap").noise(fixed, images, torch.arange(CLASSES), task, draws())
+        d = of("tap").noise(fixed, Batch(images, torch.arange(CLASSES), task, draws()))
     assert d.view(CLASSES, CLASSES).tolist() == [[-8, 8, -8], [-8, -8, 8], [8, -8, -8]]
 
 
@@ -677,7 +688,7 @@ def test_tap_keeps_the_restart_of_lowest_loss_for_each_image(
     assert len(set(best)) > 1  # else this would not tell a choice by image from one for all
     expected = torch.stack([candidates[restart][image] for image, restart in enumerate(best)])
 
-    found = registry.load("noises", "tap").noise(fixed, images, labels, task, draws(3))
+    found = of("tap").noise(fixed, Batch(images, labels, task, draws(3)))
     assert share_equal(found, expected) >= 0.999
     assert (images + found).min() >= 0
     assert (images + found).max() <= 255

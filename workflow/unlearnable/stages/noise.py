@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unlearnable import files, registry
+from unlearnable import files
 from unlearnable.arrays import growing
 from unlearnable.compute.augment import transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
@@ -23,8 +23,8 @@ from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Chosen, Split
 from unlearnable.networks.build import create, restore
-from unlearnable.noises.method import problem_of, shard_rows
-from unlearnable.stages.settings.noise import NoisePass
+from unlearnable.noises.method import Batch, method_of, problem_of, shard_rows
+from unlearnable.stages.settings.noise import NoisePass, NoiseSettings
 from unlearnable.training.loop import Loop
 
 
@@ -60,8 +60,8 @@ def make_shard(
         UserError: a checkpoint or the noise does not fit on the disk, or the method does not fit the images.
     """
     settings = NoisePass(**config["pass"])
-    method = registry.load("noises", config["method"]["algorithm"])
-    problem = problem_of(config, len(train.classes))
+    problem = problem_of(NoiseSettings.model_validate(config), len(train.classes))
+    method = method_of(problem.settings)
     bound, size = config["bound"], settings.batch_size
     small = bound["norm"] == "linf" and bound["radius"] <= 127
     rows = np.array(shard_rows(len(train.labels), size, shard, shards), np.int64)
@@ -88,7 +88,7 @@ def make_shard(
             first = int(rows[index * size])
             draws = of_rows(first, first + len(y), config["seed"], "noise", device)
             before = 0 if network is None else network.images
-            d = method.noise(basis, images.float(), y, problem, draws)
+            d = method.noise(basis, Batch(images.float(), y, problem, draws))
             if network is not None:
                 passes += (network.images - before) // len(y)
             written.write(d.permute(0, 2, 3, 1).cpu().numpy().astype(dtype))

@@ -11,5 +11,4 @@ class Clean(Method):
     """No noise: the reference."""
 
     radii: ClassVar[tuple[str, ...]] = ()
-    carried: ClassVar[None] = None  # as in SignDescent: no noise goes on from step to step
     algorithm: Literal["clean"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from unlearnable.bounds import Bound
 from unlearnable.datasets.augmentation import Augmentation
@@ -16,6 +18,11 @@ class NoisePass(Settings):
 
     batch_size: int = Field(128, ge=1, description="images that are computed together; shards are whole batches")
     precision: Precision = "auto"
+
+
+def _bound(values: Any) -> Any:
+    """A bound from its plain values, which strict settings would not take."""
+    return Bound(**values) if isinstance(values, dict) else values
 
 
 class NoiseSettings(Settings):
@@ -35,7 +42,7 @@ class NoiseSettings(Settings):
 
     noise_pass: NoisePass = Field(alias="pass")
     method: AnyMethod
-    bound: Bound
+    bound: Annotated[Bound, BeforeValidator(_bound)]
     network: Slug | None
     stem: Stem | None
     augmentation: Augmentation

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from unlearnable.datasets.size import Size
 from unlearnable.networks.facts import weight_bytes
 from unlearnable.noises.method import shard_rows
+from unlearnable.settings import Settings
+from unlearnable.stages.settings.noise import NoiseSettings
+from unlearnable.stages.settings.source_model import SourceModelSettings
+from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.study.cells import (
     DATASET,
     NOISE,
@@ -22,8 +28,10 @@ from unlearnable.study.cells import (
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes, space
 from unlearnable.tools.plan.jobs import Job
-from unlearnable.tools.plan.sizes import Size
-from unlearnable.tools.plan.work import Amount, PublishingWork
+from unlearnable.tools.plan.publishing import PublishingWork
+from unlearnable.training.work import Amount
+
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -101,26 +109,28 @@ class Planner:
     def _source_model(self, cell: Noise) -> Iterator[Task]:
         job = Job("source_model", path(SOURCE, cell))
         if job in self.jobs:
-            config = self.study.source_config(cell)
+            settings = checked(SourceModelSettings, self.study.source_config(cell))
+            training = settings.training
             shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
-            weights = weight_bytes(config["training"]["network"], shape[0], classes, config["training"]["stem"])
-            amounts = passes.of_source_model(config, shape, classes)
+            weights = weight_bytes(training.network, shape[0], classes, training.stem)
+            amounts = passes.of_source_model(settings, shape, classes)
             yield Task("source model", self.jobs[job], weights, f"{job.place}/metrics.json", amounts)
 
     def _noise(self, cell: Noise) -> Iterator[Task]:
         every, shape = self.sizes[cell.dataset].train or 0, self._shape(cell.dataset)
-        config, shards = self.study.noise_config(cell), self.study.shards(cell.dataset, cell.method)
+        settings = checked(NoiseSettings, self.study.noise_config(cell))
+        shards = self.study.shards(cell.dataset, cell.method)
         for shard in range(shards):
             job = Job("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{shards}")
             if job in self.jobs:
-                rows = len(shard_rows(every, config["pass"]["batch_size"], shard, shards))
-                amounts = passes.of_noise(config, shape, self._classes(cell.dataset), rows, every) if every else []
-                size = space.of_noise(rows, shape, config["bound"])
+                rows = len(shard_rows(every, settings.noise_pass.batch_size, shard, shards))
+                amounts = passes.of_noise(settings, shape, self._classes(cell.dataset), rows, every) if every else []
+                size = space.of_noise(rows, shape, settings.bound)
                 like = (f"{cell.method} noise", cell.dataset)
                 yield Task("noise", self.jobs[job], size, f"{job.place}.json", amounts, like, rows)
         merge = Job("merge_noise", path(NOISE, cell))
         if merge in self.jobs:
-            yield Task("noise", self.jobs[merge], space.of_noise(every, shape, config["bound"]))
+            yield Task("noise", self.jobs[merge], space.of_noise(every, shape, settings.bound))
 
     def _perturbed(self, cell: Perturbed) -> Iterator[Task]:
         job = Job("perturbed_dataset", path(PERTURBED, cell))
@@ -133,14 +143,19 @@ class Planner:
     def _victim(self, cell: Victim) -> Iterator[Task]:
         job = Job("victim", path(VICTIM, cell))
         if job in self.jobs:
-            config, size = self.study.victim_config(cell), self.sizes[cell.dataset]
+            settings, size = checked(VictimSettings, self.study.victim_config(cell)), self.sizes[cell.dataset]
             shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
-            weights = weight_bytes(cell.network, shape[0], classes, config["training"]["stem"])
+            weights = weight_bytes(cell.network, shape[0], classes, settings.training.stem)
             train = published_rows(perturbed_of(cell), size.train or 0)
-            amounts = passes.of_victim(config, shape, classes, train, size.test or 0)
-            besides = "AutoAttack on victims" if config["training"]["auto_attack"] else None
+            amounts = passes.of_victim(settings, shape, classes, train, size.test or 0)
+            besides = "AutoAttack on victims" if settings.training.auto_attack else None
             metrics = f"{job.place}/metrics.json"
             yield Task("victim", self.jobs[job], weights, metrics, amounts, besides=besides)
+
+
+def checked(kind: type[S], values: Mapping[str, object]) -> S:
+    """The settings of a stage, from the plain values that the study gives."""
+    return kind.model_validate(values)
 
 
 def published_rows(cell: Perturbed, rows: int) -> int:
