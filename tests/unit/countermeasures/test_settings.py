@@ -35,6 +35,16 @@ def test_a_default_is_the_same_value_as_when_it_is_written_out(kind: str) -> Non
     assert repr(parse(defaults).model_dump()) == repr(defaults)
 
 
+def test_one_without_settings_is_a_single_file_that_tells_what_it_is() -> None:
+    module, settings = registry.load("countermeasures", "none"), registry.settings("countermeasures", "none")
+    assert registry.part("countermeasures", "none", "settings") is None
+    assert set(settings.model_fields) == {"kind"}
+    assert settings.__doc__ is not None
+    assert settings.__doc__ in str(module.__doc__)
+    with pytest.raises(ValidationError, match="unknown key"):
+        parse({"kind": "none", "size": 3})
+
+
 def test_every_module_has_settings() -> None:
     assert set(registry.available("countermeasures")) == set(KINDS)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from unlearnable import files
+from unlearnable import files, registry
 from unlearnable.datasets import shards
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
@@ -298,6 +298,14 @@ for kind in registry.available("readers"):
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_reader_that_cannot_tell_leaves_the_size_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cifar = described(kind="cifar", variant="cifar10")
+    monkeypatch.delattr(registry.load("readers", "cifar"), "size_hint")
+    found = size_of(cifar, tmp_path, None)
+    assert (found.train, found.test) == (None, None)
+    assert "kind cifar" in found.source
 
 
 def test_files_in_folders_are_counted_and_not_decoded(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def of_noise(shard: Shard[MethodSettings]) -> list[Amount]:
     """The work for a shard, what all images' noise starts from included.
 
     A method whose noise takes other work than passes of every batch through its source model has a ``cost.py`` beside
-    its ``noise.py``, with a function of this name. Empty where neither tells: then only finished jobs do.
+    its ``noise.py``, with a function of this name. Where a noise has neither that nor a source model, there is nothing
+    to time beforehand.
     """
     problem, size = shard.problem, shard.batch_size
     own = registry.part("noises", problem.settings.algorithm, "cost")

@@ -169,7 +169,7 @@ def method_of(settings: MethodSettings) -> NoiseMethod:
     return _WithDefaults(registry.load("noises", settings.algorithm))
 
 
-class Asked(Protocol):
+class ProblemSettings(Protocol):
     """What the settings of a stage say of its noise."""
 
     @property
@@ -193,14 +193,14 @@ class Asked(Protocol):
         ...
 
 
-def problem_of(asked: Asked, classes: int) -> Problem[MethodSettings]:
+def problem_of(settings: ProblemSettings, classes: int) -> Problem[MethodSettings]:
     """The noise problem of a source-model or noise stage.
 
     Args:
-        asked: the stage's settings.
+        settings: the stage's settings.
         classes: number of classes.
     """
-    return Problem(asked.method, asked.rho_u, asked.rho_a, asked.augmentation, classes)
+    return Problem(settings.method, settings.rho_u, settings.rho_a, settings.augmentation, classes)
 
 
 def shard_rows(rows: int, batch_size: int, shard: int, shards: int) -> range:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.noises import cost
 from unlearnable.noises.method import problem_of
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.training.accuracy import BATCH
+from unlearnable.training.settings import Training
 from unlearnable.training.work import Amount, Subject
 
 
@@ -22,9 +24,7 @@ def of_source_model(settings: SourceModelSettings, shape: tuple[int, ...], class
         classes: how many there are.
     """
     training = settings.training
-    subject = Subject(
-        training.network, training.stem, shape, classes, settings.augmentation, precision=training.precision
-    )
+    subject = _subject(training, settings.augmentation, shape, classes)
     return cost.of_training(problem_of(settings, classes), subject, training.steps, training.batch_size)
 
 
@@ -38,11 +38,10 @@ def of_noise(settings: NoiseSettings, shape: tuple[int, ...], classes: int, rows
         rows: images in the shard.
         all_rows: images in the training set.
     """
-    of_pass, subject = settings.noise_pass, None
-    if settings.network is not None and settings.stem is not None:
-        subject = Subject(
-            settings.network, settings.stem, shape, classes, settings.augmentation, precision=of_pass.precision
-        )
+    network, stem, of_pass = settings.network, settings.stem, settings.noise_pass
+    subject = None
+    if network is not None and stem is not None:
+        subject = Subject(network, stem, shape, classes, settings.augmentation, of_pass.precision)
     problem = problem_of(settings, classes)
     return cost.of_noise(cost.Shard(problem, subject, shape, of_pass.batch_size, rows, all_rows))
 
@@ -58,9 +57,7 @@ def of_victim(settings: VictimSettings, shape: tuple[int, ...], classes: int, tr
         test: test images.
     """
     training, batch = settings.training, settings.training.batch_size
-    subject = Subject(
-        training.network, training.stem, shape, classes, settings.augmentation, precision=training.precision
-    )
+    subject = _subject(training, settings.augmentation, shape, classes)
     attack = training.steps * training.k_a if settings.radius else 0
     updates = training.steps * settings.countermeasure.passes
     attacked = min(training.robust_images, test) * training.robust_steps if settings.radius else 0
@@ -71,3 +68,7 @@ def of_victim(settings: VictimSettings, shape: tuple[int, ...], classes: int, tr
         Amount(subject.work("gradient", BATCH), attacked, math.ceil(attacked / BATCH)),
         Amount(subject.work("forward", BATCH), looked_at),
     ]
+
+
+def _subject(training: Training, augmentation: Augmentation, shape: tuple[int, ...], classes: int) -> Subject:
+    return Subject(training.network, training.stem, shape, classes, augmentation, training.precision)
