@@ -29,7 +29,7 @@ places += [Job("noise", path(NOISE, cell) + "/shards/0-of-1") for cell in study.
 places += [Job("victim", path(VICTIM, cell)) for cell in study.victims(*run)]
 size = size_of(study.settings.datasets["ramps"], Path(), None)
 tasks = Planner(study, dict.fromkeys(places, False), {"ramps": size}, {"ramps": 1.0}).tasks()
-times = Times(calibrate(kinds_of(tasks), torch.device("cpu"), 5).speeds, {})
+times = Times(calibrate(kinds_of(tasks), torch.device("cpu")).speeds, {})
 print(json.dumps([vars(size), [[task.stage, task.metrics, task.passes, times.of(task)] for task in tasks]]))
 """
 
