@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from unlearnable import registry
@@ -16,10 +18,12 @@ from unlearnable.datasets.split import Split
 
 KINDS = registry.available("countermeasures")
 CLASSES = [registry.settings("countermeasures", kind) for kind in KINDS]
+UNION: Any = Annotated[reduce(or_, CLASSES), Field(discriminator="kind")]
+ANY = TypeAdapter[Any](UNION)
 
 
 def parse(values: dict[str, Any]) -> Any:
-    return registry.validated("countermeasures", values)
+    return ANY.validate_python(values)
 
 
 @pytest.mark.parametrize("kind", KINDS)

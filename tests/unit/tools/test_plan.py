@@ -14,7 +14,6 @@ from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
 from unlearnable.noises.ntga.cost import KernelWork
-from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes
@@ -45,9 +44,9 @@ def test_a_file_is_laid_over_the_defaults_key_by_key_and_lists_are_replaced(stud
     changed = tmp_path / "study.yaml"
     changed.write_text("victim: {by_dataset: {fashion-mini: {steps: 7}}}\nexperiments: {radius: {seeds: [5]}}\n")
     laid: Any = read_study(changed).settings
-    assert laid.victim.by_dataset["fashion-mini"].steps == 7
+    assert laid.victim.by_dataset["fashion-mini"]["steps"] == 7
     default: Any = study.settings
-    assert laid.victim.by_dataset["fashion-mini"].k_a == default.victim.by_dataset["fashion-mini"].k_a
+    assert laid.victim.by_dataset["fashion-mini"]["k_a"] == default.victim.by_dataset["fashion-mini"]["k_a"]
     assert laid.experiments["radius"].seeds == [5]
 
 
@@ -77,8 +76,8 @@ results/noise/d/rem/u8-a4/s0/shards/1-of-2.npy\t-\tnoise\t-\tmissing\tupdate pen
 results/noise/d/rem/u8-a4/s0/shards/1-of-2.json\t-\tnoise\t-\tmissing\tupdate pending
 results/dataset/d/manifest.json\t-\tdataset\t-\tok\tno update
 results/dataset/d/train\t-\tdataset\t-\tmissing\tupdate pending
-results/tables/e/accuracy.csv\t-\taccuracy_table\t-\tmissing\tupdate pending
-results/tables/e/cost.csv\t-\tcost_table\t-\tmissing\tupdate pending
+results/tables/e/accuracy.csv\t-\ttable\t-\tmissing\tupdate pending
+results/tables/e/cost.csv\t-\ttable\t-\tmissing\tupdate pending
 """
 
 
@@ -88,8 +87,8 @@ def test_a_job_is_done_when_none_of_its_outputs_is_to_be_written_again() -> None
         Job("noise", shard.format(0)): True,
         Job("noise", shard.format(1)): False,
         Job("dataset", "results/dataset/d"): False,
-        Job("accuracy_table", "results/tables/e"): False,
-        Job("cost_table", "results/tables/e"): False,
+        Job("table", "results/tables/e/accuracy"): False,
+        Job("table", "results/tables/e/cost"): False,
     }
 
 
@@ -97,16 +96,11 @@ def test_jobs_are_counted_by_rule_in_the_order_of_the_stages() -> None:
     assert count_by_rule(parse(SUMMARY)) == [
         ("dataset", 1, 0),
         ("noise", 2, 1),
-        ("accuracy_table", 1, 0),
-        ("cost_table", 1, 0),
+        ("table", 2, 0),
     ]
 
 
 # ---- passes
-
-
-def noise_settings(study: Study, cell: Noise) -> NoiseSettings:
-    return study.noise_settings(cell)
 
 
 def total(amounts: list[Amount]) -> int:
@@ -132,16 +126,16 @@ def test_passes_of_source_model_and_noise(study: Study, method: str, rho_a: int,
     assert trained is not None
     training = study.source_settings(trained)
     assert total(passes.of_source_model(training, SHAPE, 10)) == source
-    assert total(passes.of_noise(noise_settings(study, cell), SHAPE, 10, CIFAR, CIFAR)) == noise
+    assert total(passes.of_noise(study.noise_settings(cell), SHAPE, 10, CIFAR, CIFAR)) == noise
 
 
 @pytest.mark.parametrize("method", ["lsp", "ops", "ar", "cuda"])
 def test_a_noise_without_a_network_takes_no_work_that_could_be_timed(study: Study, method: str) -> None:
-    assert passes.of_noise(noise_settings(study, Noise("cifar10", method, 0, 0, 0)), SHAPE, 10, CIFAR, CIFAR) == []
+    assert passes.of_noise(study.noise_settings(Noise("cifar10", method, 0, 0, 0)), SHAPE, 10, CIFAR, CIFAR) == []
 
 
 def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
-    settings = noise_settings(study, Noise("cifar10", "ntga", 8, 0, 0))
+    settings = study.noise_settings(Noise("cifar10", "ntga", 8, 0, 0))
     (amount,) = passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR)
     assert amount == Amount(KernelWork(SHAPE, 10, 512, 512, "relu"), 10 * CIFAR, 0)
 
@@ -169,7 +163,7 @@ def test_no_more_test_images_are_attacked_than_there_are(study: Study) -> None:
     ("method", "side"), [("em", 256), ("em-classwise", 256), ("rem", 224), ("rem-no-eot", 256), ("sem", 224)]
 )
 def test_images_are_timed_in_the_size_that_the_network_sees(study: Study, method: str, side: int) -> None:
-    settings = noise_settings(study, Noise("imagenet100", method, 8, 4, 0))
+    settings = study.noise_settings(Noise("imagenet100", method, 8, 4, 0))
     (amount,) = passes.of_noise(settings, (3, 256, 256), 100, 1000, 1000)
     assert isinstance(amount.kind, NetworkWork)
     assert amount.kind.shape == (3, side, side)
