@@ -212,6 +212,9 @@ def test_the_report_is_made_without_a_network(finished: Project, tmp_path: Path,
         assert "(ERROR/" not in text
         for product in ("accuracy of the victims", "cost of each stage", "accuracy against radius", "noise sheet"):
             assert product in text
+        captions = list((finished.repo / "workflow/unlearnable/products").glob("*/caption.rst"))
+        assert len(captions) == len(PRODUCTS)
+        assert [path for path in captions if path.read_text(encoding="utf-8")[:30] not in text] == []
 
 
 def test_jobs_run_the_library_of_their_own_checkout(finished: Project, tmp_path: Path) -> None:
