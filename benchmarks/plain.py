@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,18 +73,18 @@ def attack(
     return attacked
 
 
-def clip(d: Tensor, x: Tensor, problem: Problem) -> Tensor:
+def clip(d: Tensor, x: Tensor, problem: Problem[Any]) -> Tensor:
     """What a descent step clips the noise to."""
     d = d.detach().clamp(-problem.rho_u, problem.rho_u)
     return (x + d).clamp(0, 255) - x if problem.settings.clip == "pixels" else d
 
 
-def protected(x: Tensor, d: Tensor, problem: Problem) -> Tensor:
+def protected(x: Tensor, d: Tensor, problem: Problem[Any]) -> Tensor:
     """x + d, through the clamp where it can leave the range; autograd takes the clamp's ends as outside."""
     return x + d if problem.settings.clip == "pixels" else (x + d).clamp(0, 255)
 
 
-def em_noise(network: nn.Module, x: Tensor, y: Tensor, problem: Problem, generator: torch.Generator) -> Tensor:
+def em_noise(network: nn.Module, x: Tensor, y: Tensor, problem: Problem[Any], generator: torch.Generator) -> Tensor:
     """Error-minimizing noise before rounding (Huang et al. 2021). ``network`` is in eval mode."""
     d = clip(start(x, problem.rho_u, generator), x, problem)
     for _ in range(problem.settings.k_u):
@@ -97,7 +98,7 @@ def robust_noise(
     network: nn.Module,
     x: Tensor,
     y: Tensor,
-    problem: Problem,
+    problem: Problem[Any],
     ascent_steps: int,
     generator: torch.Generator,
     draw: Callable[[Augmentation, Tensor, torch.Generator], Callable[[Tensor], Tensor]] = transform,
@@ -132,7 +133,7 @@ def robust_noise(
 
 
 def attacked_inputs(
-    network: nn.Module, x: Tensor, y: Tensor, d: Tensor, problem: Problem, generator: torch.Generator
+    network: nn.Module, x: Tensor, y: Tensor, d: Tensor, problem: Problem[Any], generator: torch.Generator
 ) -> Tensor:
     """What the source model learns from: a fresh transform of the protected images under a fresh attack."""
     z = transform(problem.augmentation, x, generator)((x + d.round()).clamp(0, 255))
@@ -167,7 +168,7 @@ def source_step(
     optimizer: torch.optim.Optimizer,
     x: Tensor,
     y: Tensor,
-    problem: Problem,
+    problem: Problem[Any],
     generator: torch.Generator,
 ) -> None:
     """One step of REM's source training (Fu et al. 2022, Algorithm 1)."""

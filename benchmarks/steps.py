@@ -24,7 +24,7 @@ from unlearnable.datasets.split import Split
 from unlearnable.networks import build as models
 from unlearnable.noises.em import noise as em
 from unlearnable.noises.em.settings import Em
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.noises.rem import noise as rem
 from unlearnable.noises.rem.settings import Rem
 from unlearnable.stages.settings.victim import VictimTraining as Victim
@@ -43,7 +43,7 @@ class Subject:
     network: str
     channels: int
     size: int
-    problem: Problem
+    problem: Problem[Rem]
     noise_descents: int
     updates: int  # SGD steps in one timing
 
@@ -103,7 +103,8 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
     next(batches)  # the workers run
     generator = torch.Generator(device).manual_seed(0)
     problem, s, dtype = subject.problem, subject.problem.settings, choose_precision(precision, device)
-    em_problem = replace(problem, settings=Em(algorithm="em", k_u=2 * subject.noise_descents))
+    em_settings = Em(algorithm="em", k_u=2 * subject.noise_descents)
+    em_problem = Problem(em_settings, problem.rho_u, problem.rho_a, problem.augmentation, problem.classes)
     robust = replace(problem, settings=s.model_copy(update={"k_u": subject.noise_descents}))
     source = replace(problem, settings=s.model_copy(update={"j": 1, "k_a": min(s.k_a, 5)}))
     training = Victim(network=subject.network, steps=subject.updates, lr=1e-3, batch_size=BATCH, precision=precision)
@@ -114,10 +115,10 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
         with still(rival):
             return noise()
 
-    def fast(noise: Callable[..., Tensor], task: Problem) -> Callable[[], object]:
+    def fast(noise: Callable[..., Tensor], task: Problem[Any]) -> Callable[[], object]:
         def run() -> Tensor:
             with engine.frozen() as fixed:
-                return noise(fixed, x, y, task, generator)
+                return noise(fixed, Batch(x, y, task, generator))
 
         return run
 
@@ -150,7 +151,7 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
         return z + ascend(fixed, z, b, problem.rho_a, s.k_a, s.alpha_a, uniform(z, problem.rho_a, generator))
 
     def protected(fixed: FrozenNetwork, a: Tensor, b: Tensor) -> Tensor:
-        return rem.training_inputs(fixed, a, b, source, generator)[0]
+        return rem.training_inputs(fixed, Batch(a, b, source, generator))[0]
 
     before_update = rem.training_passes(source)
     return [
@@ -208,7 +209,7 @@ def ladder(subject: Subject, precision: Precision, device: torch.device) -> dict
 
     def joined(dtype: torch.dtype, compiled: Callable[[Tensor], Tensor] | None = None) -> object:
         with frozen(network, dtype, None, compiled) as fixed:
-            return rem.noise(fixed, x, y, task, generator)
+            return rem.noise(fixed, Batch(x, y, task, generator))
 
     rungs: dict[str, Callable[[], object]] = {
         "plain": lambda: unfolded(contiguous),

@@ -1,9 +1,10 @@
-"""Write what is generated from the settings classes: the JSON schema that editors use.
+"""Write what is generated from the settings classes: the JSON schema that editors use, and the tables of keys.
 
 python workflow/schemas/make_schema.py
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ from unlearnable.stages.settings.source_model import SourceTraining
 from unlearnable.stages.settings.victim import VictimTraining
 from unlearnable.study.schema import ShardedPass, StudySettings
 
+sys.path.insert(0, str(Path(__file__).parent))
+import keys
+
 Schema = dict[str, Any]
+LINE = 120
 
 
 def content() -> str:
     """The JSON schema of a configuration file, which may be one to lay over others: no key has to be in it."""
-    return json.dumps(_without_required(schema()), indent=1) + "\n"
+    return _written(_without_required(schema())) + "\n"
 
 
 def schema() -> Schema:
@@ -43,7 +48,8 @@ def schema() -> Schema:
     defined["NoiseByMethod"] = _object(methods | of_noise)
     top = whole["properties"]
     for key, axis in (("datasets", "readers"), ("methods", "noises"), ("countermeasures", "countermeasures")):
-        top[key]["additionalProperties"] = {"anyOf": [_ref(name) for name in entries[axis]]}
+        (names,) = top[key]["patternProperties"]
+        top[key]["patternProperties"][names] = {"anyOf": [_ref(name) for name in entries[axis]]}
     top["source_model"] = _stage("SourceTraining", defined, _ref("SourceTraining"))
     top["noise"] = _stage("ShardedPass", defined, _ref("NoiseByMethod"))
     top["victim"] = _object({"default": _ref("VictimTraining")} | dict.fromkeys(
@@ -93,7 +99,7 @@ def _by_name(inner: Schema) -> Schema:
 
 
 def _without_required(schema: Any) -> Any:
-    """The schema without keys that must be there, as other files may have them."""
+    """The schema without keys that must be there, as other files may have them, and without pydantic's titles."""
     if isinstance(schema, list):
         return [_without_required(part) for part in schema]
     if not isinstance(schema, dict):
@@ -101,10 +107,35 @@ def _without_required(schema: Any) -> Any:
     return {
         key: _without_required(part)
         for key, part in schema.items()
-        if not (key == "required" and isinstance(part, list))
+        if not (key == "required" and isinstance(part, list)) and not (key == "title" and isinstance(part, str))
     }
 
 
+def _written(value: Any, indent: str = "", before: int = 0) -> str:
+    """JSON in which what fits on a line, after so many characters, is on one."""
+    short = json.dumps(value)
+    if len(indent) + before + len(short) <= LINE or not isinstance(value, dict | list):
+        return short
+    inner = f"{indent} "
+    if isinstance(value, list):
+        parts = [_written(each, inner) for each in value]
+    else:
+        parts = [f"{json.dumps(key)}: {_written(each, inner, len(key) + 4)}" for key, each in value.items()]
+    opening, closing = "[]" if isinstance(value, list) else "{}"
+    lines = f",\n{inner}".join(parts)
+    return f"{opening}\n{inner}{lines}\n{indent}{closing}"
+
+
+def main() -> None:
+    """Write both."""
+    page = Path(__file__).parents[2] / "config/README.md"
+    for path, text in (
+        (Path(__file__).with_name("config.schema.json"), content()),
+        (page, keys.filled(page.read_text(encoding="utf-8"))),
+    ):
+        with files.atomic(path) as file:
+            file.write(text.encode())
+
+
 if __name__ == "__main__":
-    with files.atomic(Path(__file__).with_name("config.schema.json")) as file:
-        file.write(content().encode())
+    main()

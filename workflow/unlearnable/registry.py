@@ -1,11 +1,12 @@
 """What a configuration chooses by name: readers, networks, noises, counter-measures and products.
 
-An entry with settings is a folder that holds ``settings.py`` and its code; one without is a single file. Nothing else
-lists them: whatever is in an axis's folder can be chosen.
+An entry with settings is a folder that holds ``settings.py`` and its code, and more where an axis has a use for it; one
+without is a single file. Nothing else lists them: whatever is in an axis's folder can be chosen.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class Axis:
 AXES = {
     "readers": Axis("datasets.readers", ("reader",), base="Dataset"),
     "networks": Axis("networks.architectures"),
-    "noises": Axis("noises", ("noise",), "algorithm", "MethodSettings", ("settings", "method", "descent")),
+    "noises": Axis("noises", ("noise",), "algorithm", "MethodSettings", ("settings", "method", "descent", "cost")),
     "countermeasures": Axis(
         "countermeasures", ("countermeasure",), base="CountermeasureSettings", shared=("settings", "base")
     ),
@@ -77,6 +78,19 @@ def load(axis: str, name: str) -> ModuleType:
     return importlib.import_module(module_name(axis, name))
 
 
+def part(axis: str, name: str, file: str) -> ModuleType | None:
+    """Import ``file`` of an entry's folder; None where it has none, or no folder.
+
+    Raises:
+        KeyError: there is no such entry.
+    """
+    package, _, code = module_name(axis, name).rpartition(".")
+    folder = PACKAGE.joinpath(*package.split(".")[1:])
+    if code not in AXES[axis].code or not (folder / f"{file}.py").is_file():
+        return None
+    return importlib.import_module(f"{package}.{file}")
+
+
 @functools.cache
 def settings(axis: str, name: str) -> type[Any]:
     """The class of an entry's settings; of an entry without any, one that holds its name alone.
@@ -90,7 +104,8 @@ def settings(axis: str, name: str) -> type[Any]:
     if code not in about.code:
         base = getattr(importlib.import_module(f"unlearnable.{_base(axis)}"), about.base)
         fields: dict[str, Any] = {about.tag: (Literal[name], ...)}
-        made: type[Any] = create_model(name.title().replace("-", ""), __base__=base, **fields)
+        called = f"{name.title().replace('-', '')}{about.base.removesuffix('Settings')}"
+        made: type[Any] = create_model(called, __base__=base, __doc__=_docstring(package, code), **fields)
         return made
     defined = vars(importlib.import_module(f"{package}.settings")).values()
     found = [each for each in defined if isinstance(each, type) and issubclass(each, BaseModel)]
@@ -117,6 +132,13 @@ def reader(axis: str) -> Callable[[Any], Any]:
         return validated(axis, values) if isinstance(values, dict) else values
 
     return read
+
+
+def _docstring(package: str, code: str) -> str | None:
+    """The first line that a module says of itself, which is not imported for it."""
+    path = PACKAGE.joinpath(*package.split(".")[1:], f"{code}.py")
+    told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    return told and told.partition("\n")[0]
 
 
 def _base(axis: str) -> str:

@@ -154,7 +154,7 @@ def test_the_objective_passes_clean_and_attacked_images_in_train_mode(
     for name, buffer in network.named_buffers():
         torch.testing.assert_close(buffer.double(), twin.get_buffer(name).double(), rtol=1e-6, atol=1e-6)
         if name.endswith("num_batches_tracked"):
-            assert buffer == measure.passes == 2
+            assert buffer == settings.passes == 2
 
 
 @pytest.mark.parametrize(("module", "settings", "beta"), MEASURES)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from unlearnable import registry
+from unlearnable.countermeasures.base import Lesson
+from unlearnable.datasets.split import Split
 
 KINDS = registry.available("countermeasures")
 CLASSES = [registry.settings("countermeasures", kind) for kind in KINDS]
@@ -27,6 +32,16 @@ def test_every_kind_has_a_module_and_defaults(kind: str) -> None:
 def test_a_default_is_the_same_value_as_when_it_is_written_out(kind: str) -> None:
     defaults = parse({"kind": kind}).model_dump()
     assert repr(parse(defaults).model_dump()) == repr(defaults)
+
+
+def test_one_without_settings_is_a_single_file_that_tells_what_it_is() -> None:
+    module, settings = registry.load("countermeasures", "none"), registry.settings("countermeasures", "none")
+    assert registry.part("countermeasures", "none", "settings") is None
+    assert set(settings.model_fields) == {"kind"}
+    assert settings.__doc__ is not None
+    assert settings.__doc__ in str(module.__doc__)
+    with pytest.raises(ValidationError, match="unknown key"):
+        parse({"kind": "none", "size": 3})
 
 
 def test_every_module_has_settings() -> None:
@@ -58,3 +73,20 @@ def test_only_trades_and_mart_need_an_adversary_and_only_grayscale_needs_colour(
 def test_what_makes_no_sense_is_refused(config: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         parse(config)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_passes_that_settings_state_are_those_of_the_objective(kind: str) -> None:
+    train = Split(np.zeros((6, 16, 16, 3), np.uint8), np.arange(6) % 3, ["cat", "dog", "owl"])
+    settings = parse({"kind": kind})
+    made = 0
+
+    def network(pixels: Tensor) -> Tensor:
+        nonlocal made
+        made += 1
+        return pixels.mean((2, 3))
+
+    pixels = torch.zeros(3, 3, 16, 16)
+    objective: Any = registry.load("countermeasures", kind).build(settings, train, 3, 0).objective
+    objective(network, Lesson(pixels, torch.arange(3), clean=pixels))
+    assert made == settings.passes

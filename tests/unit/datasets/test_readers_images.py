@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from unlearnable.datasets.readers import _images
-from unlearnable.datasets.readers._images import Fit, decoded, pixels
+from unlearnable.datasets.readers import _decoding
+from unlearnable.datasets.readers._decoding import Fit, decoded, pixels
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 
@@ -288,7 +288,7 @@ def test_no_damage_ends_in_anything_but_pixels_or_a_message(form: str, data: st.
 # ---- many of them
 
 
-def images(unusable: dict[int, bytes], rows: int = 40) -> Iterator[_images.Encoded]:
+def images(unusable: dict[int, bytes], rows: int = 40) -> Iterator[_decoding.Encoded]:
     """Images of their own row's grey level, some of them replaced."""
     for row in range(rows):
         data = unusable.get(row, encoded(Image.new("L", (8, 8), row)))
@@ -297,7 +297,7 @@ def images(unusable: dict[int, bytes], rows: int = 40) -> Iterator[_images.Encod
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_images, "chunk_rows", lambda shape: 7)
+    monkeypatch.setattr(_decoding, "chunk_rows", lambda shape: 7)
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -311,7 +311,7 @@ def test_images_come_in_pieces_and_in_order() -> None:
 def test_few_images_are_opened_ahead_of_those_that_are_taken() -> None:
     opened = []
 
-    def watched() -> Iterator[_images.Encoded]:
+    def watched() -> Iterator[_decoding.Encoded]:
         for row, (where, content) in enumerate(images({})):
             opened.append(row)
             yield where, content

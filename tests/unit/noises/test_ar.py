@@ -15,12 +15,12 @@ from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 from unlearnable.noises.ar import noise as ar
 from unlearnable.noises.ar.settings import Ar
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 
 CPU = torch.device("cpu")
 
 
-def task(classes: int, radius: float = 1.0) -> Problem:
+def task(classes: int, radius: float = 1.0) -> Problem[Ar]:
     return Problem(Ar(algorithm="ar", radius=radius), 0, 0, Augmentation(), classes)
 
 
@@ -34,7 +34,7 @@ def coefficients(classes: int, shape: tuple[int, int, int], seed: int = 0) -> Te
 def noise(found: Tensor, labels: Tensor, size: int, radius: float = 1.0, seed: int = 0) -> Tensor:
     images = torch.zeros(len(labels), found.shape[1], size, size)
     draws = torch.Generator().manual_seed(seed)
-    return ar.noise(found, images, labels, task(len(found), radius), draws)
+    return ar.noise(found, Batch(images, labels, task(len(found), radius), draws))
 
 
 def left(fields: Tensor, coefficients: Tensor) -> Tensor:

@@ -14,23 +14,23 @@ from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Split
 from unlearnable.noises.cuda import noise as cuda
 from unlearnable.noises.cuda.settings import Cuda
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 
 CPU = torch.device("cpu")
 
 
-def task(classes: int, kernel_size: int = 3, blur: float = 0.3) -> Problem:
+def task(classes: int, kernel_size: int = 3, blur: float = 0.3) -> Problem[Cuda]:
     return Problem(Cuda(algorithm="cuda", kernel_size=kernel_size, blur=blur), 0, 0, Augmentation(), classes)
 
 
-def filters(problem: Problem, seed: int = 0) -> Tensor:
+def filters(problem: Problem[Cuda], seed: int = 0) -> Tensor:
     classes = [str(label) for label in range(problem.classes)]
     train = Split(np.zeros((problem.classes, 8, 8, 1), np.uint8), np.arange(problem.classes), classes)
     return cuda.basis(None, train, problem, seed, CPU)
 
 
-def published(images: Tensor, labels: Tensor, problem: Problem) -> Tensor:
-    return images + cuda.noise(filters(problem), images, labels, problem, torch.Generator())
+def published(images: Tensor, labels: Tensor, problem: Problem[Cuda]) -> Tensor:
+    return images + cuda.noise(filters(problem), Batch(images, labels, problem, torch.Generator()))
 
 
 def random_images(channels: int, seed: int = 0) -> Tensor:

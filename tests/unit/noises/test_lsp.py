@@ -16,12 +16,12 @@ from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 from unlearnable.noises.lsp import noise as lsp
 from unlearnable.noises.lsp.settings import Lsp
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 
 CPU = torch.device("cpu")
 
 
-def task(classes: int, radius: float = 6.0, patch: int = 8) -> Problem:
+def task(classes: int, radius: float = 6.0, patch: int = 8) -> Problem[Lsp]:
     return Problem(Lsp(algorithm="lsp", radius=radius, patch=patch), 0, 0, Augmentation(), classes)
 
 
@@ -29,11 +29,11 @@ def blank(shape: tuple[int, int, int], classes: int) -> Split:
     return Split(np.zeros((classes, *shape), np.uint8), np.arange(classes), [str(c) for c in range(classes)])
 
 
-def noise(shape: tuple[int, int, int], labels: Tensor, problem: Problem, seed: int = 0) -> Tensor:
+def noise(shape: tuple[int, int, int], labels: Tensor, problem: Problem[Lsp], seed: int = 0) -> Tensor:
     """The noise of black images: ``(B, C, H, W)``."""
     centres = lsp.basis(None, blank(shape, problem.classes), problem, seed, CPU)
     images = torch.zeros(len(labels), shape[2], *shape[:2])
-    return lsp.noise(centres, images, labels, problem, torch.Generator().manual_seed(seed))
+    return lsp.noise(centres, Batch(images, labels, problem, torch.Generator().manual_seed(seed)))
 
 
 @given(radius=st.floats(3, 40), height=st.integers(8, 33), width=st.integers(8, 33), channels=st.sampled_from([1, 3]))

@@ -16,7 +16,7 @@ from unlearnable import registry
 from unlearnable.compute import draws
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem, method_of
 from unlearnable.noises.settings import MethodSettings as Method
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -36,11 +36,11 @@ def split(rows: int, shape: tuple[int, int, int], classes: int) -> Split:
 
 
 def settings(method: str) -> Method:
-    made: Method = registry.load("noises", method).Settings(algorithm=method, **METHODS[method])
+    made: Method = registry.validated("noises", {"algorithm": method} | METHODS[method])
     return made
 
 
-def task(method: str, classes: int) -> Problem:
+def task(method: str, classes: int) -> Problem[Method]:
     return Problem(settings(method), rho_u=0, rho_a=0, augmentation=Augmentation(), classes=classes)
 
 
@@ -51,14 +51,15 @@ def tensors(train: Split, start: int, stop: int) -> tuple[Tensor, Tensor]:
 
 def noise(method: str, train: Split, seed: int = 0, batch: int | None = None) -> Array:
     """The noise of all images, ``(N, H, W, C)``, in batches of ``batch``."""
-    module, problem, rows = registry.load("noises", method), task(method, len(train.classes)), len(train.labels)
+    problem, rows = task(method, len(train.classes)), len(train.labels)
+    module = method_of(problem.settings)
     basis = module.basis(None, train, problem, seed, CPU)
     parts = []
     for start in range(0, rows, batch or rows):
         stop = min(start + (batch or rows), rows)
         images, labels = tensors(train, start, stop)
         before = images.clone(), labels.clone()
-        d = module.noise(basis, images, labels, problem, draws.of_rows(start, stop, seed, "noise", CPU))
+        d = module.noise(basis, Batch(images, labels, problem, draws.of_rows(start, stop, seed, "noise", CPU)))
         assert torch.equal(images, before[0])
         assert torch.equal(labels, before[1])
         assert d.dtype == images.dtype
@@ -112,13 +113,13 @@ def test_an_images_noise_does_not_depend_on_its_batch(method: str, monkeypatch: 
 @pytest.mark.parametrize("method", METHODS)
 def test_noise_depends_on_the_label(method: str) -> None:
     train = split(12, (8, 8, 1), 12)
-    module, problem = registry.load("noises", method), task(method, 12)
+    problem = task(method, 12)
+    module = method_of(problem.settings)
     basis = module.basis(None, train, problem, 0, CPU)
     images, labels = tensors(train, 0, 12)
 
     def of(labels: Tensor) -> Tensor:
-        d: Tensor = module.noise(basis, images, labels, problem, draws.of_rows(0, 12, 0, "noise", CPU))
-        return d
+        return module.noise(basis, Batch(images, labels, problem, draws.of_rows(0, 12, 0, "noise", CPU)))
 
     every = [of(torch.full_like(labels, label))[0] for label in range(12)]
     assert all(not torch.equal(a, b) for n, a in enumerate(every) for b in every[:n])
@@ -143,15 +144,15 @@ def test_hundreds_of_classes_are_told_apart(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_network_takes_part(method: str) -> None:
-    module = registry.load("noises", method)
-    assert module.noise_passes(task(method, 3)) == 0
-    assert module.Settings.source == "none"
-    assert module.Settings.radii == ()
+    problem = task(method, 3)
+    assert method_of(problem.settings).noise_passes(problem) == 0
+    assert problem.settings.source == "none"
+    assert problem.settings.radii == ()
 
 
 def test_the_radii_of_the_papers_are_the_defaults() -> None:
     shape = (32, 32, 3)
-    bounds = {method: registry.load("noises", method).Settings(algorithm=method).bound(0, shape) for method in METHODS}
+    bounds = {method: registry.settings("noises", method)(algorithm=method).bound(0, shape) for method in METHODS}
     assert bounds["lsp"].norm == bounds["ar"].norm == "l2"
     assert bounds["lsp"].radius == pytest.approx(6 / 255 * math.sqrt(3072))
     assert bounds["lsp"].radius == pytest.approx(1.304, abs=5e-4)

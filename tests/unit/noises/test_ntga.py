@@ -14,7 +14,7 @@ from unlearnable import bounds
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem, method_of
 from unlearnable.noises.ntga import noise as ntga
 from unlearnable.noises.ntga.kernel import WideNetwork
 from unlearnable.noises.ntga.settings import Ntga
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 NO_DRAWS = torch.Generator()
 
 
-def problem(rho_u: int = 8, **changes: Any) -> Problem:
+def problem(rho_u: int = 8, **changes: Any) -> Problem[Ntga]:
     return Problem(Ntga(algorithm="ntga", **changes), rho_u, 0, Augmentation(), classes=3)
 
 
@@ -96,8 +96,8 @@ def test_the_noise_raises_the_held_out_loss_more_than_any_single_step(train: Spl
         float(loss(images + d, labels, held_out))
         for d in (
             torch.zeros_like(images),
-            ntga.noise(held_out, images, labels, problem(steps=1, alpha=1), NO_DRAWS),
-            ntga.noise(held_out, images, labels, problem(), NO_DRAWS),
+            ntga.noise(held_out, Batch(images, labels, problem(steps=1, alpha=1), NO_DRAWS)),
+            ntga.noise(held_out, Batch(images, labels, problem(), NO_DRAWS)),
         )
     ]
     assert losses[0] < losses[1] < losses[2]
@@ -109,7 +109,7 @@ def test_noise_is_whole_grey_levels_within_the_radius_and_the_pixels_range(train
     images, labels = block(train, slice(30, 40))
     images[0, 0, 0] = 0
     images[1, 0, 0] = 255
-    d = ntga.noise(ntga.basis(None, train, task, 0, CPU), images, labels, task, NO_DRAWS)
+    d = ntga.noise(ntga.basis(None, train, task, 0, CPU), Batch(images, labels, task, NO_DRAWS))
     assert d.shape == images.shape
     assert d.dtype == images.dtype
     assert torch.equal(d, d.round())
@@ -124,7 +124,7 @@ def test_one_step_goes_its_length_along_the_gradients_sign(train: Split) -> None
     held_out = ntga.basis(None, train, task, 0, CPU)
     images, labels = block(train, slice(10))
     images = images.clamp(20, 235)  # away from the ends of the range
-    d = ntga.noise(held_out, images, labels, task, NO_DRAWS)
+    d = ntga.noise(held_out, Batch(images, labels, task, NO_DRAWS))
     assert torch.equal(d, 4 * ntga.held_out_gradient(images, labels, held_out, task).sign())
 
 
@@ -133,7 +133,7 @@ def test_the_noise_draws_nothing_and_repeats(train: Split) -> None:
     held_out = ntga.basis(None, train, task, 0, CPU)
     images, labels = block(train, slice(10))
     generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
-    first, second = (ntga.noise(held_out, images, labels, task, generator) for generator in generators)
+    first, second = (ntga.noise(held_out, Batch(images, labels, task, generator)) for generator in generators)
     assert torch.equal(first, second)
 
 
@@ -145,7 +145,7 @@ def test_the_noise_draws_nothing_and_repeats(train: Split) -> None:
 def test_any_block_of_images_gets_noise(train: Split, rows: slice) -> None:
     task = problem()
     images, labels = block(train, rows)
-    d = ntga.noise(ntga.basis(None, train, task, 0, CPU), images, labels, task, NO_DRAWS)
+    d = ntga.noise(ntga.basis(None, train, task, 0, CPU), Batch(images, labels, task, NO_DRAWS))
     assert d.isfinite().all()
     assert all(change.any() for change in d)
 
@@ -155,7 +155,7 @@ def test_equal_images_in_a_block_get_finite_noise_equal_where_their_labels_are(t
     images, labels = block(train, slice(6))
     images[3] = images[0]  # labels 0 and 0
     images[1] = images[2] = 0  # labels 1 and 2, black
-    d = ntga.noise(ntga.basis(None, train, task, 0, CPU), images, labels, task, NO_DRAWS)
+    d = ntga.noise(ntga.basis(None, train, task, 0, CPU), Batch(images, labels, task, NO_DRAWS))
     assert d.isfinite().all()
     assert torch.equal(d[0], d[3])
     assert not torch.equal(d[1], d[2])
@@ -194,4 +194,4 @@ def test_its_settings_say_that_it_needs_no_source_model_and_keeps_to_its_radius(
     settings = Ntga(algorithm="ntga")
     assert (settings.source, settings.radii) == ("none", ("rho_u",))
     assert settings.bound(8, (8, 8, 1)) == bounds.linf(8)
-    assert ntga.noise_passes(problem()) == 0
+    assert method_of(settings).noise_passes(problem()) == 0

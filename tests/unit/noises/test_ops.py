@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.noises.ops import noise as ops
 from unlearnable.noises.ops.settings import Ops
 
 CPU = torch.device("cpu")
 
 
-def task(classes: int) -> Problem:
+def task(classes: int) -> Problem[Ops]:
     return Problem(Ops(algorithm="ops"), 0, 0, Augmentation(), classes)
 
 
@@ -63,7 +63,7 @@ def test_the_published_images_have_the_colour_there_and_are_unchanged_elsewhere(
     train = make_split(30, 3)
     found = shortcuts(train)
     images, labels = torch.from_numpy(train.images[:]).permute(0, 3, 1, 2).float(), torch.from_numpy(train.labels)
-    d = ops.noise(found, images, labels, task(3), torch.Generator())
+    d = ops.noise(found, Batch(images, labels, task(3), torch.Generator()))
     for image, published, label in zip(images, images + d, train.labels, strict=True):
         row, column, colour = places(found)[label]
         assert published[:, row, column].tolist() == list(colour)

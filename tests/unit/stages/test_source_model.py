@@ -18,7 +18,8 @@ from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform
 from unlearnable.datasets.split import Split
 from unlearnable.errors import Stopped, UserError
-from unlearnable.noises.method import problem_of
+from unlearnable.noises.method import Batch, Problem, method_of, problem_of
+from unlearnable.noises.settings import MethodSettings
 from unlearnable.randomness import generator
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import carried_noise, train_source_model
@@ -61,6 +62,10 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(value, b[key]) for key, value in a.items())
 
 
+def problem_in(config: dict[str, Any]) -> Problem[MethodSettings]:
+    return problem_of(SourceModelSettings.model_validate(config), 3)
+
+
 @pytest.fixture
 def train(make_split: Callable[..., Split]) -> Split:
     """Labels in no order, so that no row number is a label."""
@@ -76,10 +81,8 @@ def test_every_seed_trains_a_network_of_its_own_again(method: str, train: Split,
         weights.append(trained(train, config(METHODS[method], seed=seed), tmp_path / str(run)))
     assert same(*weights[:2])
     assert not same(*weights[1:])
-    module = registry.load("noises", METHODS[method]["algorithm"])
-    passes = STEPS * (
-        module.training_passes(problem_of(SourceModelSettings.model_validate(config(METHODS[method])), 3)) + 1
-    )
+    problem = problem_in(config(METHODS[method]))
+    passes = STEPS * (method_of(problem.settings).training_passes(problem) + 1)
     assert files.read_json(tmp_path / "0" / "metrics.json")["passes"] == passes
 
 
@@ -102,16 +105,18 @@ def test_a_step_starts_from_the_last_noise_of_its_images_or_of_their_classes(
     module = registry.load("noises", CARRIED[kind]["algorithm"])
     step = module.training_inputs
     settings = config(CARRIED[kind])
-    kept = carried_noise(problem_of(SourceModelSettings.model_validate(settings), 3), Feed(train, CPU), 3)
+    kept = carried_noise(problem_in(settings), Feed(train, CPU), 3)
     assert kept is not None
     assert kept.shape == ((ROWS if kind == "image" else 3), 1, 8, 8)
     last = dict(enumerate(kept.float()))
     images = torch.from_numpy(train.images[:]).permute(0, 3, 1, 2).float()
     returning = 0
 
-    def seeing(network: FrozenNetwork, x: Tensor, y: Tensor, problem: Any, draws: Any, start: Tensor) -> Any:
+    def seeing(network: FrozenNetwork, batch: Batch[Any]) -> Any:
         nonlocal returning
-        pixels, d = step(network, x, y, problem, draws, start)
+        x, y, start = batch.images, batch.labels, batch.start
+        assert start is not None
+        pixels, d = step(network, batch)
         rows = (images[None] == x[:, None]).flatten(2).all(2).int().argmax(1)
         assert torch.equal(torch.from_numpy(train.labels)[rows], y)
         places = (rows if kind == "image" else y).tolist()
@@ -127,7 +132,7 @@ def test_a_step_starts_from_the_last_noise_of_its_images_or_of_their_classes(
 
 
 def test_the_first_noise_of_images_is_one_draw_however_many_pieces_it_is_made_in(train: Split) -> None:
-    problem = problem_of(SourceModelSettings.model_validate(config(CARRIED["image"])), 3)
+    problem = problem_in(config(CARRIED["image"]))
     feed = Feed(train, CPU)
     whole = uniform(torch.zeros(ROWS, 1, 8, 8), 8, generator(3, "source model", "start")).round().to(torch.int16)
     found = carried_noise(problem, feed, 3)

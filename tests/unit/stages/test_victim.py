@@ -18,6 +18,7 @@ from unlearnable.compute.augment import draw
 from unlearnable.compute.frozen import FrozenNetwork, frozen
 from unlearnable.compute.pgd import ascend, uniform
 from unlearnable.countermeasures.base import Countermeasure, Lesson, cross_entropy
+from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import Stopped
@@ -294,7 +295,7 @@ def test_the_neutral_counter_measure_changes_nothing(train: Split) -> None:
     neutral = victims.countermeasure(registry.validated("countermeasures", {"kind": "none"}), train, 3, 0)
     assert neutral == Countermeasure()
     assert neutral.objective is cross_entropy
-    assert neutral.passes == 1
+    assert CountermeasureSettings.passes == 1
 
 
 def test_a_victim_does_not_start_where_the_source_model_of_its_seed_did(

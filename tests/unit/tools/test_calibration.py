@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from unlearnable.networks.facts import operations
+from unlearnable.noises.ntga.cost import KernelWork
 from unlearnable.tools.plan.calibration import THREADS, Speed, by_operations, calibrate, timed
+from unlearnable.tools.plan.publishing import PublishingWork
 from unlearnable.tools.plan.reading import ROOT
-from unlearnable.tools.plan.work import KernelWork, Kind, NetworkWork, PublishingWork
+from unlearnable.training.work import Kind, NetworkWork
 
 CPU = torch.device("cpu")
 SMALL = NetworkWork("gradient", "small-cnn", "cifar", (1, 8, 8), 3, "float32", 16)

@@ -52,7 +52,6 @@ class Countermeasure:
             uniform draw.
         objective: maps the network in train mode and a lesson to the mean loss, and to the logits of the lesson's
             pixels; called under autocast.
-        passes: how often the objective passes a batch through the network.
     """
 
     images: Callable[[Array], Array] | None = None
@@ -60,4 +59,3 @@ class Countermeasure:
     attack_targets: Callable[[FrozenNetwork, Tensor, Tensor], Tensor] | None = None
     attack_start: Callable[[Tensor, float, torch.Generator], Tensor] | None = None
     objective: Objective = cross_entropy
-    passes: int = 1

@@ -27,11 +27,13 @@ class CountermeasureSettings(Settings):
     Attributes:
         channels: the numbers of channels of the images that it fits.
         needs_radius: whether it is a form of adversarial training, for victims of a radius above 0.
+        passes: how often its objective passes a batch through the network in an SGD step.
         kind: its name.
     """
 
     channels: ClassVar[tuple[int, ...]] = (1, 3)
     needs_radius: ClassVar[bool] = False
+    passes: ClassVar[int] = 1
 
     kind: str
 

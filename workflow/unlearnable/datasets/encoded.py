@@ -1,16 +1,17 @@
-"""Encoded images, read strictly."""
+"""Encoded images: opened safely, read strictly, written as PNG."""
 
 from __future__ import annotations
 
 import io
 import math
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from unlearnable.datasets.split import Array
 from unlearnable.errors import UserError
@@ -18,6 +19,32 @@ from unlearnable.errors import UserError
 Mapping = Callable[..., Iterator[Any]]  # as the built-in ``map``
 MODES = {1: "L", 3: "RGB"}  # Pillow's name of the mode, by the number of channels
 WORTH_A_THREAD = 2**13  # bytes of an image; handing smaller ones to another thread takes longer than to encode them
+
+
+DAMAGE = (  # what Pillow raises on damaged files, by experience
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
+    Image.DecompressionBombError,
+)
+
+
+@contextmanager
+def opened(data: bytes, where: str, formats: tuple[str, ...] | None = None) -> Iterator[Image.Image]:
+    """Open one encoded image.
+
+    Args:
+        data: its bytes.
+        where: what to call it in a message.
+        formats: those that it may have, by Pillow's names; None for any.
+
+    Raises:
+        UserError: the bytes are not a whole image of these formats, as is found out when they are loaded.
+    """
+    kind = "an image" if formats is None else f"an image of {', '.join(formats)}"
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            yield image
+    except DAMAGE as error:
+        raise UserError(f"{where}: truncated, or not {kind} ({error})") from error
 
 
 def decode(data: bytes, where: str, size: tuple[int, int] | None, mode: str) -> Array:
@@ -32,16 +59,13 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None, mode: str) -> 
     Raises:
         UserError: the bytes are not a whole image, or one of another size or mode.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            if image.mode != mode:
-                raise UserError(f"{where}: image mode is {image.mode}, not {mode}")
-            if size is not None and image.size != size:
-                raise UserError(f"{where}: image is {image.size[0]}x{image.size[1]}, not {size[0]}x{size[1]}")
-            pixels = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{where}: truncated, or not an image ({error})") from error
+    with opened(data, where) as image:
+        image.load()
+        if image.mode != mode:
+            raise UserError(f"{where}: image mode is {image.mode}, not {mode}")
+        if size is not None and image.size != size:
+            raise UserError(f"{where}: image is {image.size[0]}x{image.size[1]}, not {size[0]}x{size[1]}")
+        pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

@@ -19,9 +19,9 @@ class Dataset(Settings):
         kind: which reader reads it.
     """
 
-    kind: str
+    kind: str = Field(description="what to read, see below")
     image_size: int = Field(ge=8, le=1024, description="height and width in pixels")
-    channels: Literal[1, 3] = 3
+    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
     classes: list[Annotated[str, Field(min_length=1)]] = Field(min_length=2, description="class names, by label")
     validation: int = Field(
         0,

@@ -7,19 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.pgd import uniform, within_pixels
+from unlearnable.noises.method import Batch
 from unlearnable.noises.settings import SignDescent
 
 
-def minimise(
-    images: Tensor,
-    gradient: Callable[[Tensor], Tensor],
-    rho_u: int,
-    settings: SignDescent,
-    generator: Draws,
-    start: Tensor | None = None,
-) -> Tensor:
+def minimise(batch: Batch[SignDescent], gradient: Callable[[Tensor], Tensor]) -> Tensor:
     """Sign descent on a noise.
 
     Where x + d leaves the pixels' range, the clamp on the way into the network hides d from the loss, and d stays as it
@@ -27,18 +20,15 @@ def minimise(
     black and white pixels take part as well.
 
     Args:
-        images: ``(B, C, H, W)``, float, whole numbers in [0, 255].
+        batch: the images, the radius, the steps and the start.
         gradient: maps the protected images, in [0, 255], to the gradient of the loss by them.
-        rho_u: radius in units of 1/255.
-        settings: number and size of the steps, and what each one clips to.
-        generator: source of the random start.
-        start: where to start instead, of the shape of ``images``; within ``rho_u``.
 
     Returns:
         The noise before rounding, ``|d| <= rho_u``.
     """
+    images, rho_u, settings = batch.images, batch.problem.rho_u, batch.problem.settings
     pixels = settings.clip == "pixels"
-    d = uniform(images, rho_u, generator) if start is None else start
+    d = uniform(images, rho_u, batch.draws) if batch.start is None else batch.start
     if pixels:
         d = within_pixels(d, images)
     for _ in range(settings.k_u):

@@ -1,47 +1,28 @@
-"""What a noise method is: the problem it solves, and how its images are shared among jobs."""
+"""What a noise method is: the problem it solves, what its module holds, and how its images are shared among jobs."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Any, Generic, Protocol, TypeVar
 
+import torch
+from torch import Tensor
+
+from unlearnable import registry
+from unlearnable.compute.augment import draw
+from unlearnable.compute.draws import Draws
+from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.augmentation import Augmentation
+from unlearnable.datasets.split import Split
 from unlearnable.noises.settings import MethodSettings
 
-
-def shard_rows(rows: int, batch_size: int, shard: int, shards: int) -> range:
-    """The rows of one shard: whole batches, as evenly shared as they can be."""
-    batches = math.ceil(rows / batch_size)
-    first, last = batches * shard // shards, batches * (shard + 1) // shards
-    return range(min(first * batch_size, rows), min(last * batch_size, rows))
-
-
-class OfOneNoise(Protocol):
-    """The settings of a stage that works on one noise."""
-
-    @property
-    def method(self) -> MethodSettings: ...  # noqa: D102
-    @property
-    def rho_u(self) -> int: ...  # noqa: D102
-    @property
-    def rho_a(self) -> int: ...  # noqa: D102
-    @property
-    def augmentation(self) -> Augmentation: ...  # noqa: D102
-
-
-def problem_of(stage: OfOneNoise, classes: int) -> Problem:
-    """The noise problem of a source-model or noise stage.
-
-    Args:
-        stage: its settings.
-        classes: number of classes.
-    """
-    return Problem(stage.method, stage.rho_u, stage.rho_a, stage.augmentation, classes)
+S_co = TypeVar("S_co", bound=MethodSettings, covariant=True)
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Generic[S_co]):
     """One noise to compute.
 
     Attributes:
@@ -52,8 +33,178 @@ class Problem:
         classes: number of classes.
     """
 
-    settings: Any
+    settings: S_co
     rho_u: int
     rho_a: int
     augmentation: Augmentation
     classes: int
+
+
+@dataclass(frozen=True)
+class Batch(Generic[S_co]):
+    """Some images to compute the noise of.
+
+    Attributes:
+        images: ``(B, C, H, W)``, float, whole numbers in [0, 255].
+        labels: ``(B,)`` int64.
+        problem: the noise to compute.
+        draws: source of every draw.
+        start: where descent starts, of the shape of ``images`` and within ``rho_u``; None for a uniform draw.
+    """
+
+    images: Tensor
+    labels: Tensor
+    problem: Problem[S_co]
+    draws: Draws
+    start: Tensor | None = None
+
+
+class NoiseMethod(Protocol):
+    """A noise method.
+
+    A method's module holds functions of these names. It must have ``noise``, and may leave out any other that would do
+    what is said here of its default.
+    """
+
+    def noise(self, basis: Any, batch: Batch[Any]) -> Tensor:
+        """The noise of a batch.
+
+        Args:
+            basis: what ``basis`` gives.
+            batch: the images, without a start.
+
+        Returns:
+            ``(B, C, H, W)``, whole numbers within the bound that the method's settings state.
+
+        Raises:
+            UserError: the method does not fit the images.
+        """
+        ...
+
+    def basis(
+        self, network: FrozenNetwork | None, train: Split, problem: Problem[Any], seed: int, device: torch.device
+    ) -> Any:
+        """What the noise of every image is computed from; by default the source model.
+
+        Args:
+            network: the source model; None for a method without one.
+            train: all clean training images.
+            problem: the noise to compute.
+            seed: of all draws.
+            device: where to compute.
+
+        Raises:
+            UserError: the method does not fit the images.
+        """
+        ...
+
+    def noise_passes(self, problem: Problem[Any]) -> int:
+        """Forward+backward passes over a batch that its noise takes; by default none.
+
+        Passes that are made for the basis count as if every batch of the training set took an equal share of them,
+        rounded up.
+        """
+        ...
+
+    def training_inputs(self, network: FrozenNetwork, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
+        """What the source model learns from at one step, and the noise in it; called where a method has its own one.
+
+        By default protected images, augmented as a victim would, whose noise is computed with the unfinished model.
+
+        Args:
+            network: the source model, frozen.
+            batch: the images of the step.
+
+        Returns:
+            Pixels in [0, 255] of the shape of augmented images, and the noise, of the shape of ``images``.
+        """
+        ...
+
+    def training_passes(self, problem: Problem[Any]) -> int:
+        """Forward+backward passes of a source-training step before its update; by default those of the noise."""
+        ...
+
+
+@dataclass(frozen=True)
+class _WithDefaults:
+    """The method of a module."""
+
+    module: ModuleType
+
+    def noise(self, basis: Any, batch: Batch[Any]) -> Tensor:
+        d: Tensor = self.module.noise(basis, batch)
+        return d
+
+    def basis(
+        self, network: FrozenNetwork | None, train: Split, problem: Problem[Any], seed: int, device: torch.device
+    ) -> Any:
+        own = getattr(self.module, "basis", None)
+        return network if own is None else own(network, train, problem, seed, device)
+
+    def noise_passes(self, problem: Problem[Any]) -> int:
+        own = getattr(self.module, "noise_passes", None)
+        return 0 if own is None else int(own(problem))
+
+    def training_inputs(self, network: FrozenNetwork, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
+        own = getattr(self.module, "training_inputs", None)
+        if own is not None:
+            pixels, d = own(network, batch)
+            return pixels, d
+        d = self.noise(network, batch)
+        return augmented(batch, d), d
+
+    def training_passes(self, problem: Problem[Any]) -> int:
+        own = getattr(self.module, "training_passes", None)
+        return self.noise_passes(problem) if own is None else int(own(problem))
+
+
+def augmented(batch: Batch[MethodSettings], d: Tensor) -> Tensor:
+    """Protected images under a fresh draw of the victim's transform."""
+    protected = (batch.images + d).clamp(0, 255)
+    return draw(batch.problem.augmentation, batch.images, batch.draws)(protected)
+
+
+def method_of(settings: MethodSettings) -> NoiseMethod:
+    """The method that some settings are of."""
+    return _WithDefaults(registry.load("noises", settings.algorithm))
+
+
+class ProblemSettings(Protocol):
+    """What the settings of a stage say of its noise."""
+
+    @property
+    def method(self) -> MethodSettings:
+        """The method's own settings."""
+        ...
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The victim's transform T."""
+        ...
+
+    @property
+    def rho_u(self) -> int:
+        """Radius of the noise, in units of 1/255."""
+        ...
+
+    @property
+    def rho_a(self) -> int:
+        """Radius of the source model's adversary, in units of 1/255."""
+        ...
+
+
+def problem_of(settings: ProblemSettings, classes: int) -> Problem[MethodSettings]:
+    """The noise problem of a source-model or noise stage.
+
+    Args:
+        settings: the stage's settings.
+        classes: number of classes.
+    """
+    return Problem(settings.method, settings.rho_u, settings.rho_a, settings.augmentation, classes)
+
+
+def shard_rows(rows: int, batch_size: int, shard: int, shards: int) -> range:
+    """The rows of one shard: whole batches, as evenly shared as they can be."""
+    batches = math.ceil(rows / batch_size)
+    first, last = batches * shard // shards, batches * (shard + 1) // shards
+    return range(min(first * batch_size, rows), min(last * batch_size, rows))

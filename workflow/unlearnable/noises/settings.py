@@ -29,6 +29,11 @@ class MethodSettings(Settings):
         """Whether a step of source training starts from an earlier noise: that of its images, or of their classes."""
         return None
 
+    @property
+    def on_raw_images(self) -> bool:
+        """Whether the noise is computed on images as they are stored, and not on transformed ones."""
+        return False
+
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:
         """How far its noise goes: within ``rho_u`` grey levels for every value.
 
@@ -50,11 +55,6 @@ class SignDescent(MethodSettings):
     clip: Literal["box", "pixels"] = Field(
         "box", description="box: each step clips d to rho_u; pixels: it also clips x + d to [0, 255]"
     )
-
-    @property
-    def carried(self) -> Literal["image", "class"] | None:
-        """Whether a step of source training starts from an earlier noise: that of its images, or of their classes."""
-        return None
 
 
 class NoiseDescent(SignDescent):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from unlearnable import files, registry
+from unlearnable import files
 from unlearnable.arrays import growing
 from unlearnable.compute.augment import transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
@@ -22,7 +22,7 @@ from unlearnable.compute.engine import prepare
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Chosen, Split
 from unlearnable.networks.build import create, restore
-from unlearnable.noises.method import problem_of, shard_rows
+from unlearnable.noises.method import Batch, method_of, problem_of, shard_rows
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
 
@@ -58,8 +58,8 @@ def make_shard(
     Raises:
         UserError: a checkpoint or the noise does not fit on the disk, or the method does not fit the images.
     """
-    method = registry.load("noises", settings.method.algorithm)
     problem = problem_of(settings, len(train.classes))
+    method = method_of(problem.settings)
     size, seed = settings.noise_pass.batch_size, settings.seed
     small = settings.bound.norm == "linf" and settings.bound.radius <= 127
     rows = np.array(shard_rows(len(train.labels), size, shard, shards), np.int64)
@@ -86,7 +86,7 @@ def make_shard(
             first = int(rows[index * size])
             draws = of_rows(first, first + len(y), seed, "noise", device)
             before = 0 if network is None else network.images
-            d = method.noise(basis, images.float(), y, problem, draws)
+            d = method.noise(basis, Batch(images.float(), y, problem, draws))
             if network is not None:
                 passes += (network.images - before) // len(y)
             written.write(d.permute(0, 2, 3, 1).cpu().numpy().astype(dtype))

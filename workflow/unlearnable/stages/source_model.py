@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from unlearnable import files, registry
+from unlearnable import files
 from unlearnable.compute.augment import transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
 from unlearnable.compute.device_batches import Feed
@@ -19,7 +19,8 @@ from unlearnable.datasets.split import Split
 from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
 from unlearnable.networks.build import create, save
-from unlearnable.noises.method import Problem, problem_of
+from unlearnable.noises.method import Batch, Problem, method_of, problem_of
+from unlearnable.noises.settings import MethodSettings
 from unlearnable.randomness import generator
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.training.fit import fit, write_history
@@ -60,7 +61,7 @@ def train_source_model(
     require_shareable(settings, ranks.size)
     training, seed = settings.training, settings.seed
     problem = problem_of(settings, len(train.classes))
-    method = registry.load("noises", settings.method.algorithm)
+    method = method_of(problem.settings)
     feed = Feed(train, device)
     shape = transformed(problem.augmentation, feed.shape)
     network = create(training.network, shape[0], len(train.classes), shape[1], seed, device, training.stem)
@@ -70,7 +71,8 @@ def train_source_model(
     def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
         place = rows if problem.settings.carried == "image" else y
         start = None if kept is None else kept[place].float()
-        pixels, d = method.training_inputs(fixed, x, y, problem, ranks.draws(draws, training.batch_size), start)
+        batch = Batch(x, y, problem, ranks.draws(draws, training.batch_size), start)
+        pixels, d = method.training_inputs(fixed, batch)
         if kept is not None:
             kept[ranks.gathered(place)] = ranks.gathered(d.to(kept.dtype))
         return Lesson(pixels, y, clean=pixels)
@@ -137,7 +139,7 @@ def require_shareable(settings: SourceModelSettings, ranks: int) -> None:
         )
 
 
-def carried_noise(problem: Problem, feed: Feed, seed: int) -> Tensor | None:
+def carried_noise(problem: Problem[MethodSettings], feed: Feed, seed: int) -> Tensor | None:
     """The noise that goes on from step to step, as it is before the first: a uniform draw.
 
     Returns:

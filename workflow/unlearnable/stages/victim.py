@@ -79,7 +79,7 @@ def train_victim(
         stage="victim",
         row_every=training.evaluate_every,
         objective=measure.objective,
-        objective_passes=measure.passes,
+        objective_passes=settings.countermeasure.passes,
         measure=lambda: {"test_accuracy": accuracy(engine, tests, see)},
     )
     best = max(rows, key=lambda row: row["test_accuracy"])

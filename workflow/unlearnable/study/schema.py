@@ -54,7 +54,7 @@ class ByNetwork(Settings):
 class NoiseAxis(Settings):
     """One method at some radii, in units of 1/255."""
 
-    method: Slug
+    method: Slug = Field(description="name of a method")
     rho_u: list[Annotated[int, Field(ge=1, le=255)]] | None = Field(
         None, min_length=1, description="radii of the noise; none for clean"
     )
@@ -66,7 +66,7 @@ class NoiseAxis(Settings):
 class VictimAxis(Settings):
     """Networks, counter-measures and radii of the victims: all combinations of them."""
 
-    networks: list[Slug] = Field(["resnet18"], min_length=1)
+    networks: list[Slug] = Field(["resnet18"], min_length=1, description="names of networks")
     countermeasures: list[Slug] = Field(["none"], min_length=1, description="names of what the trainer does against it")
     radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
         [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
@@ -80,8 +80,8 @@ def _listed(value: Any) -> Any:
 class Experiment(Settings):
     """The cells of a table or figure: the product of its axes."""
 
-    datasets: list[Slug] = Field(min_length=1)
-    noises: list[NoiseAxis] = Field(min_length=1)
+    datasets: list[Slug] = Field(min_length=1, description="names of datasets")
+    noises: list[NoiseAxis] = Field(min_length=1, description="methods and their radii, see below")
     protected: list[Annotated[int, Field(ge=0, le=100)]] = Field(
         [100], min_length=1, description="per cent of the training images that carry noise"
     )
@@ -91,7 +91,9 @@ class Experiment(Settings):
     victims: Annotated[
         list[VictimAxis], BeforeValidator(_listed, json_schema_input_type=VictimAxis | list[VictimAxis])
     ] = Field([VictimAxis()], min_length=1, description="one group of victims, or a list of groups")
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
+        [0], min_length=1, description="the whole chain is repeated for each; tables show mean ± sample sd (n)"
+    )
     products: list[Product] = Field(min_length=1, description="tables and figures to make of these cells")
 
 

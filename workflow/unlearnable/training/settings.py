@@ -21,15 +21,15 @@ def _increasing_shares(shares: list[float]) -> list[float]:
 class Training(Settings):
     """SGD with momentum and a step schedule, over shuffled whole batches."""
 
-    network: Slug = "resnet18"
+    network: Slug = Field("resnet18", description="one of the networks below")
     stem: Stem = Field("cifar", description="how the network begins: cifar for small images, imagenet for large ones")
-    steps: int = Field(5000, ge=1)
-    batch_size: int = Field(128, ge=2)
-    lr: float = Field(0.1, gt=0)
+    steps: int = Field(5000, ge=1, description="SGD steps, each on a batch of shuffled images")
+    batch_size: int = Field(128, ge=2, description="images of a step; batches are whole")
+    lr: float = Field(0.1, gt=0, description="learning rate of the first step")
     lr_drops: Annotated[list[float], AfterValidator(_increasing_shares)] = Field(
         [0.4, 0.8], description="shares of the steps after which lr is multiplied by lr_factor"
     )
-    lr_factor: float = Field(0.1, gt=0, le=1)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5.0e-4, ge=0)
+    lr_factor: float = Field(0.1, gt=0, le=1, description="what lr is multiplied by at each of lr_drops")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(5.0e-4, ge=0, description="of SGD")
     precision: Precision = Field("auto", description="auto: bfloat16 where the hardware has it, else float32")

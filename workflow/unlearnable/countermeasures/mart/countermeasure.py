@@ -24,7 +24,7 @@ def build(settings: Mart, train: Split, classes: int, seed: int) -> Countermeasu
         clean, attacked = network(lesson.clean).float(), network(lesson.pixels).float()
         return loss(clean, attacked, lesson.targets, settings.beta), attacked
 
-    return Countermeasure(attack_start=small_gaussian, objective=objective, passes=2)
+    return Countermeasure(attack_start=small_gaussian, objective=objective)
 
 
 def loss(clean: Tensor, attacked: Tensor, labels: Tensor, beta: float) -> Tensor:

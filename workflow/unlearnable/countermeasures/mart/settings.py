@@ -13,5 +13,6 @@ class Mart(CountermeasureSettings):
     """MART (Wang et al. 2020): adversarial training that weighs misclassified images up."""
 
     needs_radius: ClassVar[bool] = True
+    passes: ClassVar[int] = 2  # clean images and attacked ones
     kind: Literal["mart"]
     beta: float = Field(5.0, gt=0, description="weight of the divergence between clean and attacked predictions")

@@ -22,7 +22,7 @@ def build(settings: Trades, train: Split, classes: int, seed: int) -> Countermea
         clean, attacked = network(lesson.clean).float(), network(lesson.pixels).float()
         return loss(clean, attacked, lesson.targets, settings.beta), attacked
 
-    return Countermeasure(attack_targets=predictions, attack_start=small_gaussian, objective=objective, passes=2)
+    return Countermeasure(attack_targets=predictions, attack_start=small_gaussian, objective=objective)
 
 
 def predictions(network: FrozenNetwork, pixels: Tensor, targets: Tensor) -> Tensor:

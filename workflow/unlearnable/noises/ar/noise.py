@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearnable.compute.draws import Draws, by_rows
+from unlearnable.compute.draws import by_rows
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
-from unlearnable.noises.method import Problem
+from unlearnable.noises.ar.settings import Ar
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.randomness import numpy_generator
 
 TAPS = [(row, column) for row in (2, 1, 0) for column in (2, 1, 0)][
@@ -27,11 +28,6 @@ STEADY = 0.5  # what each quarter of a field keeps of the whole field's root mea
 CANDIDATES = 16  # steady processes of which a class takes one
 APART = 0.1  # what one class's filter leaves of another class's field, at least
 ROUNDS = 64  # of candidates for one class, and of draws among which none is steady
-
-
-def noise_passes(problem: Problem) -> int:
-    """Forward+backward passes over a batch that its noise takes: no network takes part."""
-    return 0
 
 
 def _edge(height: int, width: int) -> int:
@@ -144,7 +140,7 @@ def _leaves(coefficients: Tensor, windows: Tensor) -> Tensor:
     return (products @ windows.flatten(1).mT).clamp(min=0).sqrt()
 
 
-def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> Tensor:
+def basis(network: FrozenNetwork | None, train: Split, problem: Problem[Ar], seed: int, device: torch.device) -> Tensor:
     """The coefficients of each class's processes, one process for each channel.
 
     They are normal draws, divided by their sum. A process counts only if it is steady on fields of the images' size
@@ -180,28 +176,25 @@ def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: i
     return coefficients.to(device)
 
 
-def noise(coefficients: Tensor, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(coefficients: Tensor, batch: Batch[Ar]) -> Tensor:
     """A field of each image's class, grown from its own normal draws and scaled to the radius.
 
     In double precision, so that no value rounds to another grey level in another batch.
 
     Args:
         coefficients: what ``basis`` gives.
-        images: ``(B, C, H, W)``, float.
-        labels: ``(B,)`` int64.
-        problem: the noise to compute.
-        generator: source of the draws.
+        batch: the images.
 
     Returns:
         ``(B, C, H, W)``, whole numbers whose Euclidean norm is 255 times the radius, up to rounding.
     """
+    images, radius = batch.images, batch.problem.settings.radius
     channels, height, width = images.shape[1:]
 
     def draw(rows: int, g: torch.Generator) -> Tensor:
         size = (rows, channels, _edge(height, width))
         return torch.randn(size, dtype=coefficients.dtype, device=coefficients.device, generator=g)
 
-    fields = grow(coefficients[labels], by_rows(len(images), generator, draw), height, width)
+    fields = grow(coefficients[batch.labels], by_rows(len(images), batch.draws, draw), height, width)
     norms = fields.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
-    radius: float = problem.settings.radius
     return (fields * (255 * radius / norms)).round().to(images.dtype)

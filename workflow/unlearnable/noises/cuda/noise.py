@@ -7,19 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Split
-from unlearnable.noises.method import Problem
+from unlearnable.noises.cuda.settings import Cuda
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.randomness import numpy_generator
 
 
-def noise_passes(problem: Problem) -> int:
-    """Forward+backward passes over a batch that its noise takes: no network takes part."""
-    return 0
-
-
-def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> Tensor:
+def basis(
+    network: FrozenNetwork | None, train: Split, problem: Problem[Cuda], seed: int, device: torch.device
+) -> Tensor:
     """The filter of each class: weights drawn from U(0, blur), and one of them, drawn as well, is 1 (section 3.3).
 
     Returns:
@@ -32,7 +29,7 @@ def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: i
     return torch.from_numpy(filters).to(device).view(problem.classes, s.kernel_size, s.kernel_size)
 
 
-def noise(filters: Tensor, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(filters: Tensor, batch: Batch[Cuda]) -> Tensor:
     """From each image to itself under its class's filter, divided by its largest value over pixels and channels.
 
     All channels take the same filter; beyond its edges an image is black. A black image stays black. The sums are in
@@ -40,18 +37,15 @@ def noise(filters: Tensor, images: Tensor, labels: Tensor, problem: Problem, gen
 
     Args:
         filters: what ``basis`` gives.
-        images: ``(B, C, H, W)``, float, whole numbers in [0, 255].
-        labels: ``(B,)`` int64.
-        problem: the noise to compute.
-        generator: unused; the filters are all that is drawn.
+        batch: the images; nothing is drawn for them.
 
     Returns:
         ``(B, C, H, W)``, whole numbers d with x + d in [0, 255].
     """
-    size = problem.settings.kernel_size
+    images, size = batch.images, batch.problem.settings.kernel_size
     height, width = images.shape[2:]
     padded = F.pad(images.to(filters.dtype), (size // 2,) * 4)
-    weights = filters[labels][..., None, None, None]
+    weights = filters[batch.labels][..., None, None, None]
     blurred = torch.zeros_like(images, dtype=filters.dtype)
     for row in range(size):
         for column in range(size):

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
+
 from torch import Tensor
 
 from unlearnable.compute.augment import draw
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
-from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 from unlearnable.noises.descent import minimise
 from unlearnable.noises.em.settings import Em
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem, augmented
 
 
-def noise_passes(problem: Problem) -> int:
+def noise_passes(problem: Problem[Em]) -> int:
     """Forward+backward passes over a batch that its noise takes."""
-    settings: Em = problem.settings
-    return settings.k_u
+    return problem.settings.k_u
 
 
-def training_passes(problem: Problem) -> int:
-    """Forward+backward passes of a source-training step before its update."""
-    return noise_passes(problem)
-
-
-def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:
-    """The source model."""
-    return network
-
-
-def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(network: FrozenNetwork, batch: Batch[Em]) -> Tensor:
     """Descend on the loss of the image in the frame that ``frame`` says: no adversary, no expectation.
 
     Returns:
@@ -41,19 +29,10 @@ def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem
     Raises:
         UserError: a transformed image is of another size than the raw one.
     """
-    if problem.settings.frame == "augmented":
-        images = _augmented(images, problem, generator)
-    return _descend(basis, images, labels, problem, generator, None)
+    return _descend(network, _framed(batch))
 
 
-def training_inputs(
-    network: FrozenNetwork,
-    images: Tensor,
-    labels: Tensor,
-    problem: Problem,
-    generator: Draws,
-    start: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+def training_inputs(network: FrozenNetwork, batch: Batch[Em]) -> tuple[Tensor, Tensor]:
     """What the source model learns from at one step, and the noise in it.
 
     In the raw frame these are protected images, augmented as a victim would: without that transform, noise made for a
@@ -63,31 +42,26 @@ def training_inputs(
     Raises:
         UserError: as for ``noise``.
     """
-    if problem.settings.frame == "augmented":
-        z = _augmented(images, problem, generator)
-        d = _descend(network, z, labels, problem, generator, start)
-        return (z + d).clamp(0, 255), d
-    d = _descend(network, images, labels, problem, generator, start)
-    return draw(problem.augmentation, images, generator)((images + d).clamp(0, 255)), d
+    framed = _framed(batch)
+    d = _descend(network, framed)
+    if batch.problem.settings.frame == "augmented":
+        return (framed.images + d).clamp(0, 255), d
+    return augmented(batch, d), d
 
 
-def _descend(
-    network: FrozenNetwork,
-    images: Tensor,
-    labels: Tensor,
-    problem: Problem,
-    generator: Draws,
-    start: Tensor | None,
-) -> Tensor:
-    d = minimise(images, lambda x: network.gradient(x, labels), problem.rho_u, problem.settings, generator, start)
-    return d.round()
+def _descend(network: FrozenNetwork, batch: Batch[Em]) -> Tensor:
+    return minimise(batch, lambda x: network.gradient(x, batch.labels)).round()
 
 
-def _augmented(images: Tensor, problem: Problem, generator: Draws) -> Tensor:
-    z = draw(problem.augmentation, images, generator)(images)
+def _framed(batch: Batch[Em]) -> Batch[Em]:
+    """The batch that the noise descends on: as it is, or transformed."""
+    images, problem = batch.images, batch.problem
+    if problem.settings.frame == "raw":
+        return batch
+    z = draw(problem.augmentation, images, batch.draws)(images)
     if z.shape != images.shape:
         raise UserError(
             f"method em: with frame augmented the noise is as large as a transformed image, {z.shape[2]}x{z.shape[3]} "
             f"pixels, but images are published with {images.shape[2]}x{images.shape[3]}; use frame: raw"
         )
-    return z
+    return replace(batch, images=z)

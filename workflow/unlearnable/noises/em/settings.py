@@ -21,3 +21,8 @@ class Em(NoiseDescent):
         description="raw: the noise is computed on the image as published; augmented: on a transformed copy, and "
         "published as it is, so that it seldom meets the pixels that it was made for (as Fu et al.'s code does)",
     )
+
+    @property
+    def on_raw_images(self) -> bool:
+        """In the raw frame."""
+        return self.frame == "raw"

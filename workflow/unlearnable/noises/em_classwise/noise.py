@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnable.compute.augment import draw
 from unlearnable.compute.device_batches import Feed
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform
 from unlearnable.datasets.split import Chosen, Split, stratified_order
 from unlearnable.noises.descent import minimise
 from unlearnable.noises.em_classwise.settings import EmClasswise
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem, augmented
 from unlearnable.randomness import generator as generator_of
 from unlearnable.randomness import numpy_generator
 
 BATCH = 128  # images whose classes' noises move at once
 
 
-def noise_passes(problem: Problem) -> int:
+def noise_passes(problem: Problem[EmClasswise]) -> int:
     """Forward+backward passes for each batch of all images, rounded up; they are all made for the basis."""
-    s: EmClasswise = problem.settings
+    s = problem.settings
     return math.ceil(s.k_u * s.rounds * s.share)
 
 
-def training_passes(problem: Problem) -> int:
+def training_passes(problem: Problem[EmClasswise]) -> int:
     """Forward+backward passes of a source-training step before its update."""
-    settings: EmClasswise = problem.settings
-    return settings.k_u
+    return problem.settings.k_u
 
 
-def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> Tensor:
+def basis(
+    network: FrozenNetwork, train: Split, problem: Problem[EmClasswise], seed: int, device: torch.device
+) -> Tensor:
     """The noise of each class: from a uniform draw, the steps of source training against the finished source model.
 
     They go ``rounds`` times over a share of the training images, class-balanced, in batches. The noise of a class that
@@ -45,73 +45,63 @@ def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, dev
         ``(classes, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
     s = problem.settings
-    count = max(problem.classes, round(s.share * len(train.labels)))
-    rows = stratified_order(train.labels, numpy_generator(seed, "em-classwise", "share"))[:count]
+    order = stratified_order(train.labels, numpy_generator(seed, "em-classwise", "share"))
+    rows = order[: shared_rows(s, problem.classes, len(train.labels))]
     feed = Feed(Split(Chosen(train.images, rows), train.labels[rows], train.classes), device)
     draws = generator_of(seed, "em-classwise", "start", device=device)
     noises = uniform(torch.empty(problem.classes, *feed.shape, device=device), problem.rho_u, draws)
     for index in range(s.rounds):
         order = numpy_generator(seed, "em-classwise", "order", index).permutation(len(feed))
         for x, y, _ in feed.batches(order[at : at + BATCH] for at in range(0, len(order), BATCH)):
-            noises = updated(network, x.float(), y, noises, problem, draws)
+            noises = updated(network, Batch(x.float(), y, problem, draws), noises)
     return noises.round()
 
 
-def noise(basis: Tensor, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def shared_rows(settings: EmClasswise, classes: int, rows: int) -> int:
+    """How many of ``rows`` training images the classes' noises are made on."""
+    return min(rows, max(classes, round(settings.share * rows)))
+
+
+def noise(noises: Tensor, batch: Batch[EmClasswise]) -> Tensor:
     """The noise of each image's class.
 
     Args:
-        basis: the noise of each class.
-        images: ``(B, C, H, W)``, float.
-        labels: ``(B,)`` int64.
-        problem: the noise to compute.
-        generator: unused; nothing is drawn.
+        noises: of each class, as ``basis`` gives them.
+        batch: the images; nothing is drawn for them.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
-    return basis[labels].to(images.dtype)
+    return noises[batch.labels].to(batch.images.dtype)
 
 
-def training_inputs(
-    network: FrozenNetwork,
-    images: Tensor,
-    labels: Tensor,
-    problem: Problem,
-    generator: Draws,
-    start: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+def training_inputs(network: FrozenNetwork, batch: Batch[EmClasswise]) -> tuple[Tensor, Tensor]:
     """What the source model learns from at one step, and the noise of each image's class after it.
 
     The class noises move one step on. The images carry them rounded, as they would be published, and are augmented.
 
     Args:
         network: the source model.
-        images: ``(B, C, H, W)``, float, whole numbers in [0, 255].
-        labels: ``(B,)`` int64.
-        problem: the noise to compute.
-        generator: source of every draw.
-        start: ``(B, C, H, W)``, the noise of each image's class before the step; None for a draw for each class.
+        batch: its ``start`` is the noise of each image's class before the step; None for a draw for each class.
     """
+    images, labels, problem = batch.images, batch.labels, batch.problem
     every = images.new_zeros(problem.classes, *images.shape[1:])
-    if start is None:
-        every = uniform(every, problem.rho_u, generator)
+    if batch.start is None:
+        every = uniform(every, problem.rho_u, batch.draws)
     else:
-        every[labels] = start  # images of one class bring the same noise
-    d = updated(network, images, labels, every, problem, generator)[labels]
-    return draw(problem.augmentation, images, generator)((images + d.round()).clamp(0, 255)), d
+        every[labels] = batch.start  # images of one class bring the same noise
+    d = updated(network, batch, every)[labels]
+    return augmented(batch, d.round()), d
 
 
-def updated(
-    network: FrozenNetwork, images: Tensor, labels: Tensor, noises: Tensor, problem: Problem, generator: Draws
-) -> Tensor:
+def updated(network: FrozenNetwork, batch: Batch[EmClasswise], noises: Tensor) -> Tensor:
     """The classes' noises ``(classes, C, H, W)`` after a batch.
 
     Each image's copy of its class's noise descends on the image's loss; the new noise of a class is the mean of its
     images' copies. Classes that the batch lacks keep theirs.
     """
-    rho_u = problem.rho_u
-    d = minimise(images, lambda x: network.gradient(x, labels), rho_u, problem.settings, generator, noises[labels])
+    labels, rho_u = batch.labels, batch.problem.rho_u
+    d = minimise(replace(batch, start=noises[labels]), lambda x: network.gradient(x, labels))
     members = F.one_hot(labels, len(noises)).to(d.dtype)
     counts = members.sum(0)[:, None, None, None]
     means = (members.T @ d.flatten(1)).view_as(noises) / counts.clamp(min=1)

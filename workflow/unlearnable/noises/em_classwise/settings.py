@@ -27,3 +27,8 @@ class EmClasswise(SignDescent):
     def carried(self) -> Literal["image", "class"] | None:
         """The noise of each class goes on from step to step."""
         return "class"
+
+    @property
+    def on_raw_images(self) -> bool:
+        """Always."""
+        return True

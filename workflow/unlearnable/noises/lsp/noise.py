@@ -8,22 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearnable.compute.draws import Draws, by_rows
+from unlearnable.compute.draws import by_rows
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
-from unlearnable.noises.method import Problem
+from unlearnable.noises.lsp.settings import Lsp
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.randomness import numpy_generator
 
 SEPARATION = 10.0  # of the classes: half the side of the hypercube, in standard deviations of a cluster
 
 
-def noise_passes(problem: Problem) -> int:
-    """Forward+backward passes over a batch that its noise takes: no network takes part."""
-    return 0
-
-
-def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> Tensor:
+def basis(
+    network: FrozenNetwork | None, train: Split, problem: Problem[Lsp], seed: int, device: torch.device
+) -> Tensor:
     """The centre of each class's cluster: a corner of its own of the hypercube [-10, 10]^n, drawn from the seed.
 
     n is the number of patches that cover an image, in each channel. All corners are equally far from the middle, so
@@ -53,7 +51,7 @@ def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: i
     return centres.view(problem.classes, channels, rows, columns)
 
 
-def noise(centres: Tensor, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(centres: Tensor, batch: Batch[Lsp]) -> Tensor:
     """A draw from the normal distribution around the class's centre, each value a patch, scaled to the radius.
 
     The clusters are isotropic, of standard deviation 1. (The authors draw with scikit-learn's ``make_classification``,
@@ -62,21 +60,17 @@ def noise(centres: Tensor, images: Tensor, labels: Tensor, problem: Problem, gen
 
     Args:
         centres: what ``basis`` gives.
-        images: ``(B, C, H, W)``, float.
-        labels: ``(B,)`` int64.
-        problem: the noise to compute.
-        generator: source of the draws.
+        batch: the images.
 
     Returns:
         ``(B, C, H, W)``, whole numbers whose root mean square is the radius, up to rounding.
     """
+    images, s = batch.images, batch.problem.settings
     height, width = images.shape[2:]
 
     def draw(rows: int, g: torch.Generator) -> Tensor:
         return torch.randn(rows, *centres.shape[1:], dtype=centres.dtype, device=centres.device, generator=g)
 
-    d = centres[labels] + by_rows(len(images), generator, draw)
-    patch = problem.settings.patch
-    d = d.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[:, :, :height, :width]
-    radius: float = problem.settings.radius
-    return (d * (radius / d.square().mean(dim=(1, 2, 3), keepdim=True).sqrt())).round().to(images.dtype)
+    d = centres[batch.labels] + by_rows(len(images), batch.draws, draw)
+    d = d.repeat_interleave(s.patch, 2).repeat_interleave(s.patch, 3)[:, :, :height, :width]
+    return (d * (s.radius / d.square().mean(dim=(1, 2, 3), keepdim=True).sqrt())).round().to(images.dtype)

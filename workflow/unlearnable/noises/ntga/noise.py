@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import within_pixels
 from unlearnable.datasets.split import Split, stratified_order
 from unlearnable.errors import UserError
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.noises.ntga.kernel import WideNetwork, trained
+from unlearnable.noises.ntga.settings import Ntga
 from unlearnable.randomness import numpy_generator
 
 DEPTH = 5  # this and the variances: as in the authors' code
@@ -43,12 +43,9 @@ class HeldOut:
     labels: Tensor
 
 
-def noise_passes(problem: Problem) -> int:
-    """Forward+backward passes over a batch that its noise takes: none, its cost is the kernel's."""
-    return 0
-
-
-def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> HeldOut:
+def basis(
+    network: FrozenNetwork | None, train: Split, problem: Problem[Ntga], seed: int, device: torch.device
+) -> HeldOut:
     """Draw ``held_out`` training images, or take all if there are fewer, with the classes' shares of the training set.
 
     The authors set 10,000 images aside for this and publish the others. Here an owner's images are all to be protected,
@@ -70,7 +67,7 @@ def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: i
     return HeldOut(_flat(images), torch.from_numpy(train.labels[rows]).to(device))
 
 
-def noise(basis: HeldOut, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(held_out: HeldOut, batch: Batch[Ntga]) -> Tensor:
     """Ascend on the held-out loss of a network trained on the block of images.
 
     The batch is the block, so, unlike other noises, an image's depends on its batch. It starts from zero and draws
@@ -79,15 +76,15 @@ def noise(basis: HeldOut, images: Tensor, labels: Tensor, problem: Problem, gene
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u`` and ``images + d`` in [0, 255].
     """
-    s, rho_u = problem.settings, problem.rho_u
+    images, problem, s, rho_u = batch.images, batch.problem, batch.problem.settings, batch.problem.rho_u
     d = torch.zeros_like(images)
     for _ in range(s.steps):
-        g = held_out_gradient(images + d, labels, basis, problem)
+        g = held_out_gradient(images + d, batch.labels, held_out, problem)
         d = within_pixels((d + s.alpha * rho_u * g.sign()).clamp(-rho_u, rho_u), images)
     return d.round()
 
 
-def held_out_gradient(images: Tensor, labels: Tensor, held_out: HeldOut, problem: Problem) -> Tensor:
+def held_out_gradient(images: Tensor, labels: Tensor, held_out: HeldOut, problem: Problem[Ntga]) -> Tensor:
     """The gradient of the summed held-out cross-entropy, after training on a block, by the block's pixels.
 
     The wide network is trained on one-hot labels for a time ``t`` at a rate of 1. The squared error is half its mean

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Array, Images, Split
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
+from unlearnable.noises.ops.settings import Ops
 from unlearnable.randomness import numpy_generator
 
 CHUNK = 2**24  # bytes of images that are read at once
@@ -31,11 +31,6 @@ class Shortcuts:
     rows: Tensor
     columns: Tensor
     colours: Tensor
-
-
-def noise_passes(problem: Problem) -> int:
-    """Forward+backward passes over a batch that its noise takes: no network takes part."""
-    return 0
 
 
 def _moments(images: Images, rows: Array) -> tuple[Array, Array]:
@@ -77,7 +72,9 @@ def _statistics(images: Images, rows: Array, colours: Array) -> tuple[Array, Arr
     return signed / count + 255.0 * colours.sum(axis=1), variance / count**2
 
 
-def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: int, device: torch.device) -> Shortcuts:
+def basis(
+    network: FrozenNetwork | None, train: Split, problem: Problem[Ops], seed: int, device: torch.device
+) -> Shortcuts:
     """For each class the pixel and the colour in {0, 1}^C that are far from all its images (equations 1 and 2).
 
     That is, those of the largest mean(D) / Var(D), where D is the distance from an image to the colour at the pixel,
@@ -108,19 +105,17 @@ def basis(network: FrozenNetwork | None, train: Split, problem: Problem, seed: i
     )
 
 
-def noise(shortcuts: Shortcuts, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(shortcuts: Shortcuts, batch: Batch[Ops]) -> Tensor:
     """What sets the pixel of each image's class to its colour (equation 3), and zero elsewhere.
 
     Args:
         shortcuts: what ``basis`` gives.
-        images: ``(B, C, H, W)``, float, whole numbers in [0, 255].
-        labels: ``(B,)`` int64.
-        problem: the noise to compute.
-        generator: unused; nothing is drawn.
+        batch: the images; nothing is drawn for them.
 
     Returns:
         ``(B, C, H, W)``, whole numbers.
     """
+    images, labels = batch.images, batch.labels
     d = torch.zeros_like(images)
     every = torch.arange(len(images), device=images.device)
     rows, columns = shortcuts.rows[labels], shortcuts.columns[labels]

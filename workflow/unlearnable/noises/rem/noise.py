@@ -2,141 +2,105 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from unlearnable.compute.augment import Transform, draw, join, transformed
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform, within_pixels
 from unlearnable.datasets.augmentation import Augmentation
-from unlearnable.datasets.split import Split
 from unlearnable.noises.descent import minimise
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.noises.rem.settings import Rem, RobustDescent
 
 
-def noise_passes(problem: Problem) -> int:
+def noise_passes(problem: Problem[Rem]) -> int:
     """Forward+backward passes over a batch that its noise takes."""
-    s: Rem = problem.settings
+    s = problem.settings
     return s.k_u * s.j * (1 if s.attack == "free" else ascent_passes(problem) + 1)
 
 
-def training_passes(problem: Problem) -> int:
+def training_passes(problem: Problem[Rem]) -> int:
     """Forward+backward passes of a source-training step before its update."""
     return noise_passes(problem) + ascent_passes(problem)
 
 
-def ascent_passes(problem: Problem) -> int:
+def ascent_passes(problem: Problem[RobustDescent]) -> int:
     """Forward+backward passes of the adversary's whole attack; without a radius it makes none."""
-    settings: RobustDescent = problem.settings
-    return settings.k_a if problem.rho_a else 0
+    return problem.settings.k_a if problem.rho_a else 0
 
 
-def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:
-    """The source model."""
-    return network
-
-
-def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
     """Descend on the expected loss, over J transforms, of the image under the strongest adversary.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
-    return _descend(basis, images, labels, problem, generator, None)
+    settings = batch.problem.settings
+    return free_noise(network, batch) if settings.attack == "free" else robust_noise(network, batch, settings.k_a)
 
 
-def training_inputs(
-    network: FrozenNetwork,
-    images: Tensor,
-    labels: Tensor,
-    problem: Problem,
-    generator: Draws,
-    start: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+def training_inputs(network: FrozenNetwork, batch: Batch[Rem]) -> tuple[Tensor, Tensor]:
     """What the source model learns from at one step, protected images under attack, and the noise in them."""
-    d = _descend(network, images, labels, problem, generator, start)
-    return attacked(network, images + d, labels, problem, generator), d
+    d = noise(network, batch)
+    return attacked(network, batch, d), d
 
 
-def attacked(network: FrozenNetwork, protected: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
-    """Protected images, augmented and attacked afresh."""
-    s = problem.settings
-    z = draw(problem.augmentation, protected, generator)(protected.clamp(0, 255))
-    return z + ascend(network, z, labels, problem.rho_a, s.k_a, s.alpha_a, uniform(z, problem.rho_a, generator))
+def attacked(network: FrozenNetwork, batch: Batch[RobustDescent], d: Tensor) -> Tensor:
+    """Images with the noise ``d``, augmented and attacked afresh."""
+    problem, s = batch.problem, batch.problem.settings
+    protected = batch.images + d
+    z = draw(problem.augmentation, protected, batch.draws)(protected.clamp(0, 255))
+    start = uniform(z, problem.rho_a, batch.draws)
+    return z + ascend(network, z, batch.labels, problem.rho_a, s.k_a, s.alpha_a, start)
 
 
-def _descend(
-    network: FrozenNetwork,
-    images: Tensor,
-    labels: Tensor,
-    problem: Problem,
-    generator: Draws,
-    start: Tensor | None,
-) -> Tensor:
-    if problem.settings.attack == "free":
-        return free_noise(network, images, labels, problem, generator, start)
-    return robust_noise(network, images, labels, problem, generator, start, problem.settings.k_a)
-
-
-def robust_noise(
-    network: FrozenNetwork,
-    images: Tensor,
-    labels: Tensor,
-    problem: Problem,
-    generator: Draws,
-    start: Tensor | None,
-    ascent_steps: int,
-) -> Tensor:
+def robust_noise(network: FrozenNetwork, batch: Batch[RobustDescent], ascent_steps: int) -> Tensor:
     """The noise against an adversary of ``ascent_steps`` steps; with none (SEM) a uniform draw remains of it.
 
     The J transforms of a step are one joined batch: few large operations in place of many small ones.
     """
-    s, augmentation = problem.settings, _expected_over(problem)
-    y = labels.repeat(s.j)
+    images, draws, problem, s = batch.images, batch.draws, batch.problem, batch.problem.settings
+    augmentation = _expected_over(problem)
+    y = batch.labels.repeat(s.j)
     one = images.new_empty(len(images), *transformed(augmentation, images.shape[1:]))  # only its shape counts
 
     def expected_gradient(protected: Tensor) -> Tensor:
-        draws = [(draw(augmentation, images, generator), uniform(one, problem.rho_a, generator)) for _ in range(s.j)]
-        t = join([transform for transform, _ in draws])
+        drawn = [(draw(augmentation, images, draws), uniform(one, problem.rho_a, draws)) for _ in range(s.j)]
+        t = join([transform for transform, _ in drawn])
         z = t(torch.cat([protected] * s.j))
-        e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start in draws]))
+        e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start in drawn]))
         return _summed(t, network.gradient(z + e, y), s.j)
 
-    return minimise(images, expected_gradient, problem.rho_u, s, generator, start).round()
+    return minimise(batch, expected_gradient).round()
 
 
-def free_noise(
-    network: FrozenNetwork,
-    images: Tensor,
-    labels: Tensor,
-    problem: Problem,
-    generator: Draws,
-    start: Tensor | None,
-) -> Tensor:
+def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
     """The noise against an adversary that ascends by the same gradients by which the noise descends.
 
     As in "free" adversarial training (Shafahi et al. 2019) one pass serves both. The adversary's e lives in the frame
     of the untransformed image, so that it survives from one draw of the transforms to the next.
     """
-    s, augmentation = problem.settings, _expected_over(problem)
-    y = labels.repeat(s.j)
-    start = uniform(images, problem.rho_u, generator) if start is None else start
-    e = uniform(images, problem.rho_a, generator)
+    images, draws, problem, s = batch.images, batch.draws, batch.problem, batch.problem.settings
+    augmentation = _expected_over(problem)
+    y = batch.labels.repeat(s.j)
+    start = uniform(images, problem.rho_u, draws) if batch.start is None else batch.start
+    e = uniform(images, problem.rho_a, draws)
 
     def shared_gradient(protected: Tensor) -> Tensor:
         nonlocal e
-        t = join([draw(augmentation, images, generator) for _ in range(s.j)])
+        t = join([draw(augmentation, images, draws) for _ in range(s.j)])
         e = within_pixels(e, protected)
         g = _summed(t, network.gradient(t(torch.cat([protected + e] * s.j)), y), s.j)
         e = (e + s.alpha_a * problem.rho_a * g.sign()).clamp(-problem.rho_a, problem.rho_a)
         return g
 
-    return minimise(images, shared_gradient, problem.rho_u, s, generator, start).round()
+    return minimise(replace(batch, start=start), shared_gradient).round()
 
 
-def _expected_over(problem: Problem) -> Augmentation:
+def _expected_over(problem: Problem[RobustDescent]) -> Augmentation:
     """The transforms that the noise is to survive: T, or for the ablation none."""
     return problem.augmentation if problem.settings.expectation == "transform" else Augmentation()
 

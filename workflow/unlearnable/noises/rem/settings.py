@@ -22,6 +22,11 @@ class RobustDescent(NoiseDescent):
         "each; the source model is still trained on transformed ones",
     )
 
+    @property
+    def on_raw_images(self) -> bool:
+        """In the ablation."""
+        return self.expectation == "identity"
+
 
 class Rem(RobustDescent):
     """Robust error-minimizing noise (Fu et al. 2022): min-min-max."""

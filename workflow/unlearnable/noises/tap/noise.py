@@ -6,26 +6,18 @@ import torch
 from torch import Tensor
 
 from unlearnable.compute.augment import draw
-from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform, within_pixels
-from unlearnable.datasets.split import Split
-from unlearnable.noises.method import Problem
+from unlearnable.noises.method import Batch, Problem
 from unlearnable.noises.tap.settings import Tap
 
 
-def noise_passes(problem: Problem) -> int:
+def noise_passes(problem: Problem[Tap]) -> int:
     """Forward+backward passes over a batch that its noise takes."""
-    settings: Tap = problem.settings
-    return settings.restarts * settings.steps
+    return problem.settings.restarts * problem.settings.steps
 
 
-def basis(network: FrozenNetwork, train: Split, problem: Problem, seed: int, device: torch.device) -> FrozenNetwork:
-    """The source model, which was trained on clean images."""
-    return network
-
-
-def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem, generator: Draws) -> Tensor:
+def noise(network: FrozenNetwork, batch: Batch[Tap]) -> Tensor:
     """Descend on the loss towards the next class, (y + 1) mod C; keep the best of the restarts for each image.
 
     Every step draws a fresh transform and clips to valid pixels.
@@ -33,18 +25,19 @@ def noise(basis: FrozenNetwork, images: Tensor, labels: Tensor, problem: Problem
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
+    images, draws, problem = batch.images, batch.draws, batch.problem
     s, rho_u = problem.settings, problem.rho_u
-    targets = (labels + 1) % problem.classes
+    targets = (batch.labels + 1) % problem.classes
     best = torch.zeros_like(images)
-    lowest = torch.full(labels.shape, torch.inf, device=images.device)
+    lowest = torch.full(targets.shape, torch.inf, device=images.device)
     for _ in range(s.restarts):
-        d = within_pixels(uniform(images, rho_u, generator), images)
+        d = within_pixels(uniform(images, rho_u, draws), images)
         for _ in range(s.steps):
-            t = draw(problem.augmentation, images, generator)
-            g = t.pull_back(basis.gradient(t(images + d), targets))
+            t = draw(problem.augmentation, images, draws)
+            g = t.pull_back(network.gradient(t(images + d), targets))
             d = within_pixels((d - s.alpha * rho_u * g.sign()).clamp(-rho_u, rho_u), images)
         d = d.round()
-        losses = basis.losses(images + d, targets)
+        losses = network.losses(images + d, targets)
         better = losses < lowest
         best = torch.where(better[:, None, None, None], d, best)
         lowest = torch.where(better, losses, lowest)

@@ -24,7 +24,7 @@ class NoisePass(Settings):
     """The pass that computes the published noise with the frozen source model."""
 
     batch_size: int = Field(128, ge=1, description="images that are computed together; shards are whole batches")
-    precision: Precision = "auto"
+    precision: Precision = Field("auto", description="as of a source model")
 
 
 class NoiseSettings(Settings):

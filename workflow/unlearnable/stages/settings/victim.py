@@ -13,7 +13,7 @@ from unlearnable.training.settings import Training
 class VictimTraining(Training):
     """Standard (radius 0) or PGD-adversarial (radius > 0) training on a published dataset."""
 
-    steps: int = Field(40_000, ge=1)
+    steps: int = Field(40_000, ge=1, description="SGD steps, each on a batch of shuffled images")
     k_a: int = Field(10, ge=1, description="steps of the training attack")
     alpha_a: float = Field(0.2, gt=0, description="step of the training attack, as a share of the victim's radius")
     evaluate_every: int = Field(1000, ge=1, description="steps between two evaluations on the clean test set")

@@ -9,13 +9,14 @@ import torch
 from snakemake.utils import available_cpu_count
 
 from unlearnable.compute.device import choose_device, describe, set_up
+from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
 from unlearnable.study.cells import DATASET
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import calibration, report, space
 from unlearnable.tools.plan.jobs import Job, count_by_rule
 from unlearnable.tools.plan.reading import ROOT
-from unlearnable.tools.plan.sizes import Size, size_of
+from unlearnable.tools.plan.sizes import size_of
 from unlearnable.tools.plan.tasks import Planner
 from unlearnable.tools.plan.times import Comparison, Times, compare, kinds_of, rates, recorded
 

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from unlearnable.datasets.size import Size
 from unlearnable.tools.plan.calibration import Speed
-from unlearnable.tools.plan.sizes import Size
 from unlearnable.tools.plan.tasks import Task
 from unlearnable.tools.plan.text import bytes_text, count, duration, table
 from unlearnable.tools.plan.times import Comparison, Times
-from unlearnable.tools.plan.work import Kind
+from unlearnable.training.work import Kind
 
 ON_GPU = ("source model", "noise", "victim")
 STAGES = ("dataset", "source model", "noise", "perturbed dataset", "victim")

@@ -6,7 +6,8 @@ import math
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from unlearnable.bounds import Bound
 
 LABEL = 8  # bytes
 LARGEST = 127  # grey levels that a signed byte holds
@@ -17,9 +18,9 @@ def of_images(rows: int, shape: tuple[int, ...]) -> int:
     return rows * (math.prod(shape) + LABEL)
 
 
-def of_noise(rows: int, shape: tuple[int, ...], bound: dict[str, Any]) -> int:
+def of_noise(rows: int, shape: tuple[int, ...], bound: Bound) -> int:
     """Bytes of the noise of ``rows`` images ``(C, H, W)``: one a value, or two where it may be larger than a byte."""
-    small = bound["norm"] == "linf" and bound["radius"] <= LARGEST
+    small = bound.norm == "linf" and bound.radius <= LARGEST
     return rows * math.prod(shape) * (1 if small else 2)
 
 

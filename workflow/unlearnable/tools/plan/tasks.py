@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from unlearnable.datasets.size import Size
 from unlearnable.networks.facts import weight_bytes
 from unlearnable.noises.method import shard_rows
-from unlearnable.settings import plain
 from unlearnable.study.cells import (
     DATASET,
     NOISE,
@@ -23,8 +23,8 @@ from unlearnable.study.cells import (
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes, space
 from unlearnable.tools.plan.jobs import Job
-from unlearnable.tools.plan.sizes import Size
-from unlearnable.tools.plan.work import Amount, PublishingWork
+from unlearnable.tools.plan.publishing import PublishingWork
+from unlearnable.training.work import Amount
 
 
 @dataclass(frozen=True)
@@ -102,26 +102,28 @@ class Planner:
     def _source_model(self, cell: Noise) -> Iterator[Task]:
         job = Job("source_model", path(SOURCE, cell))
         if job in self.jobs:
-            config = plain(self.study.source_settings(cell))
+            settings = self.study.source_settings(cell)
+            training = settings.training
             shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
-            weights = weight_bytes(config["training"]["network"], shape[0], classes, config["training"]["stem"])
-            amounts = passes.of_source_model(config, shape, classes)
+            weights = weight_bytes(training.network, shape[0], classes, training.stem)
+            amounts = passes.of_source_model(settings, shape, classes)
             yield Task("source model", self.jobs[job], weights, f"{job.place}/metrics.json", amounts)
 
     def _noise(self, cell: Noise) -> Iterator[Task]:
         every, shape = self.sizes[cell.dataset].train or 0, self._shape(cell.dataset)
-        config, shards = plain(self.study.noise_settings(cell)), self.study.shards(cell.dataset, cell.method)
+        settings = self.study.noise_settings(cell)
+        shards = self.study.shards(cell.dataset, cell.method)
         for shard in range(shards):
             job = Job("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{shards}")
             if job in self.jobs:
-                rows = len(shard_rows(every, config["pass"]["batch_size"], shard, shards))
-                amounts = passes.of_noise(config, shape, self._classes(cell.dataset), rows, every) if every else []
-                size = space.of_noise(rows, shape, config["bound"])
+                rows = len(shard_rows(every, settings.noise_pass.batch_size, shard, shards))
+                amounts = passes.of_noise(settings, shape, self._classes(cell.dataset), rows, every) if every else []
+                size = space.of_noise(rows, shape, settings.bound)
                 like = (f"{cell.method} noise", cell.dataset)
                 yield Task("noise", self.jobs[job], size, f"{job.place}.json", amounts, like, rows)
         merge = Job("merge_noise", path(NOISE, cell))
         if merge in self.jobs:
-            yield Task("noise", self.jobs[merge], space.of_noise(every, shape, config["bound"]))
+            yield Task("noise", self.jobs[merge], space.of_noise(every, shape, settings.bound))
 
     def _perturbed(self, cell: Perturbed) -> Iterator[Task]:
         job = Job("perturbed_dataset", path(PERTURBED, cell))
@@ -134,12 +136,12 @@ class Planner:
     def _victim(self, cell: Victim) -> Iterator[Task]:
         job = Job("victim", path(VICTIM, cell))
         if job in self.jobs:
-            config, size = plain(self.study.victim_settings(cell)), self.sizes[cell.dataset]
+            settings, size = self.study.victim_settings(cell), self.sizes[cell.dataset]
             shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)
-            weights = weight_bytes(cell.network, shape[0], classes, config["training"]["stem"])
+            weights = weight_bytes(cell.network, shape[0], classes, settings.training.stem)
             train = published_rows(perturbed_of(cell), size.train or 0)
-            amounts = passes.of_victim(config, shape, classes, train, size.test or 0)
-            besides = "AutoAttack on victims" if config["training"]["auto_attack"] else None
+            amounts = passes.of_victim(settings, shape, classes, train, size.test or 0)
+            besides = "AutoAttack on victims" if settings.training.auto_attack else None
             metrics = f"{job.place}/metrics.json"
             yield Task("victim", self.jobs[job], weights, metrics, amounts, besides=besides)
 

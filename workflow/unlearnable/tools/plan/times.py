@@ -11,7 +11,7 @@ from typing import Any
 from unlearnable import files
 from unlearnable.tools.plan.calibration import Speed
 from unlearnable.tools.plan.tasks import Task
-from unlearnable.tools.plan.work import Kind, NetworkWork
+from unlearnable.training.work import Kind, NetworkWork
 
 
 def kinds_of(tasks: Iterable[Task]) -> list[Kind]:

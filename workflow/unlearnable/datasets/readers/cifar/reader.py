@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable.datasets.readers import _files
+from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.cifar.settings import CifarDataset
+from unlearnable.datasets.size import Size, official
 from unlearnable.datasets.split import Array
 from unlearnable.datasets.stream import Stream, chunk_rows
 from unlearnable.errors import UserError
@@ -76,7 +77,7 @@ def read(dataset: CifarDataset, root: Path, downloads: Path) -> tuple[Stream, St
     layout = LAYOUTS[dataset.variant]
     expected = dataset.sha256 or layout.sha256
     mirrors = dataset.mirrors or MIRRORS
-    path, origin = _files.archive(dataset.archive, layout.archive, expected, mirrors, root, downloads)
+    path, origin = _checked_files.archive(dataset.archive, layout.archive, expected, mirrors, root, downloads)
     members = _members(path, layout)
     _check_names(f"{path}, {layout.meta}", members[layout.meta], layout.names, dataset.classes)
     train, test = (
@@ -86,6 +87,11 @@ def read(dataset: CifarDataset, root: Path, downloads: Path) -> tuple[Stream, St
         for split, names in (("train", layout.train), ("test", layout.test))
     )
     return train, test, {"kind": "cifar", "root": origin, "sha256": {layout.archive: expected}}
+
+
+def size_hint(dataset: CifarDataset, root: Path) -> Size:
+    """The official size."""
+    return official(50_000, 10_000, own_files=dataset.sha256 is not None)
 
 
 def _members(path: Path, layout: _Layout) -> dict[str, dict[bytes, Any]]:

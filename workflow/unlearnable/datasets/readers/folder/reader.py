@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable.datasets.readers import _folders
-from unlearnable.datasets.readers._images import Fit
+from unlearnable.datasets.readers._class_folders import Labelled, by_class, refuse_loose, stream
+from unlearnable.datasets.readers._decoding import Fit
 from unlearnable.datasets.readers.folder.settings import FolderDataset
+from unlearnable.datasets.size import COUNTED, Size
 from unlearnable.datasets.split import stratified_order
 from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
@@ -23,16 +24,28 @@ def read(dataset: FolderDataset, root: Path, downloads: Path) -> tuple[Stream, S
     halves = [name for name in ("train", "test") if (folder / name).is_dir() and name not in dataset.classes]
     if halves:
         _refuse_beside(folder, halves, dataset.classes)
-        train, test = (_folders.by_class(folder / name, dataset.classes, others=False) for name in ("train", "test"))
+        train, test = (by_class(folder / name, dataset.classes, others=False) for name in ("train", "test"))
     else:
-        train, test = _split(_folders.by_class(folder, dataset.classes, others=False), dataset)
+        train, test = _split(by_class(folder, dataset.classes, others=False), dataset)
         provenance["test_share"] = dataset.test_share
     fit = Fit(dataset.image_size, dataset.channels, dataset.resize == "squash")
     return (
-        _folders.stream(train, f"{dataset.root}, train split", fit),
-        _folders.stream(test, f"{dataset.root}, test split", fit),
+        stream(train, f"{dataset.root}, train split", fit),
+        stream(test, f"{dataset.root}, test split", fit),
         provenance,
     )
+
+
+def size_hint(dataset: FolderDataset, root: Path) -> Size:
+    """The files in the class folders.
+
+    Raises:
+        UserError: there is no such folder, or it does not hold what it must.
+    """
+    if not (root / dataset.root).is_dir():
+        raise UserError(f"{root / dataset.root}: no such folder")
+    train, test, _ = read(dataset, root, root)  # lists the files and decodes none
+    return Size(len(train.labels), len(test.labels), COUNTED)
 
 
 def _refuse_beside(folder: Path, halves: list[str], classes: list[str]) -> None:
@@ -43,10 +56,10 @@ def _refuse_beside(folder: Path, halves: list[str], classes: list[str]) -> None:
                 f"{folder / name}: this class folder lies beside {' and '.join(halves)}; class folders lie either all "
                 "in train and test or all beside each other, without these"
             )
-    _folders.refuse_loose(folder, folder / halves[0] / classes[0])
+    refuse_loose(folder, folder / halves[0] / classes[0])
 
 
-def _split(images: _folders.Labelled, dataset: FolderDataset) -> tuple[_folders.Labelled, _folders.Labelled]:
+def _split(images: Labelled, dataset: FolderDataset) -> tuple[Labelled, Labelled]:
     """A class-balanced share of the images for the test set, the same ones every time."""
     if not images:
         raise UserError(f"{dataset.root}: there are no images in the class folders")

@@ -5,19 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from unlearnable.datasets.readers import _folders
-from unlearnable.datasets.readers._images import Fit
+from unlearnable.datasets.readers._class_folders import by_class, stream
+from unlearnable.datasets.readers._decoding import Fit
 from unlearnable.datasets.readers.imagenet.settings import ImagenetDataset
+from unlearnable.datasets.size import COUNTED, Size
 from unlearnable.datasets.stream import Stream
+
+TRAIN, VAL = 1281, 50  # images of a class, the former on average
 
 
 def read(dataset: ImagenetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
     """Read the described classes; folders of others may be there. Arguments and errors as for ``readers.read``."""
     folder = root / dataset.root
     fit = Fit(dataset.image_size, dataset.channels, resize=True)
-    train, test = (_folders.by_class(folder / name, dataset.classes, others=True) for name in ("train", "val"))
+    train, test = (by_class(folder / name, dataset.classes, others=True) for name in ("train", "val"))
     return (
-        _folders.stream(train, f"{dataset.root}, train split", fit),
-        _folders.stream(test, f"{dataset.root}, test split", fit),
+        stream(train, f"{dataset.root}, train split", fit),
+        stream(test, f"{dataset.root}, test split", fit),
         {"kind": "imagenet", "root": dataset.root},
     )
+
+
+def size_hint(dataset: ImagenetDataset, root: Path) -> Size:
+    """The files in the class folders; where there is no such folder, the official size of that many classes.
+
+    Raises:
+        UserError: the folder does not hold what it must.
+    """
+    if not (root / dataset.root).is_dir():
+        classes = len(dataset.classes)
+        return Size(TRAIN * classes, VAL * classes, f"about {TRAIN:,} a class")
+    train, test, _ = read(dataset, root, root)  # lists the files and decodes none
+    return Size(len(train.labels), len(test.labels), COUNTED)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from unlearnable.datasets.download import fetch
-from unlearnable.datasets.readers import _files
+from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.mnist.settings import MnistDataset
+from unlearnable.datasets.size import COUNTED, Size, official
 from unlearnable.datasets.split import Array, Split
 from unlearnable.datasets.stream import Stream, of_split
 from unlearnable.errors import UserError
@@ -24,6 +25,7 @@ FILES = {
 }
 
 
+IDX_HEADER = 8  # bytes before the labels
 NAMES = [name for names in FILES.values() for name in names]
 
 
@@ -58,19 +60,19 @@ MD5 = {  # of the gzipped files, in the order of NAMES; nothing better is publis
 
 def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
     """Read the four IDX files; arguments and errors as for ``readers.read``."""
-    given = _files.given_folder(dataset.root, root)
+    given = _checked_files.given_folder(dataset.root, root)
     if given is not None:
         folder, origin = given, str(dataset.root)
     else:
         folder, origin = _downloaded(dataset, downloads), dataset.variant
-    _files.known(folder, NAMES, dataset.sha256)
+    _checked_files.known(folder, NAMES, dataset.sha256)
     hashes = {}
     splits = {}
     for split, names in FILES.items():
         contents = [idx_bytes(folder / name) for name in names]
         for name, data in zip(names, contents, strict=True):
             hashes[name] = hashlib.sha256(data).hexdigest()
-            _files.compare(folder / name, hashes[name], dataset.sha256.get(name))
+            _checked_files.compare(folder / name, hashes[name], dataset.sha256.get(name))
         images, labels = (parse_idx(d, n, folder / f) for d, n, f in zip(contents, (3, 1), names, strict=True))
         if len(images) != len(labels):
             raise UserError(f"{folder / names[0]}: {len(images)} images but {len(labels)} labels")
@@ -79,12 +81,24 @@ def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, St
     return splits["train"], splits["test"], {"kind": "mnist", "root": origin, "sha256": hashes}
 
 
+def size_hint(dataset: MnistDataset, root: Path) -> Size:
+    """The labels in the user's folder, or the official size.
+
+    Raises:
+        UserError: a file of the folder is missing or damaged.
+    """
+    if dataset.root is None or not (root / dataset.root).is_dir():
+        return official(60_000, 10_000)
+    train, test = (len(idx_bytes(root / dataset.root / names[1])) - IDX_HEADER for names in FILES.values())
+    return Size(train, test, COUNTED)
+
+
 def _downloaded(dataset: MnistDataset, downloads: Path) -> Path:
     folder = downloads / dataset.variant
     mirrors = dataset.mirrors or MIRRORS[dataset.variant]
     instead = "without a network, put the four IDX files into a folder and name it as the dataset's root"
     for name, md5 in zip(NAMES, MD5[dataset.variant], strict=True):
-        fetch(_files.addresses(mirrors, f"{name}.gz"), folder / f"{name}.gz", md5=md5, instead=instead)
+        fetch(_checked_files.addresses(mirrors, f"{name}.gz"), folder / f"{name}.gz", md5=md5, instead=instead)
     return folder
 
 

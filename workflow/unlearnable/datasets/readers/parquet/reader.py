@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from unlearnable.datasets.parquet import parquet_batches, parquet_schema
-from unlearnable.datasets.readers import _files
-from unlearnable.datasets.readers._images import Encoded, Fit, decoded
+from unlearnable.datasets.readers import _checked_files
+from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
 from unlearnable.datasets.readers.parquet.settings import ParquetDataset
+from unlearnable.datasets.size import COUNTED, Size
 from unlearnable.datasets.split import Array
 from unlearnable.datasets.stream import Stream, chunk_rows
 from unlearnable.errors import UserError
@@ -27,9 +29,30 @@ def read(dataset: ParquetDataset, root: Path, downloads: Path) -> tuple[Stream, 
     """Read ``train*.parquet`` and ``test*.parquet``; arguments and errors as for ``readers.read``."""
     folder = root / dataset.root
     names = {split: split_files(folder, split) for split in ("train", "test")}
-    hashes = _files.hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
+    hashes = _checked_files.hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
     train, test = (_stream(dataset, folder, names[split], f"{dataset.root}, {split} split") for split in names)
     return train, test, {"kind": "parquet", "root": dataset.root, "sha256": hashes}
+
+
+def size_hint(dataset: ParquetDataset, root: Path) -> Size:
+    """The rows of the files, from their footers.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    train, test = (_rows(root / dataset.root, split) for split in ("train", "test"))
+    return Size(train, test, COUNTED)
+
+
+def _rows(folder: Path, split: str) -> int:
+    """How many images the files of a split hold."""
+    paths = [folder / name for name in split_files(folder, split)]
+    if not paths[0].is_file():
+        raise UserError(f"{paths[0]}: no such file")
+    try:
+        return sum(pq.read_metadata(path).num_rows for path in paths)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{folder}: {split}*.parquet are not all readable Parquet files ({error})") from error
 
 
 def split_files(folder: Path, split: str) -> list[str]:

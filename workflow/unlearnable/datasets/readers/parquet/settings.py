@@ -15,7 +15,7 @@ class ParquetDataset(Dataset):
 
     kind: Literal["parquet"]
     root: str = Field(description="folder; a relative path starts at the project's folder")
-    image_column: str = "image"
-    label_column: str = "label"
+    image_column: str = Field("image", description="of encoded images")
+    label_column: str = Field("label", description="of whole numbers, the places of the classes")
     resize: Resize = Field(None, description=RESIZE)
     sha256: dict[str, Sha256] = Field({}, description="expected checksum by file name")

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from unlearnable.datasets.download import fetch
-from unlearnable.datasets.readers import _files
+from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.svhn.settings import SvhnDataset
+from unlearnable.datasets.size import Size, official
 from unlearnable.datasets.split import Array
 from unlearnable.datasets.stream import Stream, chunk_rows
 from unlearnable.errors import UserError
@@ -33,18 +34,23 @@ def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Str
     """Read the two .mat files; arguments and errors as for ``readers.read``."""
     names = list(FILES.values())
     expected = SHA256 | dataset.sha256
-    given = _files.given_folder(dataset.root, root)
+    given = _checked_files.given_folder(dataset.root, root)
     if given is not None:
         folder, origin = given, str(dataset.root)
     else:
         folder, origin = downloads, "svhn"
         instead = f"without a network, put {' and '.join(names)} into a folder and name it as the dataset's root"
         for name in names:
-            mirrors = _files.addresses(dataset.mirrors or MIRRORS, name)
+            mirrors = _checked_files.addresses(dataset.mirrors or MIRRORS, name)
             fetch(mirrors, folder / name, expected[name], instead=instead)
-    hashes = _files.hashes(folder, names, expected)
+    hashes = _checked_files.hashes(folder, names, expected)
     train, test = (_stream(folder / name, f"{origin}, {split} split") for split, name in FILES.items())
     return train, test, {"kind": "svhn", "root": origin, "sha256": hashes}
+
+
+def size_hint(dataset: SvhnDataset, root: Path) -> Size:
+    """The official size."""
+    return official(73_257, 26_032, own_files=bool(dataset.sha256))
 
 
 def _stream(path: Path, where: str) -> Stream:

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable.datasets.readers import _files
-from unlearnable.datasets.readers._folders import ignored
-from unlearnable.datasets.readers._images import Encoded, Fit, decoded
+from unlearnable.datasets.readers import _checked_files
+from unlearnable.datasets.readers._class_folders import ignored
+from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
 from unlearnable.datasets.readers.tiny_imagenet.settings import TinyImagenetDataset
+from unlearnable.datasets.size import Size, official
 from unlearnable.datasets.split import Array
 from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
@@ -55,7 +56,7 @@ def read(dataset: TinyImagenetDataset, root: Path, downloads: Path) -> tuple[Str
         tree = _folder(root / dataset.archive)
     else:
         expected, mirrors = dataset.sha256 or SHA256, dataset.mirrors or MIRRORS
-        path, _ = _files.archive(dataset.archive, ARCHIVE, expected, mirrors, root, downloads)
+        path, _ = _checked_files.archive(dataset.archive, ARCHIVE, expected, mirrors, root, downloads)
         provenance["sha256"] = {ARCHIVE: expected}
         tree = _zip(path)
     _check_classes(tree, dataset.classes)
@@ -65,6 +66,11 @@ def read(dataset: TinyImagenetDataset, root: Path, downloads: Path) -> tuple[Str
         _stream(tree, images, f"{provenance['root']}, {split} split", fit) for split, images in splits.items()
     )
     return train, test, provenance
+
+
+def size_hint(dataset: TinyImagenetDataset, root: Path) -> Size:
+    """The official size."""
+    return official(100_000, 10_000, own_files=dataset.sha256 is not None)
 
 
 def _folder(path: Path) -> _Tree:

@@ -17,9 +17,7 @@ The same for all kinds of datasets that hold image files:
 
 from __future__ import annotations
 
-import io
 import os
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from itertools import islice
 import numpy as np
 from PIL import Image, ImageOps
 
+from unlearnable.datasets.encoded import opened
 from unlearnable.datasets.split import Array
 from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
@@ -38,12 +37,6 @@ WORKERS = min(8, os.cpu_count() or 1)  # Pillow decodes without holding Python's
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_BIT_DEPTH = 24  # place of the byte
 GREY = ("1", "L", "LA")
-
-
-DAMAGE = (  # what Pillow raises on damaged files, by experience
-    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
-    Image.DecompressionBombError,
-)
 
 
 Encoded = tuple[str, Callable[[], bytes]]  # what to call an image in a message, and what gives its bytes
@@ -117,16 +110,13 @@ def pixels(data: bytes, where: str, fit: Fit) -> Array:
         raise UserError(f"{where}: empty (0 bytes)")
     if data.startswith(PNG_START) and data[PNG_BIT_DEPTH : PNG_BIT_DEPTH + 1] == b"\x10":
         raise UserError(f"{where}: a PNG of 16 bits a channel; 8 bits are needed")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            if frames > 1:
-                raise UserError(f"{where}: an animation of {frames} frames; one is needed")
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            plain = _converted(upright, where, fit.channels)
-    except DAMAGE as error:
-        raise UserError(f"{where}: truncated, or not an image of {', '.join(FORMATS)} ({error})") from error
+    with opened(data, where, FORMATS) as image:
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise UserError(f"{where}: an animation of {frames} frames; one is needed")
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        plain = _converted(upright, where, fit.channels)
     if fit.resize:
         plain = plain.resize((fit.size, fit.size), Image.Resampling.BILINEAR)
     elif plain.size != (fit.size, fit.size):

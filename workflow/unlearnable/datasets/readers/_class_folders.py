@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearnable.datasets.readers._images import Encoded, Fit, decoded
+from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
 from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
 from unlearnable.settings import nearest

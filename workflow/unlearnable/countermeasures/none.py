@@ -1,12 +1,12 @@
-"""No counter-measure."""
+"""No counter-measure: the trainer suspects nothing."""
 
 from __future__ import annotations
 
 from unlearnable.countermeasures.base import Countermeasure
-from unlearnable.countermeasures.none.settings import NoCountermeasure
+from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.split import Split
 
 
-def build(settings: NoCountermeasure, train: Split, classes: int, seed: int) -> Countermeasure:
+def build(settings: CountermeasureSettings, train: Split, classes: int, seed: int) -> Countermeasure:
     """Nothing: the victim learns from the images as published."""
     return Countermeasure()

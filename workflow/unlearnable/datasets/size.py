@@ -1,0 +1,62 @@
+"""How many images a dataset has, before it is stored: from its files without decoding any, or from what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from unlearnable import registry
+from unlearnable.datasets.settings import Dataset
+from unlearnable.errors import UserError
+
+COUNTED = "counted on disk"
+
+
+@dataclass(frozen=True)
+class Size:
+    """The images of a dataset.
+
+    Attributes:
+        train: how many training images; None where that is only known once the dataset is stored.
+        test: how many test images, likewise.
+        source: how the numbers are known, or why they are not.
+    """
+
+    train: int | None
+    test: int | None
+    source: str
+
+
+def size_hint(dataset: Dataset, root: Path) -> Size:
+    """The size of a dataset, as far as its reader can tell without reading it.
+
+    A reader's module may have a function of this name and these arguments, which gives the size of all that it would
+    read, before the description chooses some of it; or None.
+
+    Args:
+        dataset: its description.
+        root: the folder that relative paths in it start at.
+    """
+    own = getattr(registry.load("readers", dataset.kind), "size_hint", None)
+    try:
+        found: Size | None = None if own is None else own(dataset, root)
+    except UserError as error:
+        return Size(None, None, str(error))
+    if found is None:
+        return Size(None, None, f"a reader of the kind {dataset.kind} counts images only as it reads them")
+    return _chosen(dataset, found)
+
+
+def official(train: int, test: int, own_files: bool = False) -> Size:
+    """The size of a published set; unknown where the description is of other files than the official ones."""
+    return Size(None, None, "its files are the user's own") if own_files else Size(train, test, "official size")
+
+
+def _chosen(dataset: Dataset, every: Size) -> Size:
+    """What a description takes of all training and test images."""
+    train, test = every.train, every.test
+    if train is None or test is None:
+        return every
+    if dataset.validation:
+        train, test = train - dataset.validation, dataset.validation
+    return Size(min(train, dataset.train_images or train), min(test, dataset.test_images or test), every.source)
