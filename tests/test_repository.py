@@ -126,9 +126,9 @@ def test_the_picture_of_the_pipeline_is_what_its_program_draws(tmp_path: Path) -
 def test_the_entries_that_contributing_shows_make_a_study(clone: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(clone, project, symlinks=True, ignore=shutil.ignore_patterns("results", "logs", ".snakemake"))
-    shown = [block for language in ("python", "yaml") for block in blocks("CONTRIBUTING.md", language)]
+    shown = [block for language in ("python", "rst", "yaml") for block in blocks("CONTRIBUTING.md", language)]
     for lines in shown:
-        file = project / lines[0].removeprefix("# ")
+        file = project / lines[0].split(" ", 1)[1]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(lines[1:]) + "\n")
     assert (project / "by_hand.py").is_file()
@@ -143,6 +143,7 @@ def test_the_entries_that_contributing_shows_make_a_study(clone: Path, tmp_path:
     table = (project / "results/tables/mine/accuracy.md").read_text()
     assert "PATCHES 16" in table
     assert "grain" in table
+    assert (project / "results/tables/mine/gap.csv").stat().st_size > 0
 
 
 def test_a_stage_can_be_run_by_hand_as_contributing_shows(clone: Path) -> None:
