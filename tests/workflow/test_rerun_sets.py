@@ -152,21 +152,20 @@ def test_the_summary_agrees_with_the_dry_run(finished: Project, tmp_path: Path) 
 
 
 CODE: dict[str, tuple[set[str], str]] = {
-    "scripts/victim.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
-    "scripts/table.py": (set(TABLES), ANY),
-    "scripts/figure.py": (set(FIGURES), ANY),
-    "workflow/unlearnable/noises/em.py": (DOWNSTREAM, "/em/"),
-    "workflow/unlearnable/noises/sem.py": (DOWNSTREAM, "/sem/"),
-    "workflow/unlearnable/noises/rem.py": (DOWNSTREAM, "/(rem|sem)/"),
-    "workflow/unlearnable/noises/tap.py": (DOWNSTREAM - {"source_model"}, "/tap/"),
-    "workflow/unlearnable/networks/resnet18.py": (set(), ANY),
-    "workflow/unlearnable/sources.py": (DOWNSTREAM, "/source_model/|/(em|tap|rem|sem)/"),
-    "workflow/unlearnable/merge.py": (DOWNSTREAM - {"source_model", "noise"}, "/(em|tap|rem|sem|ops)/"),
-    "workflow/unlearnable/data/published.py": ({"perturbed_dataset", "victim", *PRODUCTS}, ANY),
-    "workflow/unlearnable/victims.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
-    "workflow/unlearnable/countermeasures/jpeg.py": ({"victim"} | VICTIM_PRODUCTS, "/jpeg10/"),
-    "workflow/unlearnable/data/readers/parquet.py": (EVERYTHING, ANY),
-    "workflow/unlearnable/data/readers/cifar.py": (set(), ANY),
+    "scripts/victim.py": (set(), ANY),
+    "scripts/table.py": (set(), ANY),
+    "workflow/unlearnable/noises/em/noise.py": (DOWNSTREAM, "/em/"),
+    "workflow/unlearnable/noises/sem/noise.py": (DOWNSTREAM, "/sem/"),
+    "workflow/unlearnable/noises/rem/noise.py": (DOWNSTREAM, "/(rem|sem)/"),
+    "workflow/unlearnable/noises/tap/noise.py": (DOWNSTREAM - {"source_model"}, "/tap/"),
+    "workflow/unlearnable/networks/architectures/resnet18.py": (set(), ANY),
+    "workflow/unlearnable/stages/source_model.py": (DOWNSTREAM, "/source_model/|/(em|tap|rem|sem)/"),
+    "workflow/unlearnable/stages/merge_noise.py": (DOWNSTREAM - {"source_model", "noise"}, "/(em|tap|rem|sem|ops)/"),
+    "workflow/unlearnable/stages/perturbed_dataset.py": ({"perturbed_dataset", "victim", *PRODUCTS}, ANY),
+    "workflow/unlearnable/stages/victim.py": ({"victim"} | VICTIM_PRODUCTS, ANY),
+    "workflow/unlearnable/countermeasures/jpeg/countermeasure.py": ({"victim"} | VICTIM_PRODUCTS, "/jpeg10/"),
+    "workflow/unlearnable/datasets/readers/parquet/reader.py": (EVERYTHING, ANY),
+    "workflow/unlearnable/datasets/readers/cifar/reader.py": (set(), ANY),
     "workflow/unlearnable/products/accuracy_table/table.py": ({"accuracy_table"}, ANY),
     "workflow/unlearnable/products/early_stopping_table/table.py": ({"early_stopping_table"}, ANY),
     "workflow/unlearnable/products/cost_table/table.py": ({"cost_table"}, ANY),
@@ -179,7 +178,8 @@ CODE: dict[str, tuple[set[str], str]] = {
     "workflow/unlearnable/products/figure.py": (set(FIGURES), ANY),
     "workflow/unlearnable/products/tradeoff.py": (TRADEOFF, ANY),
     "workflow/unlearnable/products/product.py": (set(PRODUCTS), ANY),
-    "workflow/unlearnable/jobs/job.py": (EVERYTHING, ANY),
+    "workflow/unlearnable/jobs/job.py": (set(), ANY),
+    "workflow/unlearnable/study/study.py": (set(), ANY),
 }
 
 
@@ -221,7 +221,7 @@ def touch(repo: Path) -> None:
     """New dates on every file, a comment in every rule file, and a network that nothing uses."""
     for path in (repo / "rules").glob("*.smk"):
         path.write_text(f"# A new comment.\n{path.read_text()}")
-    (repo / "workflow/unlearnable/networks/another.py").write_text("WIDTH = 1\n")
+    (repo / "workflow/unlearnable/networks/architectures/another.py").write_text("WIDTH = 1\n")
     for path in repo.rglob("*"):
         os.utime(path)
 

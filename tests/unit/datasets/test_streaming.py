@@ -292,7 +292,7 @@ from unlearnable.bounds import linf
 from unlearnable.compute import device_batches as feed, memory
 from unlearnable.datasets import shards, stream as streams
 from unlearnable.datasets.protected import load
-from unlearnable.noises.method import shard_rows
+from unlearnable.datasets.split import shard_rows
 from unlearnable.stages.merge_noise import merge
 from unlearnable.stages.perturbed_dataset import publish
 from tests.unit.given import noise_settings, perturbed_settings

@@ -17,9 +17,8 @@ from unlearnable import arrays, bounds, files
 from unlearnable.bounds import Bound
 from unlearnable.datasets import stream as streams
 from unlearnable.datasets.shards import identity
-from unlearnable.datasets.split import Array, Split
+from unlearnable.datasets.split import Array, Split, shard_rows
 from unlearnable.errors import UserError
-from unlearnable.noises.method import shard_rows
 from unlearnable.settings import plain
 from unlearnable.stages import merge_noise as merging
 from unlearnable.stages.merge_noise import join, merge

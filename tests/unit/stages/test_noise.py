@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from unlearnable import arrays, bounds, files
 from unlearnable import arrays as growing
 from unlearnable.compute import draws
-from unlearnable.datasets.split import Array, Split
+from unlearnable.datasets.split import Array, Split, shard_rows
 from unlearnable.errors import Stopped, UserError
 from unlearnable.networks import build as models
-from unlearnable.noises.method import shard_rows
 from unlearnable.stages import noise as noise_pass
 from unlearnable.stages.noise import make_shard
 from unlearnable.stages.settings.noise import NoiseSettings

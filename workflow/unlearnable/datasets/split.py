@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -108,3 +109,10 @@ def stratified_order(labels: Array, generator: np.random.Generator) -> Array:
         rows = generator.permutation(np.flatnonzero(labels == label))
         position[rows] = (np.arange(len(rows)) + generator.random()) / len(rows)
     return np.argsort(position, kind="stable")
+
+
+def shard_rows(rows: int, batch_size: int, shard: int, shards: int) -> range:
+    """The rows of one shard: whole batches, as evenly shared as they can be."""
+    batches = math.ceil(rows / batch_size)
+    first, last = batches * shard // shards, batches * (shard + 1) // shards
+    return range(min(first * batch_size, rows), min(last * batch_size, rows))

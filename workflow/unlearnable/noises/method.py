@@ -1,8 +1,7 @@
-"""What a noise method is: the problem it solves, what its module holds, and how its images are shared among jobs."""
+"""What a noise method is: the problem it solves, and what its module holds."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
@@ -201,10 +200,3 @@ def problem_of(settings: ProblemSettings, classes: int) -> Problem[MethodSetting
         classes: number of classes.
     """
     return Problem(settings.method, settings.rho_u, settings.rho_a, settings.augmentation, classes)
-
-
-def shard_rows(rows: int, batch_size: int, shard: int, shards: int) -> range:
-    """The rows of one shard: whole batches, as evenly shared as they can be."""
-    batches = math.ceil(rows / batch_size)
-    first, last = batches * shard // shards, batches * (shard + 1) // shards
-    return range(min(first * batch_size, rows), min(last * batch_size, rows))

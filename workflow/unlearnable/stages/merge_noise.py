@@ -11,10 +11,9 @@ import numpy as np
 from unlearnable import arrays, files
 from unlearnable.bounds import Bound
 from unlearnable.datasets.shards import identity
-from unlearnable.datasets.split import Array
+from unlearnable.datasets.split import Array, shard_rows
 from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
-from unlearnable.noises.method import shard_rows
 from unlearnable.progress import passing
 from unlearnable.settings import plain
 from unlearnable.stages.settings.noise import NoiseSettings

@@ -20,9 +20,9 @@ from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.draws import of_rows
 from unlearnable.compute.engine import prepare
 from unlearnable.compute.frozen import FrozenNetwork
-from unlearnable.datasets.split import Chosen, Split
+from unlearnable.datasets.split import Chosen, Split, shard_rows
 from unlearnable.networks.build import create, restore
-from unlearnable.noises.method import Batch, method_of, problem_of, shard_rows
+from unlearnable.noises.method import Batch, method_of, problem_of
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
 

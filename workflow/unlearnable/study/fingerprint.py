@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from unlearnable.files import digest
 
 PACKAGE = "unlearnable"
+FOLDER = Path(__file__).parents[1]
 # What may change the bytes of a result. All else (jobs, tools, study, progress, messages) only brings a job about, or
 # fills in settings, whose values count by themselves.
 SCIENCE = (
@@ -123,8 +123,5 @@ def _is_said(function: ast.expr) -> bool:
 
 @cache
 def _path_of(module: str) -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    base = Path(spec.submodule_search_locations[0]).joinpath(*module.split(".")[1:])
+    base = FOLDER.joinpath(*module.split(".")[1:])
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from unlearnable.datasets.size import Size
+from unlearnable.datasets.split import shard_rows
 from unlearnable.networks.facts import weight_bytes
-from unlearnable.noises.method import shard_rows
 from unlearnable.study.cells import (
     DATASET,
     NOISE,
