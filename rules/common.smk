@@ -27,7 +27,7 @@ from unlearnable.study.cells import (
 )
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.fingerprint import canonical, code_fingerprint
-from unlearnable.study.products import measured
+from unlearnable.study.products import benchmark_file
 from unlearnable.study.study import Study
 from unlearnable.tools.session import begin
 

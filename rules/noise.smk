@@ -10,7 +10,7 @@ rule noise:
     log:
         "logs/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/{shard}-of-{shards}.log",
     benchmark:
-        measured(f"{NOISE}/{{shard}}-of-{{shards}}")
+        benchmark_file(f"{NOISE}/{{shard}}-of-{{shards}}")
     conda:
         "../envs/pipeline.yaml"
     threads: 1

@@ -12,7 +12,7 @@ rule perturbed_dataset:
     log:
         "logs/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}.log",
     benchmark:
-        measured(PERTURBED)
+        benchmark_file(PERTURBED)
     conda:
         "../envs/pipeline.yaml"
     threads: 2

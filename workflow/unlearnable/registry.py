@@ -69,7 +69,7 @@ def module_name(axis: str, name: str) -> str:
     return entries[name]
 
 
-def load(axis: str, name: str) -> ModuleType:
+def load_module(axis: str, name: str) -> ModuleType:
     """Import the module of an entry.
 
     Raises:
@@ -78,7 +78,7 @@ def load(axis: str, name: str) -> ModuleType:
     return importlib.import_module(module_name(axis, name))
 
 
-def part(axis: str, name: str, file: str) -> ModuleType | None:
+def load_file(axis: str, name: str, file: str) -> ModuleType | None:
     """Import ``file`` of an entry's folder; None where it has none, or no folder.
 
     Raises:

@@ -22,7 +22,7 @@ from unlearnable.errors import UserError
 from unlearnable.noises.method import shard_rows
 from unlearnable.settings import plain
 from unlearnable.stages import merge_noise as merging
-from unlearnable.stages.merge_noise import join, merge
+from unlearnable.stages.merge_noise import checked_pieces, merge
 
 from ..given import noise_settings
 
@@ -45,7 +45,7 @@ def names_of(parts: list[Array]) -> list[str]:
 
 
 def joined(parts: list[Array], bound: Bound = BOUND) -> Array:
-    return np.concatenate(list(join(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, bound)))
+    return np.concatenate(list(checked_pieces(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, bound)))
 
 
 @given(shards=st.integers(1, 9), dtype=st.sampled_from([np.int8, np.int16]))
@@ -59,7 +59,7 @@ def test_joining_undoes_sharing(shards: int, dtype: type[np.signedinteger[Any]])
 def test_a_noise_is_joined_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "CHUNK_BYTES", 3 * 64)
     parts = parts_of(noise_like(), 3)  # of 4, 8 and 6 rows
-    pieces = list(join(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, BOUND))
+    pieces = list(checked_pieces(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, BOUND))
     assert [len(piece) for piece in pieces] == [3, 1, 3, 3, 2, 3, 3]
     assert np.array_equal(np.concatenate(pieces), noise_like())
 

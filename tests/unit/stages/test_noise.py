@@ -50,7 +50,7 @@ def config(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    models.save(models.create("small-cnn", 1, 3, 8, 5, CPU), path)
+    models.save_weights(models.create("small-cnn", 1, 3, 8, 5, CPU), path)
     return path
 
 

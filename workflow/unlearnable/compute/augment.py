@@ -122,7 +122,7 @@ def draw(augmentation: Augmentation, images: Tensor, generator: Draws) -> Transf
     return Transform(flipped, rows, columns, augmentation.crop_padding, resizing)
 
 
-def join(transforms: list[Transform]) -> Transform:
+def concatenated(transforms: list[Transform]) -> Transform:
     """The transform of a batch made of several batches, each with its own draw of the same augmentation."""
 
     def side_by_side(parts: list[Tensor | None]) -> Tensor | None:

@@ -37,7 +37,7 @@ class Feed:
         self._images = split.images
         size = math.prod(split.images.shape)
         on_gpu = device.type == "cuda"
-        fits = size <= (RESIDENT if on_gpu else memory.USABLE) * memory.available(device)
+        fits = size <= (RESIDENT if on_gpu else memory.USABLE) * memory.free_bytes(device)
         self._resident = self._upload() if on_gpu and fits else None
         self._reads_ahead = not fits
 

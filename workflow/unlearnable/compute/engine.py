@@ -44,7 +44,7 @@ class Engine:
         return frozen(self.network, self.precision, self.micro_batch, self.forward)
 
 
-def prepare(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, passes: int) -> Engine:
+def choose_engine(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, passes: int) -> Engine:
     """Choose how the passes of a job are made.
 
     Args:

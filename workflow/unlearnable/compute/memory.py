@@ -50,7 +50,7 @@ def of_pass(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype) 
         return Footprint(folded, per_image(network, shape, precision, _cross_entropy))
 
 
-def available(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
     """Bytes that are free: on the GPU, or of the machine's and the control group's memory."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -80,7 +80,7 @@ def _control_groups() -> list[Path]:
 
 def micro_batch(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, device: torch.device) -> int:
     """How many images to pass through the frozen network at once: as many as fit, at least one."""
-    fits = max(1, of_pass(network, shape, precision).largest(USABLE * available(device)))
+    fits = max(1, of_pass(network, shape, precision).largest(USABLE * free_bytes(device)))
     return fits if device.type == "cuda" else min(fits, CPU_MICRO_BATCH)
 
 

@@ -13,7 +13,7 @@ from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 
 
-def once(settings: Settings, train: Split, change: Callable[[Array], Array]) -> Countermeasure:
+def applied_once(settings: Settings, train: Split, change: Callable[[Array], Array]) -> Countermeasure:
     """A counter-measure that changes every training image once.
 
     Args:

@@ -60,6 +60,6 @@ class Noisy:
         return apply_noise(self.images[rows], self.noise[rows], self.protected[rows])
 
 
-def load(folder: str | Path) -> Split:
+def load_protected(folder: str | Path) -> Split:
     """Read the training images that a victim sees, from the folder of a published dataset."""
     return shards.read(Path(folder, "manifest.json"), "shards")

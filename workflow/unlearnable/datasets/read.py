@@ -31,7 +31,7 @@ def read(dataset: Dataset, root: Path, downloads: Path) -> tuple[Stream, Stream,
         UserError: a file is missing, damaged, or not what the description says; for the content of images, when a
             stream is read.
     """
-    train, test, provenance = registry.load("readers", dataset.kind).read(dataset, root, downloads)
+    train, test, provenance = registry.load_module("readers", dataset.kind).read(dataset, root, downloads)
     if dataset.validation:
         provenance["validation"] = dataset.validation
         check_labels(train.labels, dataset.classes, train.where)  # rows have their own numbers only before the split

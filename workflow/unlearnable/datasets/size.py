@@ -37,7 +37,7 @@ def size_hint(dataset: Dataset, root: Path) -> Size:
         dataset: its description.
         root: the folder that relative paths in it start at.
     """
-    own = getattr(registry.load("readers", dataset.kind), "size_hint", None)
+    own = getattr(registry.load_module("readers", dataset.kind), "size_hint", None)
     try:
         found: Size | None = None if own is None else own(dataset, root)
     except UserError as error:

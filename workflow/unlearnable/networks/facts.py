@@ -17,7 +17,7 @@ from unlearnable.networks.folding import PixelNetwork
 def without_values(network: str, channels: int, classes: int, stem: str) -> nn.Module:
     """A network in eval mode whose weights have shapes, but no values and no memory."""
     with torch.device("meta"):
-        return PixelNetwork(registry.load("networks", network).build(channels, classes, stem)).eval()
+        return PixelNetwork(registry.load_module("networks", network).build(channels, classes, stem)).eval()
 
 
 def weight_bytes(network: str, channels: int, classes: int, stem: str) -> int:

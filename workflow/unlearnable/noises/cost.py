@@ -41,7 +41,7 @@ def of_noise(shard: Shard[MethodSettings]) -> list[Amount]:
     to time beforehand.
     """
     problem, size = shard.problem, shard.batch_size
-    own = registry.part("noises", problem.settings.algorithm, "cost")
+    own = registry.load_file("noises", problem.settings.algorithm, "cost")
     if own is not None:
         amounts: list[Amount] = own.of_noise(shard)
         return amounts

@@ -166,7 +166,7 @@ def augmented(batch: Batch[MethodSettings], d: Tensor) -> Tensor:
 
 def method_of(settings: MethodSettings) -> NoiseMethod:
     """The method that some settings are of."""
-    return _WithDefaults(registry.load("noises", settings.algorithm))
+    return _WithDefaults(registry.load_module("noises", settings.algorithm))
 
 
 class ProblemSettings(Protocol):

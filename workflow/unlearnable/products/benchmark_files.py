@@ -30,7 +30,7 @@ def usage(paths: Sequence[str | Path]) -> dict[str, float]:
         paths: Snakemake's ``benchmark`` files in the format ``.jsonl``.
     """
     try:
-        jobs = [read(path) for path in paths]
+        jobs = [read_benchmark(path) for path in paths]
     except FileNotFoundError:
         jobs = [UNKNOWN]
     except UserError as error:
@@ -42,7 +42,7 @@ def usage(paths: Sequence[str | Path]) -> dict[str, float]:
     }
 
 
-def read(path: str | Path) -> dict[str, float]:
+def read_benchmark(path: str | Path) -> dict[str, float]:
     """What one job took.
 
     Raises:

@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from unlearnable import files
-from unlearnable.products.figure import LINE, PANEL, STYLE, legend_entries, looks, save, set_title, title, training_kind
+from unlearnable.products.figure import (
+    LINE,
+    PANEL,
+    STYLE,
+    legend_entries,
+    looks,
+    save_figure,
+    set_title,
+    title,
+    training_kind,
+)
 from unlearnable.products.frames import grouped, labels, with_clean_at_every_share
 from unlearnable.products.product import FigureFiles, Given, Inputs, VictimCell
 from unlearnable.products.settings import FigureSettings
@@ -73,7 +83,7 @@ def two_columns(given: Given[Style], inputs: Inputs, columns: dict[str, str], ou
         fitting = max(1, int(style.width / (0.75 + 0.075 * max(map(len, names)))))
         across = min(len(names), fitting)
         figure.legend(handles, names, ncols=across, loc="upper center", bbox_to_anchor=(0.5, 0), handlelength=3.5)
-        save(out, figure, style.dpi)
+        save_figure(out, figure, style.dpi)
 
 
 def _log_scale(axes: Axes) -> None:

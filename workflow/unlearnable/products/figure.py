@@ -49,7 +49,7 @@ LINE = 0.16  # inches, of a title
 PANEL = ["dataset", "network", "protected", "countermeasure"]
 
 
-def save(out: FigureFiles, figure: Figure, dpi: int) -> None:
+def save_figure(out: FigureFiles, figure: Figure, dpi: int) -> None:
     """Write a figure in three formats, without a date in any."""
     for path, kind in ((out.pdf, "pdf"), (out.svg, "svg"), (out.png, "png")):
         content = io.BytesIO()  # Matplotlib's PDF writer would hide why a write failed

@@ -48,7 +48,7 @@ class MethodAsRun(Settings):
     settings: dict[str, JsonValue]
 
 
-class Measured(Settings):
+class BenchmarkFiles(Settings):
     """For every cell of a kind, in the same order, what Snakemake measured of its jobs: the names of the files."""
 
     sources: list[list[str]] = []
@@ -81,7 +81,7 @@ class Given(Settings, Generic[Style]):
     perturbed: list[PerturbedCell] = []
     victims: list[VictimCell] = []
     shown: list[PerturbedCell] = []
-    measured: Measured = Measured()
+    measured: BenchmarkFiles = BenchmarkFiles()
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class FigureFiles:
     png: Path
 
 
-def validated(config: dict[str, Any]) -> Given[Any]:
+def validate_given(config: dict[str, Any]) -> Given[Any]:
     """What a product is given, from plain values, with the style of the product that they name."""
     model: Any = Given[registry.settings("products", config["product"])]  # type: ignore[misc]
     given: Given[Any] = model.model_validate(config)
@@ -148,7 +148,7 @@ def make(
     Raises:
         UserError: an input is damaged, or the disk is full.
     """
-    given = validated(config)
+    given = validate_given(config)
     read = {field.name: [Path(path) for path in inputs.get(field.name, ())] for field in fields(Inputs)}
-    registry.load("products", given.product).write(given, Inputs(**read), out)
+    registry.load_module("products", given.product).write(given, Inputs(**read), out)
     write_checksums(checksums, *astuple(out))

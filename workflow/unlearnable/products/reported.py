@@ -77,7 +77,7 @@ class GenerationTime(Reference):
 Row = TypeVar("Row", bound=Reference)
 
 
-def load(path: Path, kind: type[Row]) -> list[Row]:
+def load_reported(path: Path, kind: type[Row]) -> list[Row]:
     """Read published numbers.
 
     Args:
@@ -139,13 +139,13 @@ class Published:
 
     @cached_property
     def _accuracies(self) -> dict[tuple[Any, ...], Accuracy]:
-        rows = [row for row in load(self.folder / "accuracy.csv", Accuracy) if row.reference == REFERENCE]
+        rows = [row for row in load_reported(self.folder / "accuracy.csv", Accuracy) if row.reference == REFERENCE]
         names = ("dataset", "noise", "rho_u", "rho_a", "subset", "protected", "network", "countermeasure", "radius")
         return {tuple(getattr(row, name) for name in names): row for row in rows}
 
     @cached_property
     def _times(self) -> dict[tuple[str, str], GenerationTime]:
-        rows = load(self.folder / "generation-time.csv", GenerationTime)
+        rows = load_reported(self.folder / "generation-time.csv", GenerationTime)
         return {(row.dataset, row.noise): row for row in rows}
 
     @cached_property

@@ -41,7 +41,7 @@ def plain_number(mean: float, sd: float, decimals: int) -> str:
     return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
 
 
-def save(out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
+def save_table(out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
     """Write the numbers as CSV and their text as Markdown and LaTeX (booktabs; graphicx where there are many columns).
 
     Args:

@@ -22,7 +22,7 @@ from unlearnable.stages.settings.noise import NoiseSettings
 AGAIN = "run the noise stage again"
 
 
-def join(
+def checked_pieces(
     shards: list[Array], names: list[str], shape: tuple[int, ...], batch_size: int, bound: Bound
 ) -> Iterator[Array]:
     """The whole noise from its shards, in the order of the images and a piece at a time.
@@ -93,7 +93,7 @@ def merge(
     parts = [arrays.map_array(path) for path in shards]
     largest = total = 0
     with arrays.stream_array(noise, shape, parts[0].dtype) as file:
-        pieces = join(parts, shards, shape, settings.noise_pass.batch_size, settings.bound)
+        pieces = checked_pieces(parts, shards, shape, settings.noise_pass.batch_size, settings.bound)
         for piece in passing(pieces, shape[0], "joined"):
             levels = np.abs(piece.astype(np.int32))
             largest = max(largest, int(levels.max(initial=0)))

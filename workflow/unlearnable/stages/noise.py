@@ -18,10 +18,10 @@ from unlearnable.compute.augment import transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
 from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.draws import of_rows
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Chosen, Split
-from unlearnable.networks.build import create, restore
+from unlearnable.networks.build import create, load_weights
 from unlearnable.noises.method import Batch, method_of, problem_of, shard_rows
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
@@ -131,8 +131,8 @@ def frozen_source(
     raw = (channels, height, width)
     shape = transformed(settings.augmentation, raw)
     network = create(settings.network, channels, len(train.classes), shape[1], settings.seed, device, settings.stem)
-    restore(network, model)
+    load_weights(network, model)
     largest = tuple(map(max, shape, raw))  # some noises pass untransformed images too
     precision = choose_precision(settings.noise_pass.precision, device)
-    with prepare(network, largest, precision, passes).frozen() as fixed:
+    with choose_engine(network, largest, precision, passes).frozen() as fixed:
         yield fixed

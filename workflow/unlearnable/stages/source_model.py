@@ -11,14 +11,14 @@ from unlearnable import files
 from unlearnable.compute.augment import transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
 from unlearnable.compute.device_batches import Feed
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform
 from unlearnable.countermeasures.base import Lesson
 from unlearnable.datasets.split import Split
 from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
-from unlearnable.networks.build import create, save
+from unlearnable.networks.build import create, save_weights
 from unlearnable.noises.method import Batch, Problem, method_of, problem_of
 from unlearnable.noises.settings import MethodSettings
 from unlearnable.randomness import generator
@@ -77,7 +77,7 @@ def train_source_model(
             kept[ranks.gathered(place)] = ranks.gathered(d.to(kept.dtype))
         return Lesson(pixels, y, clean=pixels)
 
-    engine = prepare(
+    engine = choose_engine(
         network,
         tuple(map(max, shape, feed.shape)),  # some noises pass untransformed images too
         choose_precision(training.precision, device),
@@ -98,7 +98,7 @@ def train_source_model(
     )
     if ranks.rank:
         return
-    save(network, model)
+    save_weights(network, model)
     write_history(history, rows)
     last = rows[-1]
     files.write_json(

@@ -12,7 +12,7 @@ from unlearnable import arrays, files, registry
 from unlearnable.compute.augment import draw, evaluation, transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
 from unlearnable.compute.device_batches import Feed
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform
 from unlearnable.countermeasures.base import Countermeasure, Lesson
@@ -20,9 +20,9 @@ from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
 from unlearnable.datasets.stream import chunk_rows
-from unlearnable.networks.build import create, save
+from unlearnable.networks.build import create, save_weights
 from unlearnable.progress import passing
-from unlearnable.randomness import number
+from unlearnable.randomness import derived_seed
 from unlearnable.stages.settings.victim import VictimSettings, VictimTraining
 from unlearnable.training.accuracy import accuracy, robust_accuracy
 from unlearnable.training.auto_attack import auto_attack_accuracy, require_library
@@ -63,10 +63,10 @@ def train_victim(
     measure = countermeasure(settings.countermeasure, train, classes, seed)
     feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
     shape = transformed(augmentation, feed.shape)
-    own = number(seed, "victim")  # else it would start from the very weights that the source model of its seed did
+    own = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
     network = create(training.network, shape[0], classes, shape[1], own, device, training.stem)
     passes_of_attacks = training.steps * (training.k_a if radius else 0)
-    engine = prepare(network, shape, choose_precision(training.precision, device), passes_of_attacks)
+    engine = choose_engine(network, shape, choose_precision(training.precision, device), passes_of_attacks)
     see = evaluation(augmentation)
     rows, passes = fit(
         engine,
@@ -89,7 +89,7 @@ def train_victim(
     automatic = (
         auto_attack_accuracy(engine, tests, see, radius, images, classes, seed) if training.auto_attack else None
     )
-    save(network, model)
+    save_weights(network, model)
     write_history(history, rows)
     files.write_json(
         metrics,
@@ -121,7 +121,7 @@ def countermeasure(settings: CountermeasureSettings, train: Split, classes: int,
         classes: number of classes.
         seed: of its random draws.
     """
-    built: Countermeasure = registry.load("countermeasures", settings.kind).build(settings, train, classes, seed)
+    built: Countermeasure = registry.load_module("countermeasures", settings.kind).build(settings, train, classes, seed)
     return built
 
 

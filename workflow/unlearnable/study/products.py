@@ -105,7 +105,7 @@ def caption(product: str) -> str:
     return (registry.PACKAGE / "products" / folder / "caption.rst").read_text(encoding="utf-8")
 
 
-def measured(folder: str) -> str:
+def benchmark_file(folder: str) -> str:
     """Where Snakemake keeps what it measures of the job that fills a folder of the results."""
     return folder.replace("results/", "results/benchmark/", 1) + ".jsonl"
 
@@ -181,11 +181,11 @@ def _measured(study: Study, experiment: str) -> dict[str, list[list[str]]]:
 
     def shards(cell: Noise) -> list[str]:
         count = study.shards(cell.dataset, cell.method)
-        return [measured(f"{path(NOISE, cell)}/{shard}-of-{count}") for shard in range(count)]
+        return [benchmark_file(f"{path(NOISE, cell)}/{shard}-of-{count}") for shard in range(count)]
 
     return {
-        "sources": [[measured(path(SOURCE, cell))] for cell in study.sources(experiment)],
+        "sources": [[benchmark_file(path(SOURCE, cell))] for cell in study.sources(experiment)],
         "noises": [shards(cell) for cell in study.noises(experiment)],
-        "perturbed": [[measured(path(PERTURBED, cell))] for cell in study.perturbed(experiment)],
-        "victims": [[measured(path(VICTIM, cell))] for cell in study.victims(experiment)],
+        "perturbed": [[benchmark_file(path(PERTURBED, cell))] for cell in study.perturbed(experiment)],
+        "victims": [[benchmark_file(path(VICTIM, cell))] for cell in study.victims(experiment)],
     }

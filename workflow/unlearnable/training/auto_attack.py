@@ -13,7 +13,7 @@ from unlearnable.compute.engine import Engine
 from unlearnable.compute.frozen import frozen
 from unlearnable.errors import UserError
 from unlearnable.progress import Meter
-from unlearnable.randomness import number
+from unlearnable.randomness import derived_seed
 from unlearnable.training.accuracy import BATCH, Seen, batches
 
 
@@ -66,7 +66,7 @@ def auto_attack_accuracy(
     ):
         try:
             for index, (x, y) in enumerate(batches(feed, see, count)):
-                drawn = number(seed, "auto attack", index)
+                drawn = derived_seed(seed, "auto attack", index)
                 torch.manual_seed(drawn)
                 np.random.seed(drawn % 2**32)
                 classifier = PyTorchClassifier(

@@ -21,7 +21,7 @@ from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.countermeasures.base import Lesson, Objective, cross_entropy
 from unlearnable.datasets.split import Array
 from unlearnable.errors import UserError
-from unlearnable.randomness import generator, number
+from unlearnable.randomness import derived_seed, generator
 from unlearnable.training.loop import Loop
 from unlearnable.training.memory import require_step
 from unlearnable.training.ranks import ALONE, Ranks
@@ -140,7 +140,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
-        torch.manual_seed(number(seed, stage, "dropout", step, *ranks.place))  # dropout takes no generator of its own
+        torch.manual_seed(derived_seed(seed, stage, "dropout", step, *ranks.place))  # dropout takes no generator
         with autocast(device, engine.precision):
             loss, logits = objective(trained, lesson)
         optimizer.zero_grad(set_to_none=True)

@@ -48,7 +48,7 @@ def require_step(
     Raises:
         UserError: it does not; names the batch that would.
     """
-    footprint, free = of_step(network, shape, precision, objective), memory.available(device)
+    footprint, free = of_step(network, shape, precision, objective), memory.free_bytes(device)
     if footprint.bytes(batch) > USABLE * free:
         fits = footprint.largest(USABLE * free)
         raise UserError(

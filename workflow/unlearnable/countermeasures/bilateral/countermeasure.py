@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from unlearnable.countermeasures._images import once, opencv
+from unlearnable.countermeasures._images import applied_once, opencv
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.bilateral.settings import Bilateral
 from unlearnable.datasets.split import Split
@@ -23,4 +23,4 @@ def build(settings: Bilateral, train: Split, classes: int, seed: int) -> Counter
     change = opencv(
         lambda image: cv2.bilateralFilter(image, settings.diameter, settings.sigma_color, settings.sigma_space)
     )
-    return once(settings, train, change)
+    return applied_once(settings, train, change)

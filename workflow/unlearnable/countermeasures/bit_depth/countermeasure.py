@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unlearnable.countermeasures._images import once
+from unlearnable.countermeasures._images import applied_once
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.bit_depth.settings import BitDepth
 from unlearnable.datasets.split import Split
@@ -19,4 +19,4 @@ def build(settings: BitDepth, train: Split, classes: int, seed: int) -> Counterm
         UserError: the images have neither 1 nor 3 channels.
     """
     mask = np.uint8(256 - 2 ** (8 - settings.bits))
-    return once(settings, train, lambda images: images & mask)
+    return applied_once(settings, train, lambda images: images & mask)

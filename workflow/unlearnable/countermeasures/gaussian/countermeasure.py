@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from unlearnable.countermeasures._images import once, opencv
+from unlearnable.countermeasures._images import applied_once, opencv
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.gaussian.settings import Gaussian
 from unlearnable.datasets.split import Split
@@ -20,4 +20,4 @@ def build(settings: Gaussian, train: Split, classes: int, seed: int) -> Counterm
         UserError: the images have neither 1 nor 3 channels.
     """
     change = opencv(lambda image: cv2.GaussianBlur(image, (settings.size, settings.size), 0))
-    return once(settings, train, change)
+    return applied_once(settings, train, change)

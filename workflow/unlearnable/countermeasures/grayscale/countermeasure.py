@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from unlearnable.countermeasures._images import each, once
+from unlearnable.countermeasures._images import applied_once, each
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.grayscale.settings import Grayscale
 from unlearnable.datasets.split import Array, Split
@@ -17,7 +17,7 @@ def build(settings: Grayscale, train: Split, classes: int, seed: int) -> Counter
     Raises:
         UserError: the images have no colour to take away.
     """
-    return once(settings, train, each(_luma))
+    return applied_once(settings, train, each(_luma))
 
 
 def _luma(image: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from unlearnable.countermeasures._images import once, opencv
+from unlearnable.countermeasures._images import applied_once, opencv
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.median.settings import Median
 from unlearnable.datasets.split import Split
@@ -19,4 +19,4 @@ def build(settings: Median, train: Split, classes: int, seed: int) -> Countermea
         UserError: the images have neither 1 nor 3 channels.
     """
     change = opencv(lambda image: cv2.medianBlur(image, settings.size))
-    return once(settings, train, change)
+    return applied_once(settings, train, change)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnable.countermeasures._images import once
+from unlearnable.countermeasures._images import applied_once
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.orthogonal.settings import Orthogonal
 from unlearnable.datasets.split import Array, Split
@@ -45,7 +45,7 @@ def build(settings: Orthogonal, train: Split, classes: int, seed: int) -> Counte
     def change(images: Array) -> Array:
         return np.concatenate([levels(part) for part in pieces(images, PIECE // values)])
 
-    return once(settings, train, change)
+    return applied_once(settings, train, change)
 
 
 def pieces(array: Array, rows: int) -> Iterator[Array]:

@@ -39,7 +39,7 @@ def archive(
     path = root / given
     if not path.is_file():
         raise UserError(f"{path}: no such file; archive must be the path of {name}")
-    compare(path, files.sha256(path), sha256)
+    require_checksum(path, files.sha256(path), sha256)
     return path, given
 
 
@@ -64,7 +64,7 @@ def addresses(mirrors: Sequence[str], name: str) -> list[str]:
     return [f"{mirror.rstrip('/')}/{name}" for mirror in mirrors]
 
 
-def compare(path: Path, found: str, expected: str | None) -> None:
+def require_checksum(path: Path, found: str, expected: str | None) -> None:
     """Make sure that a file has the expected checksum, where there is one.
 
     Raises:
@@ -77,23 +77,23 @@ def compare(path: Path, found: str, expected: str | None) -> None:
         )
 
 
-def hashes(folder: Path, names: Sequence[str], expected: dict[str, str]) -> dict[str, str]:
+def checked_hashes(folder: Path, names: Sequence[str], expected: dict[str, str]) -> dict[str, str]:
     """The SHA-256 of some files, compared with the expected one where there is one.
 
     Raises:
         UserError: a file is missing or has another checksum, or a checksum is of none of the files.
     """
-    known(folder, names, expected)
+    require_known(folder, names, expected)
     found = {}
     for name in names:
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: no such file; root must be a folder that holds {', '.join(names)}")
         found[name] = files.sha256(folder / name)
-        compare(folder / name, found[name], expected.get(name))
+        require_checksum(folder / name, found[name], expected.get(name))
     return found
 
 
-def known(folder: Path, names: Sequence[str], expected: dict[str, str]) -> None:
+def require_known(folder: Path, names: Sequence[str], expected: dict[str, str]) -> None:
     """Make sure that every checksum is of a file of the dataset.
 
     Raises:

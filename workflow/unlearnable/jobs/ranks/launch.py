@@ -20,7 +20,7 @@ import torch
 
 from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
-from unlearnable.jobs.ranks.mailbox import STOP, Outcome, Task
+from unlearnable.jobs.ranks.mailbox import STOP, Outcome, TrainingTask
 from unlearnable.settings import plain
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import require_shareable, train_source_model
@@ -64,7 +64,7 @@ def source_model(
         return
     require_shareable(settings, ranks)
     train_on_ranks(
-        Task(
+        TrainingTask(
             *(plain(settings), str(dataset), model, history, metrics),
             *(None if loop.checkpoint is None else str(loop.checkpoint), loop.fingerprint, loop.every, loop.deadline),
             *(device.type, ranks, max(1, threads // ranks), os.getpid()),
@@ -73,7 +73,7 @@ def source_model(
     )
 
 
-def train_on_ranks(task: Task, loop: Loop) -> None:
+def train_on_ranks(task: TrainingTask, loop: Loop) -> None:
     """Start the ranks, pass on what they log and that they are to stop, and wait for their end.
 
     Args:

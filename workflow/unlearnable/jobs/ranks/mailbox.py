@@ -14,7 +14,7 @@ STOP = "stop"  # a file of this name asks the ranks to save their state and stop
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What the ranks train, all of it plain values.
 
     Attributes:
@@ -47,7 +47,7 @@ class Task:
         (folder / "task.json").write_text(json.dumps(asdict(self)))
 
     @classmethod
-    def read(cls, folder: Path) -> Task:
+    def read(cls, folder: Path) -> TrainingTask:
         """The task of a folder."""
         return cls(**json.loads((folder / "task.json").read_bytes()))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from unlearnable.jobs.ranks.mailbox import Outcome, Task
+from unlearnable.jobs.ranks.mailbox import Outcome, TrainingTask
 
 SAME_TIME = 2  # seconds between the deaths of a rank and of those that wait for it, at most; torchrun counts whole ones
 
@@ -80,7 +80,7 @@ def main() -> None:
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are here, and a host's name may lead elsewhere
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the job says it in one line
-    ranks = Task.read(folder).ranks
+    ranks = TrainingTask.read(folder).ranks
     options = ["--standalone", "--local-addr", "127.0.0.1", "--max-restarts", "0", "--nproc-per-node", str(ranks)]
     try:
         run.main([*options, "--log-dir", str(folder), "-m", module, str(folder), str(os.getpid())])

@@ -19,7 +19,7 @@ from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped
 from unlearnable.jobs import leases, snakemake_process
 from unlearnable.jobs.presence import join
-from unlearnable.jobs.ranks.mailbox import STOP, Task
+from unlearnable.jobs.ranks.mailbox import STOP, TrainingTask
 from unlearnable.jobs.ranks.torchrun import end_with
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import train_source_model
@@ -64,7 +64,7 @@ class JointLoop(Loop):
         self.stop_requested = asked
 
 
-def train(task: Task, stop: Path) -> None:
+def train(task: TrainingTask, stop: Path) -> None:
     """This rank's part of the training; the file ``stop`` asks it to save its state and stop.
 
     Raises:
@@ -118,18 +118,18 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR if int(os.environ["RANK"]) else logging.INFO, format="%(message)s")
     try:
         with join():
-            train(Task.read(folder), folder / STOP)
+            train(TrainingTask.read(folder), folder / STOP)
     except Exception as error:  # not swallowed: the job raises it
         get_error_handler().record_exception(error)
         stopped = isinstance(error, Stopped)
         signal.alarm(FAREWELL if stopped else GRACE)  # the kernel ends a rank that hangs; torchrun waits for one to end
         if stopped:
-            part()
+            leave_group()
         sys.exit(1)
-    part()
+    leave_group()
 
 
-def part() -> None:
+def leave_group() -> None:
     """Leave the group together with all ranks; after a failure that could wait for ever."""
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unlearnable.compute.augment import Transform, draw, join, transformed
+from unlearnable.compute.augment import Transform, concatenated, draw, transformed
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform, within_pixels
 from unlearnable.datasets.augmentation import Augmentation
@@ -69,7 +69,7 @@ def robust_noise(network: FrozenNetwork, batch: Batch[RobustDescent], ascent_ste
 
     def expected_gradient(protected: Tensor) -> Tensor:
         drawn = [(draw(augmentation, images, draws), uniform(one, problem.rho_a, draws)) for _ in range(s.j)]
-        t = join([transform for transform, _ in drawn])
+        t = concatenated([transform for transform, _ in drawn])
         z = t(torch.cat([protected] * s.j))
         e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start in drawn]))
         return _summed(t, network.gradient(z + e, y), s.j)
@@ -91,7 +91,7 @@ def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
 
     def shared_gradient(protected: Tensor) -> Tensor:
         nonlocal e
-        t = join([draw(augmentation, images, draws) for _ in range(s.j)])
+        t = concatenated([draw(augmentation, images, draws) for _ in range(s.j)])
         e = within_pixels(e, protected)
         g = _summed(t, network.gradient(t(torch.cat([protected + e] * s.j)), y), s.j)
         e = (e + s.alpha_a * problem.rho_a * g.sign()).clamp(-problem.rho_a, problem.rho_a)

@@ -6,7 +6,16 @@ import matplotlib as mpl
 import numpy as np
 
 from unlearnable.products.accuracy_figure.settings import AccuracyFigure
-from unlearnable.products.figure import PANEL, STYLE, accuracy_panels, legend_outside, looks, save, title, training_kind
+from unlearnable.products.figure import (
+    PANEL,
+    STYLE,
+    accuracy_panels,
+    legend_outside,
+    looks,
+    save_figure,
+    title,
+    training_kind,
+)
 from unlearnable.products.frames import frame, grouped, with_clean_at_every_share
 from unlearnable.products.product import FigureFiles, Given, Inputs
 
@@ -43,4 +52,4 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
                 axes.set_xlabel(training_kind(radii[0]))
         figure.tight_layout()
         legend_outside(figure, all_axes, list(chosen))
-        save(out, figure, given.style.dpi)
+        save_figure(out, figure, given.style.dpi)

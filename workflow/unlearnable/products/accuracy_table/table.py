@@ -16,7 +16,7 @@ from unlearnable.products.table import (
     about_countermeasures,
     join_sentences,
     number,
-    save,
+    save_table,
     without_constant_axes,
 )
 
@@ -61,7 +61,7 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
         about_countermeasures(table),
         fixed,
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)
 
 
 def _beside(measured: float, published: float) -> dict[str, Any]:

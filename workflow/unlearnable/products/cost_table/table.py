@@ -14,7 +14,7 @@ from unlearnable.products.cost_table.settings import CostTable
 from unlearnable.products.frames import frame, records
 from unlearnable.products.product import Given, Inputs, NoiseCell, TableFiles
 from unlearnable.products.reported import GenerationTime, Published
-from unlearnable.products.table import join_sentences, number, plain_number, save
+from unlearnable.products.table import join_sentences, number, plain_number, save_table
 
 SUMS = ("passes", "seconds", SECONDS)
 GENERATION = "source model and noise"
@@ -78,7 +78,7 @@ def write(given: Given[CostTable], inputs: Inputs, out: TableFiles) -> None:
         f"and the memory of its processes on the host, sampled, so at least that. Computed on: {devices}.",
         about_published,
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)
 
 
 def _with_usage(data: pd.DataFrame, jobs: Sequence[Sequence[str]]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from unlearnable.products.table import (
     join_sentences,
     number,
     plain_number,
-    save,
+    save_table,
     without_constant_axes,
 )
 
@@ -54,4 +54,4 @@ def write(given: Given[EarlyStoppingTable], inputs: Inputs, out: TableFiles) -> 
         about_countermeasures(table),
         fixed,
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)

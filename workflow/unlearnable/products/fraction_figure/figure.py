@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
-from unlearnable.products.figure import STYLE, accuracy_panels, legend_outside, looks, save, title, training_kind
+from unlearnable.products.figure import STYLE, accuracy_panels, legend_outside, looks, save_figure, title, training_kind
 from unlearnable.products.fraction_figure.settings import FractionFigure
 from unlearnable.products.frames import CLEAN, frame, grouped
 from unlearnable.products.product import FigureFiles, Given, Inputs
@@ -49,7 +49,7 @@ def write(given: Given[FractionFigure], inputs: Inputs, out: FigureFiles) -> Non
         if data["published"].notna().any():
             all_axes[-1].plot([], [], label="published", **HOLLOW | {"marker": "o", "color": "#666666"})
         legend_outside(figure, all_axes, list(chosen))
-        save(out, figure, given.style.dpi)
+        save_figure(out, figure, given.style.dpi)
 
 
 def _line(axes: Axes, data: pd.DataFrame, clean: pd.DataFrame, name: str, look: dict[str, Any]) -> None:

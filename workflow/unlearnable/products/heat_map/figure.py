@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unlearnable.products.figure import STYLE, save
+from unlearnable.products.figure import STYLE, save_figure
 from unlearnable.products.frames import in_order, trainer
 from unlearnable.products.heat_map.settings import HeatMap
 from unlearnable.products.product import FigureFiles, Given, Inputs
@@ -72,7 +72,7 @@ def write(given: Given[HeatMap], inputs: Inputs, out: FigureFiles) -> None:
         bar = figure.colorbar(image, cax=figure.add_axes(bar_at))
         bar.set_label("clean-test accuracy (%)")
         bar.outline.set_visible(False)
-        save(out, figure, style.dpi)
+        save_figure(out, figure, style.dpi)
 
 
 def _title(block: tuple[Any, ...]) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from unlearnable.datasets import protected
 from unlearnable.datasets.shards import load
 from unlearnable.datasets.split import Array
-from unlearnable.products.figure import STYLE, save
+from unlearnable.products.figure import STYLE, save_figure
 from unlearnable.products.frames import labels
 from unlearnable.products.noise_sheet.settings import NoiseSheet
 from unlearnable.products.product import FigureFiles, Given, Inputs, PerturbedCell
@@ -54,14 +54,14 @@ def write(given: Given[NoiseSheet], inputs: Inputs, out: FigureFiles) -> None:
     originals = clean.images[shown]  # only these rows are read, here and below
     groups = [[Strip("original", originals)]]
     for name, manifest in zip(labels(given.shown), inputs.shown, strict=True):
-        published = protected.load(manifest.parent).images[shown]
+        published = protected.load_protected(manifest.parent).images[shown]
         change = published.astype(np.int16) - originals
         factor, amplified = amplify(change)
         noise = Strip(f"{name}\nnoise x{factor:.2g}", amplified, few_pixels(change))
         groups.append([noise, Strip(f"{name}\nprotected", published)])
     names = [clean.classes[label] for label in clean.labels[shown]]
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        save(out, _draw(groups, names, style.width, style.dpi), style.dpi)
+        save_figure(out, _draw(groups, names, style.width, style.dpi), style.dpi)
 
 
 def _shown(cells: Sequence[PerturbedCell], labels: Array, classes: int) -> Array:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from unlearnable.products.figure import STYLE, legend_outside, looks, save, set_title, title, training_kind
+from unlearnable.products.figure import STYLE, legend_outside, looks, save_figure, set_title, title, training_kind
 from unlearnable.products.frames import grouped
 from unlearnable.products.product import FigureFiles, Given, Inputs
 from unlearnable.products.tradeoff import AXES, tradeoff
@@ -58,4 +58,4 @@ def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> Non
             axes_row[0].set_ylabel("clean-test accuracy (%)")
         figure.tight_layout()
         legend_outside(figure, list(grid.ravel()), list(chosen))
-        save(out, figure, style.dpi)
+        save_figure(out, figure, style.dpi)

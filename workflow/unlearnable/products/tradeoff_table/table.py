@@ -10,7 +10,7 @@ from unlearnable.products.table import (
     about_countermeasures,
     join_sentences,
     number,
-    save,
+    save_table,
     without_constant_axes,
 )
 from unlearnable.products.tradeoff import AXES, tradeoff
@@ -52,4 +52,4 @@ def write(given: Given[TradeoffTable], inputs: Inputs, out: TableFiles) -> None:
         fixed,
         about_countermeasures(table),
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)

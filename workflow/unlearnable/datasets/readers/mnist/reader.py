@@ -65,14 +65,14 @@ def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, St
         folder, origin = given, str(dataset.root)
     else:
         folder, origin = _downloaded(dataset, downloads), dataset.variant
-    _checked_files.known(folder, NAMES, dataset.sha256)
+    _checked_files.require_known(folder, NAMES, dataset.sha256)
     hashes = {}
     splits = {}
     for split, names in FILES.items():
         contents = [idx_bytes(folder / name) for name in names]
         for name, data in zip(names, contents, strict=True):
             hashes[name] = hashlib.sha256(data).hexdigest()
-            _checked_files.compare(folder / name, hashes[name], dataset.sha256.get(name))
+            _checked_files.require_checksum(folder / name, hashes[name], dataset.sha256.get(name))
         images, labels = (parse_idx(d, n, folder / f) for d, n, f in zip(contents, (3, 1), names, strict=True))
         if len(images) != len(labels):
             raise UserError(f"{folder / names[0]}: {len(images)} images but {len(labels)} labels")

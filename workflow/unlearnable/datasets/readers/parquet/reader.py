@@ -29,7 +29,7 @@ def read(dataset: ParquetDataset, root: Path, downloads: Path) -> tuple[Stream, 
     """Read ``train*.parquet`` and ``test*.parquet``; arguments and errors as for ``readers.read``."""
     folder = root / dataset.root
     names = {split: split_files(folder, split) for split in ("train", "test")}
-    hashes = _checked_files.hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
+    hashes = _checked_files.checked_hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
     train, test = (_stream(dataset, folder, names[split], f"{dataset.root}, {split} split") for split in names)
     return train, test, {"kind": "parquet", "root": dataset.root, "sha256": hashes}
 

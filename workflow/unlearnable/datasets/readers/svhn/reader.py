@@ -43,7 +43,7 @@ def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Str
         for name in names:
             mirrors = _checked_files.addresses(dataset.mirrors or MIRRORS, name)
             fetch(mirrors, folder / name, expected[name], instead=instead)
-    hashes = _checked_files.hashes(folder, names, expected)
+    hashes = _checked_files.checked_hashes(folder, names, expected)
     train, test = (_stream(folder / name, f"{origin}, {split} split") for split, name in FILES.items())
     return train, test, {"kind": "svhn", "root": origin, "sha256": hashes}
 
