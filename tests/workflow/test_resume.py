@@ -83,7 +83,7 @@ def stopped(undisturbed: Project, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_a_job_that_is_asked_to_stop_saves_its_state(stopped: Project) -> None:
     log = stopped.read(LOGS["source_model"])
     assert "STOPPED rule source_model: asked to stop: state saved after step" in log
-    assert "the same command goes on from there" in log
+    assert "the same command continues from there" in log
 
 
 def test_a_checkpoint_of_other_settings_is_ignored(stopped: Project, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def derived_seed(seed: int, *place: str | int) -> int:
 
 def generator(seed: int, *place: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator for one place, such as ``("noise", batch)``; it draws on ``device``."""
-    import torch  # here, because stages without tensors start faster without it
+    import torch  # here, so that stages without tensors start faster
 
     return torch.Generator(device).manual_seed(derived_seed(seed, *place))
 

@@ -19,15 +19,15 @@ from unlearnable.randomness import derived_seed
 def create(
     name: str, channels: int, classes: int, image_size: int, seed: int, device: torch.device, stem: str = "cifar"
 ) -> nn.Module:
-    """A network with freshly drawn weights that depend on ``seed`` alone.
+    """A network with newly drawn weights that depend only on ``seed``.
 
     Args:
-        name: a module of ``networks``.
+        name: of the architecture.
         channels: of the images.
         classes: number of classes.
         image_size: height and width of the images.
         seed: determines the weights.
-        device: where the network will run.
+        device: to place the network on.
         stem: ``cifar`` for small images, ``imagenet`` for large ones.
 
     Raises:
@@ -60,7 +60,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     """Load the weights that ``save_weights`` wrote.
 
     Raises:
-        UserError: the file is damaged or holds the weights of another network.
+        UserError: the file is damaged or has the weights of another network.
     """
     try:
         network.load_state_dict(load_file(path))

@@ -28,11 +28,11 @@ def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Pat
 
     Args:
         dataset: its description.
-        root: the folder that a relative root in it starts at.
+        root: base folder of a relative root in it.
         train: folder to write the training split into.
         test: folder to write the test split into.
         manifest: JSON file to write: hashes, rows, shape, classes, provenance, images that stand in both splits.
-        downloads: where to keep what must be downloaded.
+        downloads: folder for downloads.
 
     Raises:
         UserError: a file is missing, damaged, or not what the description says.

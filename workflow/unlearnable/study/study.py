@@ -32,7 +32,7 @@ class Study:
     Args:
         config: the merged configuration.
         files: the YAML files it came from, for error messages.
-        root: the folder that relative dataset roots start at.
+        root: base folder of relative dataset roots.
 
     Raises:
         UserError: the configuration has faults; one line for each.

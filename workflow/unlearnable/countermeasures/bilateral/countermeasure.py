@@ -11,11 +11,11 @@ from unlearnable.datasets.split import Split
 
 
 def build(settings: Bilateral, train: Split, classes: int, seed: int) -> Countermeasure:
-    """``cv2.bilateralFilter``, as in their released code: a mean over a round window of what is near and alike.
+    """``cv2.bilateralFilter``, as in their released code: a mean over a round window that favours near, similar pixels.
 
     A neighbour at distance r pixels whose channels differ by c grey levels in sum weighs
     exp(-r^2 / (2 sigma_space^2) - c^2 / (2 sigma_color^2)). Beyond the border OpenCV mirrors the image about its
-    outermost pixels, which are not repeated.
+    outermost pixels without repeating them.
 
     Raises:
         UserError: the images have neither 1 nor 3 channels.

@@ -13,7 +13,7 @@ from unlearnable.datasets.split import Split
 def build(settings: BitDepth, train: Split, classes: int, seed: int) -> Countermeasure:
     """The highest ``bits`` bits of every value; the others become 0, so 2 bits leave the levels 0, 64, 128 and 192.
 
-    That is the posterisation of Pillow and torchvision, which the released code uses: it rounds down, and so darkens.
+    This is the posterisation of Pillow and torchvision, as in the released code; it rounds down and so darkens.
 
     Raises:
         UserError: the images have neither 1 nor 3 channels.

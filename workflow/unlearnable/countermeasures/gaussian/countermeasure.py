@@ -11,10 +11,11 @@ from unlearnable.datasets.split import Split
 
 
 def build(settings: Gaussian, train: Split, classes: int, seed: int) -> Countermeasure:
-    """``cv2.GaussianBlur`` of sigma 0, as in their released code: OpenCV then takes the width from the window's size.
+    """``cv2.GaussianBlur`` with sigma 0, as in their released code: OpenCV then derives the width from the window's
+    size.
 
-    For a window of 3 that is the kernel 1-2-1 over 4 along each axis. The result is rounded to whole grey levels,
-    halves up. Beyond the border OpenCV mirrors the image about its outermost pixels, which are not repeated.
+    A window of 3 gives the kernel 1-2-1 over 4 along each axis. The result is rounded to whole grey levels,
+    halves up. Beyond the border OpenCV mirrors the image about its outermost pixels without repeating them.
 
     Raises:
         UserError: the images have neither 1 nor 3 channels.

@@ -15,7 +15,7 @@ def build(settings: Grayscale, train: Split, classes: int, seed: int) -> Counter
     """The luma of ITU-R 601 in each of three channels: 0.299 R + 0.587 G + 0.114 B, as Pillow's ``convert("L")``.
 
     Raises:
-        UserError: the images have no colour to take away.
+        UserError: the images are already grey.
     """
     return applied_once(settings, train, each(_luma))
 

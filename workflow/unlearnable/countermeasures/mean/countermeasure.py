@@ -13,7 +13,7 @@ from unlearnable.datasets.split import Split
 def build(settings: Mean, train: Split, classes: int, seed: int) -> Countermeasure:
     """``cv2.blur``, as in their released code: the mean over a square window, rounded to whole grey levels.
 
-    Beyond the border OpenCV mirrors the image about its outermost pixels, which are not repeated (its default).
+    Beyond the border OpenCV mirrors the image about its outermost pixels without repeating them (its default).
 
     Raises:
         UserError: the images have neither 1 nor 3 channels.

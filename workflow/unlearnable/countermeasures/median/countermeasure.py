@@ -13,7 +13,7 @@ from unlearnable.datasets.split import Split
 def build(settings: Median, train: Split, classes: int, seed: int) -> Countermeasure:
     """``cv2.medianBlur``, as in their released code: the median over a square window, channel by channel.
 
-    Beyond the border OpenCV repeats the outermost pixels (it has no other way for this filter).
+    Beyond the border OpenCV repeats the outermost pixels (the only option for this filter).
 
     Raises:
         UserError: the images have neither 1 nor 3 channels.

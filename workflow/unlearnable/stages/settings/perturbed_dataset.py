@@ -15,7 +15,7 @@ class PerturbedDatasetSettings(ProtectedFiles):
         method: name of the noise method; ``clean`` for images without noise.
         protected: per cent of the images that carry noise; of clean images, that are left out.
         seed: which images those are.
-        bound: what the change of every image keeps to.
+        bound: of the change of every image.
         dataset: the clean images.
         noise: what the noise was made with; None for clean images.
         source_model: what its source model was trained with; None for a noise without one.
