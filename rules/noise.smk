@@ -33,7 +33,7 @@ rule noise:
 rule merge_noise:
     input:
         dataset=f"{DATASET}/manifest.json",
-        # Their dates count for nothing, however large they are: the metrics hold their hashes.
+        # Their dates are ignored: the metrics hold their hashes.
         shards=lambda w: ancient(shard_files("npy")(w)),
         metrics=shard_files("json"),
     output:

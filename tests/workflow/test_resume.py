@@ -64,7 +64,7 @@ def test_a_run_is_refused_while_a_job_of_a_killed_one_is_at_work(undisturbed: Pr
         process.wait(timeout=60)
         refused = project.run("sources", ok=False)
         assert "Directory cannot be locked" in refused
-        assert "Jobs are still at work here whose Snakemake is gone." in refused
+        assert "Jobs of a killed Snakemake are still running here." in refused
     finally:
         os.kill(script, signal.SIGKILL)
         process.communicate(timeout=60)

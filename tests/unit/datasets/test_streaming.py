@@ -256,7 +256,7 @@ def test_images_that_stand_in_both_splits_are_counted_and_named(
     assert found == {"count": 3, "pairs": [[7, 3], [7, 4], [29, 20]]}
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "3 of the 25 test images stand in the training split as well" in warnings[0]
+    assert "3 of the 25 test images are also in the training split" in warnings[0]
     assert "training image 7 is test image 3" in warnings[0]
 
 

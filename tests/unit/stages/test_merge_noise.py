@@ -89,7 +89,7 @@ def test_an_image_with_no_noise_or_with_two_is_refused(shift: int, shard: int, m
         return range(right.start + shift, right.stop + shift) if number == shard else right
 
     monkeypatch.setattr(merging, "shard_rows", shifted)
-    with pytest.raises(UserError, match=rf"part-{shard}\.npy: starts at image .*not every image has one noise"):
+    with pytest.raises(UserError, match=rf"part-{shard}\.npy: starts at image .*not every image has exactly one noise"):
         joined(parts_of(noise_like(), 3))
 
 
@@ -104,7 +104,7 @@ def test_a_shard_of_another_type_is_named_and_refused(dtype: type[np.number[Any]
     parts = parts_of(noise_like(), 3)
     parts[2] = parts[2].astype(dtype)
     with pytest.raises(
-        UserError, match=r"part-2\.npy: (int16|uint8|float32) where all shards must be int8, or all int16"
+        UserError, match=r"part-2\.npy: (int16|uint8|float32), but all shards must be int8, or all int16"
     ):
         joined(parts)
 
@@ -115,7 +115,7 @@ def test_noise_beyond_the_radius_is_refused(value: int) -> None:
     noise[5, 3, 3, 0] = value
     size = abs(value)
     with pytest.raises(
-        UserError, match=rf"part-1\.npy: the noise of image 5 has a size of {size}, beyond the bound, linf 8 1/255"
+        UserError, match=rf"part-1\.npy: the noise of image 5 has a size of {size} and exceeds the bound, linf 8 1/255"
     ):
         joined(parts_of(noise, 3))
 

@@ -22,7 +22,7 @@ Window = Annotated[
 
 
 class CountermeasureSettings(Settings):
-    """What a trainer does against noise.
+    """A counter-measure.
 
     Attributes:
         channels: the numbers of image channels that it supports.

@@ -56,7 +56,7 @@ def of_training(problem: Problem[MethodSettings], subject: Subject, steps: int, 
     """The work of training a source model.
 
     Args:
-        problem: the noise that it learns to be protected by.
+        problem: the noise that it is trained for.
         subject: the model and its images.
         steps: number of SGD steps.
         batch_size: images in a step.

@@ -90,7 +90,7 @@ class NoiseMethod(Protocol):
             network: the source model; None for a method without one.
             train: all clean training images.
             problem: the noise to compute.
-            seed: of all draws.
+            seed: of all random draws.
             device: where to compute.
 
         Raises:

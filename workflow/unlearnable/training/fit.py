@@ -76,7 +76,7 @@ def fit(
             its own share, from the seed, the stage, the step and the rank; so it differs from that of one process.
 
     Returns:
-        The history, one row for every ``row_every`` steps, and the number of forward+backward passes.
+        The history, one row per ``row_every`` steps, and the number of forward+backward passes.
 
     Raises:
         UserError: too few images for one batch, too little memory, or the loss is no longer finite.

@@ -1,4 +1,4 @@
-"""One of the processes that train a source model together: what torchrun runs for each device."""
+"""One of the processes that train a source model together; torchrun runs one for each device."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from unlearnable.stages.source_model import train_source_model
 from unlearnable.training.loop import Loop, State
 from unlearnable.training.ranks import ALONE, Group, Ranks
 
-FAREWELL = 60  # seconds that a rank has to part from the others when all have stopped
-GRACE = 5  # seconds that a rank has to leave when it has failed
+FAREWELL = 60  # seconds for a rank to leave the group after all have stopped
+GRACE = 5  # seconds for a rank to leave after it has failed
 
 
 @dataclass
 class JointLoop(Loop):
-    """A loop that several ranks go through: the first one reports and saves, and all leave after the same step.
+    """A loop shared by several ranks: the first one reports and saves, and all leave after the same step.
 
     Attributes:
         ranks: the processes that share it.
-        elsewhere: whether another process wants the loop to stop.
+        elsewhere: whether another process has asked the loop to stop.
     """
 
     ranks: Ranks = ALONE
     elsewhere: Callable[[], bool] = bool
 
     def done(self) -> None:
-        """Keep the checkpoint: the job removes it when all ranks have ended well."""
+        """Keep the checkpoint: the job removes it once all ranks have succeeded."""
 
     def after(self, step: int, steps: int, state: Callable[[], State], report: Callable[[], str]) -> None:
-        """As in ``Loop``; a signal to another rank than the first counts one step later.
+        """As in ``Loop``; a signal to a rank other than the first takes effect one step later.
 
         Raises:
             Stopped: on all ranks.
@@ -93,7 +93,7 @@ def train(task: TrainingTask, stop: Path) -> None:
         elsewhere=lambda: stop.exists() or job.gone(),
     )
 
-    def request_stop(*_: object) -> None:  # a batch system sends it several times, so also a second one only asks
+    def request_stop(*_: object) -> None:  # batch systems send it several times, so a second one does not interrupt
         loop.stop_requested = True
 
     signal.signal(signal.SIGTERM, request_stop)
@@ -112,7 +112,7 @@ def train(task: TrainingTask, stop: Path) -> None:
 
 
 def main() -> None:
-    """Train as one rank, and record why if it ends early; started by torchrun."""
+    """Train as one rank and, if it ends early, record why; started by torchrun."""
     folder, torchrun = Path(sys.argv[1]), int(sys.argv[2])
     end_with(torchrun)
     logging.basicConfig(level=logging.ERROR if int(os.environ["RANK"]) else logging.INFO, format="%(message)s")
@@ -130,7 +130,7 @@ def main() -> None:
 
 
 def leave_group() -> None:
-    """Leave the group together with all ranks; after a failure that could wait for ever."""
+    """Leave the group together with all ranks; after a failure this could wait forever."""
     if dist.is_initialized():
         dist.destroy_process_group()
 

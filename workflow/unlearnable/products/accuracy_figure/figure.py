@@ -21,7 +21,7 @@ from unlearnable.products.product import FigureFiles, Given, Inputs
 
 
 def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> None:
-    """Clean-test accuracy against the victim's radius: a line for every noise, with standard deviations.
+    """Clean-test accuracy against the victim's radius: one line per noise, with standard deviations.
 
     Args:
         given: the victims.
@@ -41,7 +41,7 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
             radii = sorted(panel["radius"].unique().tolist())
             for place, (name, look) in enumerate(chosen.items()):
                 line = 100 * panel[panel["label"] == name].groupby("radius")["test_accuracy"].agg(["mean", "std"])
-                x = line.index if len(radii) > 1 else np.full(len(line), place)  # a lone radius: side by side
+                x = line.index if len(radii) > 1 else np.full(len(line), place)  # a single radius: side by side
                 axes.errorbar(x, line["mean"], line["std"].fillna(0), label=name, capsize=3, **look)
             if len(radii) > 1:
                 axes.set_xticks(radii)

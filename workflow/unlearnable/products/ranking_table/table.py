@@ -21,12 +21,12 @@ from unlearnable.products.table import (
 
 
 def write(given: Given[RankingTable], inputs: Inputs, out: TableFiles) -> None:
-    """All noises, ranked by how well they protect from every way of training, and clean images below them.
+    """All noises, ranked by how well they protect against every way of training, and clean images below them.
 
     Args:
         given: the victims.
         inputs: their metrics.
-        out: files to write. CSV: a row for every noise and way of training. Text: a row for every noise.
+        out: files to write. CSV: one row per noise and way of training. Text: one row per noise.
     """
     decimals = given.style.decimals
     table = ranking(given.victims, inputs.victims)

@@ -15,7 +15,7 @@ from unlearnable.products.tradeoff_figure.settings import TradeoffFigure
 
 
 def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> None:
-    """Accuracy against passes: a point for every noise, a panel for every radius, a line for what takes no passes.
+    """Accuracy against passes: one point per noise, one panel per radius, lines for noises without passes.
 
     Args:
         given: noises, their source models, and victims.
@@ -34,7 +34,7 @@ def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> Non
             named = title(data, dict(zip(AXES, key, strict=True)))
             for axes, radius in zip(axes_row, radii, strict=True):
                 shown = panel[panel["radius"] == radius]
-                if shown.empty:  # a counter-measure that is not combined with this radius
+                if shown.empty:  # a counter-measure not combined with this radius
                     axes.set_axis_off()
                     continue
                 for row in shown.itertuples():

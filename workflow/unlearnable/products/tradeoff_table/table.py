@@ -18,7 +18,7 @@ from unlearnable.products.tradeoff_table.settings import TradeoffTable
 
 
 def write(given: Given[TradeoffTable], inputs: Inputs, out: TableFiles) -> None:
-    """A row for every noise, the costliest first: its passes, and the victims' accuracy at each radius.
+    """One row per noise, the costliest first: its passes, and the victims' accuracy at each radius.
 
     Args:
         given: noises, their source models, and victims.
