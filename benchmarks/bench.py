@@ -31,7 +31,7 @@ from unlearnable import files
 from unlearnable.compute import memory
 from unlearnable.compute.device import choose_device, choose_precision, keep_freed_memory
 from unlearnable.compute.device_batches import Feed
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import frozen
 from unlearnable.countermeasures.base import Lesson
 from unlearnable.datasets import shards
@@ -162,7 +162,7 @@ def sign_agreement(device: torch.device) -> dict[str, float]:
     agreement = {"random": _agreement(network, x.float(), y)}
     training = Victim(network="small-cnn", steps=200, precision="float32")
     fit(
-        prepare(network, (1, 28, 28), torch.float32, passes=0),
+        choose_engine(network, (1, 28, 28), torch.float32, passes=0),
         feed,
         training,
         lambda _, x, y, rows, g: Lesson(x, y, clean=x),

@@ -15,7 +15,7 @@ from benchmarks import plain
 from unlearnable.compute.augment import draw
 from unlearnable.compute.device import choose_precision
 from unlearnable.compute.device_batches import Feed
-from unlearnable.compute.engine import COMPILED_FROM_PASSES, prepare
+from unlearnable.compute.engine import COMPILED_FROM_PASSES, choose_engine
 from unlearnable.compute.frozen import FrozenNetwork, frozen
 from unlearnable.compute.pgd import ascend, uniform
 from unlearnable.countermeasures.base import Lesson
@@ -109,7 +109,7 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
     source = replace(problem, settings=s.model_copy(update={"j": 1, "k_a": min(s.k_a, 5)}))
     training = Victim(network=subject.network, steps=subject.updates, lr=1e-3, batch_size=BATCH, precision=precision)
     # As in a job of the paper's length, so compiled where such a job is.
-    engine = prepare(network, tuple(x.shape[1:]), dtype, passes=COMPILED_FROM_PASSES)
+    engine = choose_engine(network, tuple(x.shape[1:]), dtype, passes=COMPILED_FROM_PASSES)
 
     def plain_noise(noise: Callable[..., object]) -> object:
         with still(rival):
@@ -221,6 +221,6 @@ def ladder(subject: Subject, precision: Precision, device: torch.device) -> dict
     if dtype != torch.float32:
         rungs[f"+ {str(dtype).removeprefix('torch.')}"] = lambda: joined(dtype)
     if device.type == "cuda":
-        forward = prepare(network, tuple(x.shape[1:]), dtype, passes=COMPILED_FROM_PASSES).forward
+        forward = choose_engine(network, tuple(x.shape[1:]), dtype, passes=COMPILED_FROM_PASSES).forward
         rungs["+ compiled, CUDA graphs"] = lambda: joined(dtype, forward)
     return rungs

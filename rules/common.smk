@@ -1,4 +1,4 @@
-# The study that the configuration describes, and the helpers that rules declare their inputs and params with.
+# The study described by the configuration, and helpers for the inputs and params of rules.
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ from unlearnable.study.cells import (
 )
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.fingerprint import canonical, code_fingerprint
-from unlearnable.study.products import measured
+from unlearnable.study.products import benchmark_file
 from unlearnable.study.study import Study
 from unlearnable.tools.session import begin
 
@@ -44,7 +44,7 @@ RUNTIME = STUDY.settings.runtime.model_dump()
 
 
 def any_of(names):
-    """A wildcard constraint: one of the names, nothing else."""
+    """A wildcard constraint: exactly one of the names."""
     return "|".join(map(re.escape, sorted(names)))
 
 
@@ -58,24 +58,24 @@ wildcard_constraints:
 
 
 def cell(kind, wildcards):
-    """The cell of a kind (Noise, Perturbed, Victim) that the wildcards name."""
+    """The cell of a kind (Noise, Perturbed, Victim) named by the wildcards."""
     values = {name: getattr(wildcards, name) for name in kind.__dataclass_fields__}
     whole = [name for name, field in kind.__dataclass_fields__.items() if field.type == "int"]
     return kind(**values | {name: int(values[name]) for name in whole})
 
 
 def params(settings):
-    """What a stage is given, as plain values that Snakemake can compare."""
+    """The settings of a stage, as plain values that Snakemake can compare."""
     return canonical(plain(settings))
 
 
 def code(stage, *named):
-    """The fingerprint of a stage and of what it loads by name: pairs of an axis and an entry."""
+    """The fingerprint of a stage and of the entries that it loads by name, as pairs of axis and entry."""
     return code_fingerprint(f"unlearnable.stages.{stage}", *(module_name(*pair) for pair in named if pair[1]))
 
 
 def source_model(w):
-    """The weights of the source model that a noise is computed with, where it has one."""
+    """The weights of a noise's source model, if it has one."""
     source = STUDY.source_of(cell(Noise, w))
     return [] if source is None else f"{path(SOURCE, source)}/model.safetensors"
 

@@ -1,4 +1,4 @@
-# All figures, by the name of their files: a folder of workflow/unlearnable/products each.
+# All figures, by the name of their files; each is a folder in workflow/unlearnable/products.
 
 FIGURES = products.by_stem("figures")
 
@@ -25,7 +25,7 @@ rule figure:
     params:
         cfg=lambda w: products.config(STUDY, w.experiment, FIGURES[w.figure].product),
         code=lambda w: products.code(FIGURES[w.figure].product),
-        # Functions of the input are not compared with those of earlier runs: other words make nothing run again.
+        # Params that depend on the input are not compared with earlier runs: new wording makes nothing run again.
         title=lambda w, input: FIGURES[w.figure].title,
         caption=lambda w, input: products.caption(FIGURES[w.figure].product),
     message:

@@ -10,7 +10,7 @@ rule noise:
     log:
         "logs/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/{shard}-of-{shards}.log",
     benchmark:
-        measured(f"{NOISE}/{{shard}}-of-{{shards}}")
+        benchmark_file(f"{NOISE}/{{shard}}-of-{{shards}}")
     conda:
         "../envs/pipeline.yaml"
     threads: 1
@@ -33,7 +33,7 @@ rule noise:
 rule merge_noise:
     input:
         dataset=f"{DATASET}/manifest.json",
-        # Their dates count for nothing, however large they are: the metrics hold their hashes.
+        # Their dates are ignored: the metrics hold their hashes.
         shards=lambda w: ancient(shard_files("npy")(w)),
         metrics=shard_files("json"),
     output:

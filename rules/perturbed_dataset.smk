@@ -12,7 +12,7 @@ rule perturbed_dataset:
     log:
         "logs/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}.log",
     benchmark:
-        measured(PERTURBED)
+        benchmark_file(PERTURBED)
     conda:
         "../envs/pipeline.yaml"
     threads: 2
@@ -20,6 +20,6 @@ rule perturbed_dataset:
         cfg=lambda w: params(STUDY.perturbed_settings(cell(Perturbed, w))),
         code=code("perturbed_dataset"),
     message:
-        "Perturbed dataset: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, {wildcards.protected} % protected, seed {wildcards.seed}"
+        "Protected dataset: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, {wildcards.protected} % protected, seed {wildcards.seed}"
     script:
         "../scripts/perturbed_dataset.py"

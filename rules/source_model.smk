@@ -9,7 +9,7 @@ rule source_model:
     log:
         "logs/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}.log",
     benchmark:
-        measured(SOURCE)
+        benchmark_file(SOURCE)
     conda:
         "../envs/pipeline.yaml"
     threads: 1

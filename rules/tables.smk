@@ -1,4 +1,4 @@
-# All tables, by the name of their files: a folder of workflow/unlearnable/products each.
+# All tables, by the name of their files; each is a folder in workflow/unlearnable/products.
 
 TABLES = products.by_stem("tables")
 
@@ -25,7 +25,7 @@ rule table:
     params:
         cfg=lambda w: products.config(STUDY, w.experiment, TABLES[w.table].product),
         code=lambda w: products.code(TABLES[w.table].product),
-        # Functions of the input are not compared with those of earlier runs: other words make nothing run again.
+        # Params that depend on the input are not compared with earlier runs: new wording makes nothing run again.
         title=lambda w, input: TABLES[w.table].title,
         caption=lambda w, input: products.caption(TABLES[w.table].product),
     message:

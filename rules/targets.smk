@@ -1,4 +1,4 @@
-# Thin targets, one a stage, so that one can stop anywhere.
+# One target per stage, to stop after any of them.
 
 
 rule datasets:

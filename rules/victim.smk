@@ -11,7 +11,7 @@ rule victim:
     log:
         "logs/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seed}.log",
     benchmark:
-        measured(VICTIM)
+        benchmark_file(VICTIM)
     conda:
         "../envs/pipeline.yaml"
     threads: 1

@@ -1,4 +1,4 @@
-"""Rule dataset: any source of images becomes shards and a manifest."""
+"""Rule dataset: from any source of images to shards and a manifest."""
 
 from pathlib import Path
 

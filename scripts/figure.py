@@ -1,4 +1,4 @@
-"""Rule figure: any figure, from the results of its experiment."""
+"""Rule figure: a figure, from the results of its experiment."""
 
 from unlearnable.jobs.job import job
 from unlearnable.products.product import FigureFiles, make

@@ -1,4 +1,4 @@
-"""Rule merge_noise: join the shards; every image exactly once, nothing beyond the radius."""
+"""Rule merge_noise: join the shards; check that every image is covered once and that no noise exceeds its bound."""
 
 from unlearnable.jobs.job import folder, job
 from unlearnable.stages.merge_noise import merge

@@ -10,7 +10,7 @@ from unlearnable.stages.settings.noise import NoiseSettings
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    data, model = inp.dataset, inp.model or None  # some noises are computed without a source model
+    data, model = inp.dataset, inp.model or None  # some noises need no source model
     shard, shards = int(snakemake.wildcards.shard), int(snakemake.wildcards.shards)
     with job(snakemake), compute(snakemake, *filter(None, [data, model])) as (loop, device):
         if model is not None:

@@ -1,4 +1,4 @@
-"""Rule perturbed_dataset: the published dataset, as Parquet and as NumPy shards."""
+"""Rule perturbed_dataset: the protected dataset, as Parquet and as NumPy shards."""
 
 from pathlib import Path
 

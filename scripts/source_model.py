@@ -1,4 +1,4 @@
-"""Rule source_model: train the network that the noise is computed with."""
+"""Rule source_model: train the network used to compute the noise."""
 
 from unlearnable.jobs.job import folder, job
 from unlearnable.jobs.long_job import compute_on_ranks

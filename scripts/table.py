@@ -1,4 +1,4 @@
-"""Rule table: any table, from the results of its experiment."""
+"""Rule table: a table, from the results of its experiment."""
 
 from unlearnable.jobs.job import job
 from unlearnable.products.product import TableFiles, make

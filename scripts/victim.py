@@ -10,7 +10,7 @@ from unlearnable.stages.victim import train_victim
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
     with job(snakemake), compute(snakemake, inp.perturbed, inp.dataset) as (loop, device):
-        train = protected.load(folder(inp.perturbed))
+        train = protected.load_protected(folder(inp.perturbed))
         test = shards.load(folder(inp.dataset), "test")
         settings = VictimSettings.model_validate(snakemake.params.cfg)
         train_victim(settings, train, test, loop, device, out.model, out.history, out.metrics)

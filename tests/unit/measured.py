@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable import files
-from unlearnable.products.product import FigureFiles, Given, MethodAsRun, TableFiles, VictimCell, validated
+from unlearnable.products.product import FigureFiles, Given, MethodAsRun, TableFiles, VictimCell, validate_given
 
 METHODS: dict[str, dict[str, Any]] = {
     "clean": {"algorithm": "clean"},
@@ -70,7 +70,7 @@ def given(product: str, style: dict[str, Any], **cells: Any) -> Given[Any]:
     every = [cell for kind, of_kind in cells.items() if kind != "measured" for cell in of_kind if cell is not None]
     methods = by_dataset(*dict.fromkeys(cell["dataset"] for cell in every))
     about = {"product": product, "experiment": "e", "style": style, "countermeasures": COUNTERMEASURES}
-    return validated(about | {"methods": methods} | cells)
+    return validate_given(about | {"methods": methods} | cells)
 
 
 def table_files(folder: Path, name: str = "t") -> TableFiles:

@@ -154,7 +154,7 @@ def test_every_flipped_bit_of_a_json_file_is_found(tmp_path: Path) -> None:
 def test_a_json_file_without_its_seal_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(
-        UserError, match=r"a\.json: (damaged or edited: its seal does not fit|has no seal, so an earlier version)"
+        UserError, match=r"a\.json: (damaged or edited: its seal does not fit|has no seal: an earlier version)"
     ):
         files.read_json(tmp_path / "a.json")
 
@@ -199,11 +199,11 @@ WRITERS = {
     "json": "files.write_json(path, {'x': list(range(50_000))})",
     "array": "arrays.write_array(path, np.zeros(200_000, np.int8))",
     "checkpoint": "Loop(path)._save({'weights': torch.zeros(50_000)})",
-    "weights": "models.save(torch.nn.Linear(200, 250), path)",
+    "weights": "models.save_weights(torch.nn.Linear(200, 250), path)",
     "table": "tables.write(numbers, numbers, *[path] * 3, '')",
-    "pdf": "figures.save(figure, *[path] * 3, 100)",
-    "svg": "figures.save(figure, elsewhere, path, path, 100)",
-    "png": "figures.save(figure, elsewhere, elsewhere, path, 100)",
+    "pdf": "figures.save_figure(figure, *[path] * 3, 100)",
+    "svg": "figures.save_figure(figure, elsewhere, path, path, 100)",
+    "png": "figures.save_figure(figure, elsewhere, elsewhere, path, 100)",
     "history": "write_history(path, [{'step': n, 'loss': n**0.5} for n in range(50_000)])",
     "parquet": "protected_parquet.write_parquet(path.parent, split, split.labels > 0, 1000)",
 }

@@ -36,7 +36,7 @@ from unlearnable.noises.signs.settings import Signs
 
 
 def noise_passes(problem: Problem[Signs]) -> int:
-    """Forward+backward passes over a batch that its noise takes."""
+    """Forward+backward passes over a batch to compute its noise."""
     return problem.settings.steps
 
 

@@ -216,7 +216,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], Config, tuple[str, ...]]] = {
     "not-parquet": (not_parquet, {}, ("{folder}/train.parquet: not a readable Parquet file",)),
     "absent": (absent, {}, ("{folder}/train.parquet: no such file", "test.parquet")),
     "column": (sound, {"label_column": "y"}, ("{folder}/train.parquet: no column 'y'; it has image, label",)),
-    "channels": (coloured, {}, ("{folder}/train.parquet, row 3: a coloured image, where channels is 1",)),
+    "channels": (coloured, {}, ("{folder}/train.parquet, row 3: a colour image, but channels is 1",)),
     "class-folder": (class_folders, {"kind": "folder"}, ("{folder}", "owl")),
     "unusable-files": (
         unusable_files,
@@ -306,7 +306,7 @@ def test_a_gpu_that_is_asked_for_and_absent_is_an_error(finished: Project, tmp_p
     project = Project(finished.repo, tmp_path / "study/run", finished.config, tmp_path / "none.yaml")
     source = "results/source_model/tiny/clean/u0-a0/s0/model.safetensors"
     printed = project.having({"runtime": {"device": "cuda"}}, tmp_path).run(source, ok=False)
-    assert_one_line(printed, "runtime.device: cuda is asked for", "use auto or cpu")
+    assert_one_line(printed, "runtime.device: cuda is requested", "use auto or cpu")
     assert not (project.work / source).exists()
 
 

@@ -18,16 +18,16 @@ from pathlib import Path
 import torch
 from unlearnable.study.cells import NOISE, SOURCE, VICTIM, path
 from unlearnable.tools.plan.calibration import calibrate
-from unlearnable.tools.plan.jobs import Job
+from unlearnable.tools.plan.jobs import PlannedJob
 from unlearnable.tools.plan.reading import read_study
 from unlearnable.tools.plan.sizes import size_of
 from unlearnable.tools.plan.tasks import Planner
 from unlearnable.tools.plan.times import Times, kinds_of
 study = read_study(Path(sys.argv[1]))
 run = study.settings.run
-places = [Job("source_model", path(SOURCE, cell)) for cell in study.sources(*run)]
-places += [Job("noise", path(NOISE, cell) + "/shards/0-of-1") for cell in study.noises(*run)]
-places += [Job("victim", path(VICTIM, cell)) for cell in study.victims(*run)]
+places = [PlannedJob("source_model", path(SOURCE, cell)) for cell in study.sources(*run)]
+places += [PlannedJob("noise", path(NOISE, cell) + "/shards/0-of-1") for cell in study.noises(*run)]
+places += [PlannedJob("victim", path(VICTIM, cell)) for cell in study.victims(*run)]
 size = size_of(study.layers.dataset("ramps"), Path(), None)
 tasks = Planner(study, dict.fromkeys(places, False), {"ramps": size}, {"ramps": 1.0}).tasks()
 times = Times(calibrate(kinds_of(tasks), torch.device("cpu")).speeds, {})

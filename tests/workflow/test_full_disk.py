@@ -1,4 +1,4 @@
-"""A disk that fills up under each stage: one line says so, nothing is half written, and the same command goes on."""
+"""A disk that fills up under each stage: one line says so, nothing is half written, and the same command resumes."""
 
 from __future__ import annotations
 

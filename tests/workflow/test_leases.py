@@ -89,4 +89,4 @@ def test_with_no_gpu_granted_jobs_lease_none_and_compute_on_the_cpu(
 def test_more_gpus_than_a_rule_can_use_are_refused(repo: Path, tiny: Config, tmp_path: Path) -> None:
     project = Project.new(repo, tmp_path / "study", with_noises(tiny, "ops"))
     printed = project.run("noises", "--set-resources", "noise:gpu=2", ok=False)
-    assert "noise was granted gpu=2 and can use 1; grant it that many (--set-resources noise:gpu=1)" in printed
+    assert "noise was granted gpu=2, but can use only 1; grant it this number (--set-resources noise:gpu=1)" in printed

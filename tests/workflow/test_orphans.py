@@ -106,5 +106,5 @@ def test_a_job_that_comes_too_late_touches_nothing(tmp_path: Path) -> None:
     done = run()
     snakemake.wait()
     assert (done.returncode, done.stdout) == (75, "")
-    assert "STOPPED rule noise: its Snakemake is gone; nothing was begun" in done.stderr
+    assert "STOPPED rule noise: its Snakemake is gone; nothing was started" in done.stderr
     assert (tmp_path / "noise.log").read_text() == "of another job"

@@ -64,7 +64,7 @@ def test_a_run_is_refused_while_a_job_of_a_killed_one_is_at_work(undisturbed: Pr
         process.wait(timeout=60)
         refused = project.run("sources", ok=False)
         assert "Directory cannot be locked" in refused
-        assert "Jobs are still at work here whose Snakemake is gone." in refused
+        assert "Jobs of a killed Snakemake are still running here." in refused
     finally:
         os.kill(script, signal.SIGKILL)
         process.communicate(timeout=60)
@@ -83,7 +83,7 @@ def stopped(undisturbed: Project, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_a_job_that_is_asked_to_stop_saves_its_state(stopped: Project) -> None:
     log = stopped.read(LOGS["source_model"])
     assert "STOPPED rule source_model: asked to stop: state saved after step" in log
-    assert "the same command goes on from there" in log
+    assert "the same command continues from there" in log
 
 
 def test_a_checkpoint_of_other_settings_is_ignored(stopped: Project, tmp_path: Path) -> None:

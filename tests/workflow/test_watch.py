@@ -119,7 +119,7 @@ def test_a_run_is_shown_while_it_runs_and_when_it_was_killed(undisturbed: Projec
         assert re.search(rf"\n  Source model: em u16-a0 on tiny, seed 0, \d+ s\n    {re.escape(last)}\n", text)
         refused = project.run("sources", ok=False)
         assert "Directory cannot be locked" in refused
-        assert "Jobs are still at work here" not in refused  # Snakemake is, too
+        assert "Jobs of a killed Snakemake are still running here" not in refused  # Snakemake is, too
         assert ": running, " in watch(project.work)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=60)

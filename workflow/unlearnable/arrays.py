@@ -21,14 +21,14 @@ from unlearnable.errors import UserError
 from unlearnable.files import atomic
 
 log = logging.getLogger(__name__)
-CHUNK = 2**24  # bytes that are read at once
+CHUNK = 2**24  # bytes read at once
 
 
 class Rows:
-    """An ``.npy`` file that is being written from its first row to its last; ``stream_array`` and ``growing`` open one.
+    """An ``.npy`` file written from its first row to its last; open one with ``stream_array`` or ``growing``.
 
     Attributes:
-        rows: how many rows were written so far.
+        rows: number of rows written so far.
     """
 
     def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any], prefix: str = "") -> None:
@@ -43,7 +43,7 @@ class Rows:
         """Append ``rows``.
 
         Raises:
-            ValueError: they are of another kind than was announced, or there are too many.
+            ValueError: their type or shape is not the announced one, or there are too many.
         """
         if rows.dtype != self._dtype or rows.shape[1:] != self._shape[1:] or self.rows + len(rows) > self._shape[0]:
             raise ValueError(
@@ -68,7 +68,7 @@ class Rows:
 
 
 class ArrayWriter(Rows):
-    """An array that is hashed while it is written; ``stream_array`` opens one."""
+    """An array that is hashed while it is written; open one with ``stream_array``."""
 
     def __init__(self, file: BinaryIO, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         super().__init__(file, shape, dtype, prefix=f"{path}: ")
@@ -81,19 +81,19 @@ class ArrayWriter(Rows):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of what was written so far; of the file, once it is complete."""
+        """The SHA-256 of the bytes written so far; once the file is complete, of the file."""
         return self._hash.hexdigest()
 
 
 class GrowingArray(Rows):
-    """The side file of an array, which a later job can continue; ``growing`` opens one."""
+    """The side file of an array, which a later job can continue; open one with ``growing``."""
 
     def __init__(self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         super().__init__(file, shape, dtype)
         self._checksum = 0
 
     def begin(self) -> None:
-        """Forget all rows, if there are any."""
+        """Discard all rows."""
         self._file.truncate(0)
         self.rows, self._checksum = 0, 0
         self._put(self._header)
@@ -103,7 +103,7 @@ class GrowingArray(Rows):
         self._checksum = zlib.crc32(content, self._checksum)
 
     def resume(self, saved: dict[str, int]) -> bool:
-        """Keep the rows that ``saved`` counts and forget those after them; False where they are not in the file."""
+        """Keep the rows that ``saved`` counts and discard later ones; False if they are not in the file."""
         row_bytes = self._dtype.itemsize * math.prod(self._shape[1:])
         left = len(self._header) + saved["rows"] * row_bytes
         end, checksum = left, 0
@@ -123,7 +123,7 @@ class GrowingArray(Rows):
         return files.sha256(self._file.name)
 
     def save(self) -> dict[str, int]:
-        """Make sure that all rows are on disk; returns what ``growing`` needs to continue after them."""
+        """Flush all rows to disk; returns what ``growing`` needs to continue after them."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return {"rows": self.rows, "checksum": self._checksum}
@@ -133,17 +133,17 @@ class GrowingArray(Rows):
 def growing(
     path: str | Path, beside: Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike, saved: dict[str, int] | None
 ) -> Iterator[GrowingArray]:
-    """Open the side file ``beside`` of an ``.npy`` file; when all rows are in it, it gets the name ``path``.
+    """Open the side file ``beside`` of an ``.npy`` file; once it holds all rows, rename it to ``path``.
 
-    However the job ends before, the side file stays for the next one.
+    If the job ends before that, the side file stays for the next job.
 
     Args:
         path: of the whole file.
         beside: of the side file; it may be on another disk.
         shape: of the whole array.
         dtype: of its values.
-        saved: what ``save`` returned last; None to begin with the first row. Where the file does not have those rows
-            as they were saved, it begins with the first row, too.
+        saved: what ``save`` returned last; None to start with the first row. If the file does not hold those rows as
+            saved, writing starts with the first row, too.
 
     Raises:
         UserError: the disk is full.
@@ -156,7 +156,7 @@ def growing(
             array = GrowingArray(file, shape, np.dtype(dtype))
             if saved is None or not array.resume(saved):
                 if saved is not None:
-                    log.warning("%s: not the rows that the checkpoint counts; starting from the beginning", beside)
+                    log.warning("%s: lacks the rows that the checkpoint counts; starting from the beginning", beside)
                 array.begin()
             yield array
             array.require_complete(path)
@@ -165,7 +165,7 @@ def growing(
 
 
 def _finish(beside: Path, path: Path, checksum: int) -> None:
-    """Give the whole side file its name; it may come from another disk, where others may have written to it."""
+    """Rename the complete side file; it may be on another disk, where another job may have written to it."""
     if beside.parent == path.parent:
         os.replace(beside, path)
         return
@@ -175,15 +175,15 @@ def _finish(beside: Path, path: Path, checksum: int) -> None:
             file.write(piece)
             copied = zlib.crc32(piece, copied)
         if copied != checksum:
-            raise UserError(f"{beside}: not what was written to it; make sure that no other job does, and run again")
+            raise UserError(f"{beside}: changed by another job; let only one job write to it, and run again")
     beside.unlink()
 
 
 @contextmanager
 def stream_array(path: str | Path, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> Iterator[ArrayWriter]:
-    """Open an ``.npy`` file (never a pickle) for writing row by row; it appears when all its rows are there.
+    """Open an ``.npy`` file (never a pickle) for writing row by row; it appears once it is complete.
 
-    Writing goes through the file and not through a memory map, so that a full disk is an error and not a crash.
+    Rows are written to the file, not through a memory map, so that a full disk is an error and not a crash.
 
     Args:
         path: of the file.
@@ -192,7 +192,7 @@ def stream_array(path: str | Path, shape: tuple[int, ...], dtype: np.typing.DTyp
 
     Raises:
         UserError: the disk is full.
-        ValueError: other rows were written than announced.
+        ValueError: the rows written are not those announced.
     """
     kind = np.dtype(dtype)
     if kind.hasobject:
@@ -220,7 +220,7 @@ def read_array(path: str | Path) -> np.ndarray[Any, Any]:
 
 
 def map_array(path: str | Path) -> np.ndarray[Any, Any]:
-    """Map one ``.npy`` array (never a pickle) into memory, read-only: what is read of it is loaded then.
+    """Map one ``.npy`` array (never a pickle) into memory, read-only; its values are loaded when they are used.
 
     Raises:
         UserError: the file is damaged or not an ``.npy`` array.

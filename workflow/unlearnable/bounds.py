@@ -1,4 +1,4 @@
-"""How far a published image may be from its original: the norm that a noise keeps to, its radius and its unit."""
+"""How far a protected image may be from its original: the norm that limits the noise, its radius and its unit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Bound:
 
     Attributes:
         norm: ``linf``: the largest change of a value; ``l2``: the Euclidean norm of the change; ``l0``: the number of
-            pixels that change (in whatever channels); ``none``: the noise keeps to no ball.
-        radius: of the ball, in ``unit``; 0 where there is none.
-        unit: what the radius is counted in.
+            pixels that change (in any channel); ``none``: the noise is unbounded.
+        radius: of the ball, in ``unit``; 0 for ``none``.
+        unit: of the radius.
     """
 
     norm: Literal["linf", "l2", "l0", "none"]
@@ -27,11 +27,11 @@ class Bound:
     unit: str
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values; ``Bound(**plain)`` is the bound again."""
+        """As JSON values; ``Bound(**plain)`` restores the bound."""
         return asdict(self)
 
     def sizes(self, change: Array) -> Array:
-        """How large each image's change is, in the bound's own unit; without a ball, as ``linf``.
+        """The size of each image's change, in the bound's own unit; for ``none``, as for ``linf``.
 
         Args:
             change: ``(N, H, W, C)``, whole grey levels, signed.
@@ -47,17 +47,17 @@ class Bound:
         return flat.max(axis=1, initial=0).astype(np.float64)  # type: ignore[no-any-return]
 
     def allowed(self, shape: tuple[int, ...]) -> float:
-        """The largest size that an image of ``shape`` (H, W, C) may have.
+        """The largest allowed size of the change of an image of ``shape`` (H, W, C).
 
-        In the Euclidean norm that is the radius and what rounding to whole grey levels, at most half a level for
-        each value, can add to it.
+        In the Euclidean norm that is the radius plus the most that rounding to whole grey levels, by at most half a
+        level for each value, can add.
         """
         if self.norm == "none":
             return math.inf
         return self.radius + (0.5 / 255 * math.sqrt(math.prod(shape)) if self.norm == "l2" else 0.0)
 
     def exceeded_by(self, change: Array) -> int | None:
-        """The first image whose change, ``(N, H, W, C)`` in whole grey levels, is beyond the bound; None for none."""
+        """The first image whose change, ``(N, H, W, C)`` in whole grey levels, exceeds the bound; None if none does."""
         beyond = np.flatnonzero(self.sizes(change) > self.allowed(change.shape[1:]) + 1e-9)
         return int(beyond[0]) if beyond.size else None
 
@@ -77,10 +77,10 @@ def l2(radius: float) -> Bound:
 
 
 def l0(pixels: int) -> Bound:
-    """At most so many pixels of an image change, by whatever amount."""
+    """At most ``pixels`` pixels of an image change, by any amount."""
     return Bound("l0", pixels, "pixel(s)")
 
 
 def unbounded() -> Bound:
-    """No ball: how far an image may go is not limited."""
+    """No limit on how far an image may change."""
     return Bound("none", 0.0, "1/255")

@@ -1,4 +1,4 @@
-"""The exceptions a user is meant to read, and the advice that several of them give."""
+"""The exceptions that a user is meant to read, and advice that several of them share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Stopped(Exception):
 
 
 def regenerate(path: str | Path) -> str:
-    """What to do when ``path``, or a file whose checksum it holds, is damaged: only the job that wrote it runs again.
+    """Advice when ``path``, or a file whose checksum it holds, is damaged: run only the job that wrote it again.
 
-    Running the study instead would compute again all that depends on the file, or nothing if all of that is there.
+    Running the whole study would recompute everything that depends on the file, or nothing if all of that exists.
     """
     parts = Path(path).parts
     target = Path(*parts[len(parts) - 1 - parts[::-1].index("results") :]) if "results" in parts else Path(path)
-    where = f"{target} in the storage" if parts[0] == ".snakemake" else str(path)  # what a job sees there is a copy
+    where = f"{target} in the storage" if parts[0] == ".snakemake" else str(path)  # the job sees only a copy
     return f"delete {where} and regenerate it: snakemake {target} --cores all (with this study's options)"

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and manifests that hold their checksums."""
+"""Files that are either complete or absent, and manifests that hold their checksums."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any, BinaryIO
 
 from unlearnable.errors import NO_ROOM, UserError, regenerate
 
-HASHES = "files"  # in a JSON file: the SHA-256 of what its job wrote beside it, by the path from its own folder
-SEAL = "seal"  # in a JSON file: the SHA-256 of what it would be without this
+HASHES = "files"  # in a JSON file: the SHA-256 of the other files of its job, by path from its own folder
+SEAL = "seal"  # in a JSON file: the SHA-256 of its content without this key
 
 
 @contextmanager
 def naming_a_full_disk(path: str | Path) -> Iterator[None]:
-    """Say in one line that what is written for ``path`` does not fit.
+    """Turn the error of a full disk while ``path`` is written into one clear line.
 
     Raises:
-        UserError: the disk is full, or the file may not become so large.
+        UserError: the disk is full, or the file would exceed the largest size allowed.
     """
     try:
         yield
@@ -35,9 +35,9 @@ def naming_a_full_disk(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under ``path`` only when it is complete and on disk.
+    """Open a file for writing; it appears under ``path`` only once it is complete and on disk.
 
-    Only one process at a time may write a path, so what others left of it is of killed ones, and is removed.
+    Only one process at a time may write a path, so leftovers are those of killed processes and are removed.
 
     Raises:
         UserError: the disk is full; an older file at ``path`` is untouched.
@@ -58,31 +58,31 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def remove_leftovers(path: str | Path) -> None:
-    """Remove what processes that were killed in ``atomic`` left of ``path``."""
+    """Remove the temporary files of ``path`` left by processes that were killed in ``atomic``."""
     path = Path(path)
     for beside in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        if beside.name.removeprefix(f".{path.name}.").removesuffix(".part").isdecimal():  # else of a longer name
+        if beside.name.removeprefix(f".{path.name}.").removesuffix(".part").isdecimal():  # else another file's
             beside.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
-    """Write ``content`` as indented JSON with sorted keys, sealed: ``read_json`` finds every later change.
+    """Write ``content`` as indented JSON with sorted keys and a seal, by which ``read_json`` detects any change.
 
-    What else the job wrote is listed under ``HASHES``, as ``hashes`` gives it, for ``check_files`` and ``verify``.
+    List the job's other files under ``HASHES``, as returned by ``hashes``, for ``check_files`` and ``verify``.
 
     Raises:
         UserError: the disk is full.
-        ValueError: there are numbers that JSON does not have.
+        ValueError: a number cannot be written as JSON.
     """
     with atomic(path) as file:
         file.write(_sealed(json.loads(json.dumps(content, allow_nan=False))))
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """What ``write_json`` was given, if the file is as it wrote it.
+    """The content that ``write_json`` wrote, if the file has not changed since.
 
     Raises:
-        UserError: it is not, not by a single bit.
+        UserError: even a single bit has changed.
     """
     raw = Path(path).read_bytes()
     try:
@@ -91,9 +91,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}: not a JSON file ({error}); {regenerate(path)}") from error
     if isinstance(content, dict):
         if content.pop(SEAL, None) is None:
-            raise UserError(
-                f"{path}: has no seal, so an earlier version wrote it, or it was edited; {regenerate(path)}"
-            )
+            raise UserError(f"{path}: has no seal: an earlier version wrote it, or it was edited; {regenerate(path)}")
         if raw == _sealed(content):
             return content
     raise UserError(f"{path}: damaged or edited: its seal does not fit its content; {regenerate(path)}")
@@ -123,7 +121,7 @@ def hashes(*paths: str | Path) -> dict[str, str]:
 
 
 def check_files(manifest: str | Path, *paths: str | Path) -> None:
-    """Compare files with their hashes in the JSON file that their job wrote.
+    """Compare files with their hashes in their job's JSON file.
 
     Raises:
         UserError: the JSON file is damaged or has no checksum for a file, or a file is missing or has changed.
@@ -139,7 +137,7 @@ def check_files(manifest: str | Path, *paths: str | Path) -> None:
 
 
 def damage(path: str | Path, expected: str) -> str | None:
-    """What is wrong with a file that should have this SHA-256; None where nothing is."""
+    """What is wrong with a file that should have this SHA-256; None if nothing is."""
     try:
         found = sha256(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -150,7 +148,7 @@ def damage(path: str | Path, expected: str) -> str | None:
 
 
 def write_checksums(path: str | Path, *written: str | Path) -> None:
-    """Write the SHA-256 of files beside ``path`` in the format of ``sha256sum``, whose ``--check`` reads it.
+    """Write the SHA-256 of files beside ``path`` in the format that ``sha256sum --check`` reads.
 
     Raises:
         UserError: the disk is full.
@@ -163,7 +161,7 @@ def read_checksums(path: str | Path) -> dict[str, str]:
     """The SHA-256 of files by name, as ``write_checksums`` wrote them.
 
     Raises:
-        UserError: the file has other lines.
+        UserError: a line has another format.
     """
     text = Path(path).read_bytes().decode("utf-8", "replace")
     lines = [re.fullmatch("([0-9a-f]{64})  (.+)", line) for line in text.removesuffix("\n").split("\n")]

@@ -1,4 +1,4 @@
-"""What a long job logs of its progress, the time that is left, and the memory that its process used."""
+"""A long job's log of its progress and remaining time, and the peak memory of its process."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ INTERVAL = 10.0  # seconds between two lines, after the first few
 
 
 class Meter:
-    """Logs the progress of a piece of work now and then.
+    """Logs the progress of a piece of work at intervals.
 
-    The speed counts from the first part that this process finished: earlier runs took other times, and what precedes
-    the first part, compiling for example, happens once.
+    Speed is measured from the first part that this process finished: earlier runs may have been faster or slower, and
+    work before the first part, such as compiling, happens once.
 
     Args:
-        unit: what the parts are called.
-        total: how many there are.
-        images: how many images one part is, on average; 0 where that has no meaning.
-        device: where the work is done.
+        unit: name of the parts.
+        total: number of parts.
+        images: average number of images in a part; 0 if that has no meaning.
+        device: the device that does the work.
     """
 
     def __init__(self, unit: str, total: int, images: float, device: str) -> None:
@@ -34,11 +34,11 @@ class Meter:
         self._said = 0.0
 
     def at(self, done: int, report: str | Callable[[], str]) -> None:
-        """Log a line if one is due: after the first part, soon again, then every ten seconds, and at the end.
+        """Log a line if one is due: after the first part, shortly after that, then every ten seconds, and at the end.
 
         Args:
-            done: how many parts are done, those of an earlier run included.
-            report: what else there is to say, or what returns it, called only to say it.
+            done: number of finished parts, including those of an earlier run.
+            report: text to add, or a function that returns it, called only if a line is due.
         """
         now = time.monotonic()
         if self._since is None:
@@ -56,12 +56,12 @@ class Meter:
 
 
 def passing(pieces: Iterable[Piece], total: int, doing: str) -> Iterator[Piece]:
-    """Let pieces of images pass, and say how many did.
+    """Pass pieces of images through, and log how many have passed.
 
     Args:
-        pieces: whose lengths are their images.
-        total: how many images there are.
-        doing: what is done to them.
+        pieces: the length of each is its number of images.
+        total: number of images.
+        doing: what is done to the images, for the log.
     """
     meter, done = Meter("image", total, 1, "cpu"), 0
     for piece in pieces:
@@ -80,7 +80,7 @@ def span(seconds: float) -> str:
 
 
 def seconds_left(line: str) -> float | None:
-    """What a line of ``Meter`` says is left, in seconds; None if it does not say."""
+    """The remaining seconds in a line of ``Meter``; None if it states none."""
     found = re.search(r"((?:\d+ (?:d|h|min|s) )+)left", line)
     if found is None:
         return None
@@ -89,7 +89,7 @@ def seconds_left(line: str) -> float | None:
 
 
 def peak_memory_of_process() -> int:
-    """Bytes of memory that the process held at its peak."""
+    """Peak memory of the process, in bytes."""
     import resource  # POSIX only
 
     unit = 1 if platform.system() == "Darwin" else 1024  # macOS counts bytes, Linux kibibytes

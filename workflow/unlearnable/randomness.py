@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     import torch
 
 
-def number(seed: int, *place: str | int) -> int:
+def derived_seed(seed: int, *place: str | int) -> int:
     """A 64-bit number that depends on ``seed`` and ``place`` alone, never on what was drawn before."""
     return int.from_bytes(hashlib.sha256(repr((seed, *place)).encode()).digest()[:8], "little")
 
 
 def generator(seed: int, *place: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator for one place, such as ``("noise", batch)``; it draws on ``device``."""
-    import torch  # here, because stages without tensors start faster without it
+    import torch  # here, so that stages without tensors start faster
 
-    return torch.Generator(device).manual_seed(number(seed, *place))
+    return torch.Generator(device).manual_seed(derived_seed(seed, *place))
 
 
 def numpy_generator(seed: int, *place: str | int) -> np.random.Generator:
     """A NumPy generator for one place."""
-    return np.random.default_rng(number(seed, *place))
+    return np.random.default_rng(derived_seed(seed, *place))

@@ -1,7 +1,7 @@
 """What a configuration chooses by name: readers, networks, noises, counter-measures and products.
 
-An entry with settings is a folder that holds ``settings.py`` and its code, and more where an axis has a use for it; one
-without is a single file. Nothing else lists them: whatever is in an axis's folder can be chosen.
+An entry with settings is a folder that holds ``settings.py``, its code and, on some axes, further files; an entry
+without settings is a single file. There is no other list: every entry in an axis's folder can be chosen.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Axis:
 
     Attributes:
         package: the folder, below ``unlearnable``.
-        code: what an entry's module beside its ``settings.py`` may be called.
+        code: possible names of an entry's module beside its ``settings.py``.
         tag: the key, or class variable, that names an entry in its settings.
-        base: the class that all settings of the axis extend, in ``package.settings``; empty where there are none.
-        shared: modules of the folder that are no entries.
-        files: whether a module of the folder that is not shared is an entry.
+        base: the class in ``package.settings`` that all settings of the axis extend; empty if there is none.
+        shared: modules of the folder that are not entries.
+        files: whether the other modules of the folder are entries.
     """
 
     package: str
@@ -69,7 +69,7 @@ def module_name(axis: str, name: str) -> str:
     return entries[name]
 
 
-def load(axis: str, name: str) -> ModuleType:
+def load_module(axis: str, name: str) -> ModuleType:
     """Import the module of an entry.
 
     Raises:
@@ -78,8 +78,8 @@ def load(axis: str, name: str) -> ModuleType:
     return importlib.import_module(module_name(axis, name))
 
 
-def part(axis: str, name: str, file: str) -> ModuleType | None:
-    """Import ``file`` of an entry's folder; None where it has none, or no folder.
+def load_file(axis: str, name: str, file: str) -> ModuleType | None:
+    """Import ``file`` of an entry's folder; None if the entry has no such file, or no folder.
 
     Raises:
         KeyError: there is no such entry.
@@ -93,7 +93,7 @@ def part(axis: str, name: str, file: str) -> ModuleType | None:
 
 @functools.cache
 def settings(axis: str, name: str) -> type[Any]:
-    """The class of an entry's settings; of an entry without any, one that holds its name alone.
+    """The class of an entry's settings; for an entry without settings, one that holds only its name.
 
     Raises:
         KeyError: there is no such entry.
@@ -116,7 +116,7 @@ def settings(axis: str, name: str) -> type[Any]:
 
 
 def validated(axis: str, values: dict[str, Any]) -> Any:
-    """The settings of the entry that the tag among ``values`` names.
+    """The settings of the entry named by the tag among ``values``.
 
     Raises:
         KeyError: there is no such entry.
@@ -126,7 +126,7 @@ def validated(axis: str, values: dict[str, Any]) -> Any:
 
 
 def reader(axis: str) -> Callable[[Any], Any]:
-    """For a field that holds the settings of any entry of an axis: plain values become its settings."""
+    """A validator for a field with the settings of any entry of an axis: turns plain values into settings."""
 
     def read(values: Any) -> Any:
         return validated(axis, values) if isinstance(values, dict) else values
@@ -135,7 +135,7 @@ def reader(axis: str) -> Callable[[Any], Any]:
 
 
 def _docstring(package: str, code: str) -> str | None:
-    """The first line that a module says of itself, which is not imported for it."""
+    """The first line of a module's docstring, without importing the module."""
     path = PACKAGE.joinpath(*package.split(".")[1:], f"{code}.py")
     told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     return told and told.partition("\n")[0]

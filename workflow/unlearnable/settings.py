@@ -13,7 +13,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """What to offer in place of an unknown ``word``: the closest known one, or all of them."""
+    """A hint for an unknown ``word``: the closest known one, or all of them."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
 
@@ -21,7 +21,7 @@ def nearest(word: str, known: list[str]) -> str:
 class Settings(BaseModel):
     """Immutable settings that reject unknown keys and do not convert types.
 
-    Whole numbers are accepted where a float is asked for (``lr: 1``); nothing else is converted.
+    Whole numbers are accepted as floats (``lr: 1``); nothing else is converted.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -40,5 +40,5 @@ class Settings(BaseModel):
 
 
 def plain(settings: BaseModel) -> dict[str, Any]:
-    """Settings as JSON values, as they are in manifests and in the params of rules."""
+    """Settings as JSON values, as in manifests and in the params of rules."""
     return settings.model_dump(mode="json", by_alias=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms import RandomResizedCrop
 
 from unlearnable.compute import draws
-from unlearnable.compute.augment import Resizing, Transform, draw, evaluation, join, transformed
+from unlearnable.compute.augment import Resizing, Transform, concatenated, draw, evaluation, transformed
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.errors import UserError
 
@@ -127,7 +127,7 @@ def test_a_joined_transform_is_its_parts_side_by_side(augmentation: Augmentation
     generator = torch.Generator().manual_seed(parts)
     images = torch.rand(3, 2, 12, 11, generator=generator)
     transforms = [draw(augmentation, images, generator) for _ in range(parts)]
-    joined = join(transforms)
+    joined = concatenated(transforms)
     apart = [t(images) for t in transforms]
     together = joined(torch.cat([images] * parts))
     assert torch.equal(together, torch.cat(apart))

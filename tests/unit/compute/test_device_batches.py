@@ -23,7 +23,7 @@ PLACES = ["in memory", "in shards", "larger than memory", "shards larger than me
 @pytest.fixture
 def larger_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose memory holds no image, so that a thread reads ahead."""
-    monkeypatch.setattr(memory, "available", lambda device: 0)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
 
 
 @pytest.fixture(params=PLACES)
@@ -35,7 +35,7 @@ def split(
 ) -> Split:
     """The same images, here and there."""
     if "larger" in request.param:
-        monkeypatch.setattr(memory, "available", lambda device: 0)
+        monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
     made = make_split(ROWS, 3)
     return load(store(made), "train") if "shards" in request.param else made
 
@@ -153,7 +153,7 @@ def test_leaving_early_ends_the_thread(make_split: Callable[..., Split]) -> None
 def test_an_image_that_cannot_be_read_fails_the_batch_it_is_in(
     available: int, make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available", lambda device: available)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: available)
     before, made = threading.active_count(), make_split(ROWS)
     bad = int(orders()[4][2])
     batches = Feed(Split(Watched(made.images, bad), made.labels, []), CPU).batches(orders())
@@ -183,7 +183,7 @@ def test_a_gpu_sees_the_same_batches_whether_the_split_fits_or_not(
     split, gpu = make_split(ROWS, 3), torch.device("cuda")
     expected = list(Feed(split, CPU).batches(orders()))
     for available in (2**40, 0):
-        monkeypatch.setattr(memory, "available", lambda device, available=available: available)
+        monkeypatch.setattr(memory, "free_bytes", lambda device, available=available: available)
         for found, wanted in zip(Feed(split, gpu).batches(orders()), expected, strict=True):
             assert all(tensor.device.type == "cuda" for tensor in found)
             assert all(torch.equal(tensor.cpu(), w) for tensor, w in zip(found, wanted, strict=True))

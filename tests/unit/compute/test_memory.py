@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.compute import memory
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.countermeasures.base import Lesson
 from unlearnable.errors import UserError
 from unlearnable.networks.build import create
@@ -89,11 +89,11 @@ def test_planning_leaves_the_network_as_it_is() -> None:
 def test_a_step_that_does_not_fit_is_refused_naming_the_batch_that_would(monkeypatch: pytest.MonkeyPatch) -> None:
     network = create("small-cnn", 1, 3, 8, 0, CPU)
     footprint = of_step(network, (1, 8, 8), torch.float32)
-    monkeypatch.setattr(memory, "available", lambda device: footprint.bytes(100) / memory.USABLE)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: footprint.bytes(100) / memory.USABLE)
     require_step(network, (1, 8, 8), torch.float32, CPU, 100, "victim")
     with pytest.raises(UserError, match=r"victim: a step with batch_size 101 needs .* a batch_size of 100 would fit"):
         require_step(network, (1, 8, 8), torch.float32, CPU, 101, "victim")
-    monkeypatch.setattr(memory, "available", lambda device: 1000)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
     with pytest.raises(UserError, match=r"not even a single image fits"):
         require_step(network, (1, 8, 8), torch.float32, CPU, 2, "victim")
 
@@ -102,8 +102,8 @@ def test_passes_are_split_into_what_fits(monkeypatch: pytest.MonkeyPatch) -> Non
     network = create("small-cnn", 1, 3, 8, 0, CPU)
     footprint = memory.of_pass(network, (1, 8, 8), torch.float32)
     for room, expected in ((footprint.bytes(10), 10), (1, 1), (2**40, memory.CPU_MICRO_BATCH)):
-        monkeypatch.setattr(memory, "available", lambda device, room=room: room / memory.USABLE)
-        engine = prepare(network, (1, 8, 8), torch.float32, passes=10**9)
+        monkeypatch.setattr(memory, "free_bytes", lambda device, room=room: room / memory.USABLE)
+        engine = choose_engine(network, (1, 8, 8), torch.float32, passes=10**9)
         assert engine.micro_batch == expected
         assert engine.forward is None  # compilation does not pay on a CPU
 
@@ -122,7 +122,7 @@ def test_an_objective_of_two_passes_needs_the_memory_of_both() -> None:
 
 
 def test_free_memory_is_known() -> None:
-    assert 2**20 < memory.available(CPU) < 2**60
+    assert 2**20 < memory.free_bytes(CPU) < 2**60
 
 
 def test_what_a_control_group_only_caches_counts_as_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_what_a_control_group_only_caches_counts_as_free(monkeypatch: pytest.Mon
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("900000\n")
     (tmp_path / "memory.stat").write_text("anon 300000\nactive_file 200000\ninactive_file 350000\nfile 600000\n")
-    assert memory.available(CPU) == 1_000_000 - 900_000 + 550_000
+    assert memory.free_bytes(CPU) == 1_000_000 - 900_000 + 550_000

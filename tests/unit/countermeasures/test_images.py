@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unlearnable import registry
-from unlearnable.countermeasures._images import once
+from unlearnable.countermeasures._images import applied_once
 from unlearnable.countermeasures.mean.settings import Mean
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
@@ -30,7 +30,7 @@ def split(channels: int, rows: int = 12, size: int = 9) -> Split:
 
 def change_of(kind: str, train: Split, **keys: Any) -> Callable[[Array], Array]:
     settings = registry.validated("countermeasures", {"kind": kind, **keys})
-    images = registry.load("countermeasures", kind).build(settings, train, 3, 0).images
+    images = registry.load_module("countermeasures", kind).build(settings, train, 3, 0).images
     assert images is not None
     change: Callable[[Array], Array] = images
     return change
@@ -181,7 +181,7 @@ def test_images_of_the_wrong_channels_are_refused(kind: str, channels: int) -> N
 )
 def test_a_change_of_shape_or_type_is_refused(change: Callable[[Array], Array], complaint: str) -> None:
     train = split(3)
-    images = once(Mean(kind="mean"), train, change).images
+    images = applied_once(Mean(kind="mean"), train, change).images
     assert images is not None
     with pytest.raises(UserError, match=complaint):
         images(train.images[:])

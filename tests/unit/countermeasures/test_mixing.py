@@ -21,7 +21,7 @@ SIZE, CLASSES = 12, 40
 def batch_of(kind: str, **keys: Any) -> Batch:
     train = Split(np.zeros((4, SIZE, SIZE, 3), np.uint8), np.arange(4), [str(k) for k in range(CLASSES)])
     settings = registry.validated("countermeasures", {"kind": kind, **keys})
-    batch = registry.load("countermeasures", kind).build(settings, train, CLASSES, 0).batch
+    batch = registry.load_module("countermeasures", kind).build(settings, train, CLASSES, 0).batch
     assert batch is not None
     found: Batch = batch
     return found

@@ -29,7 +29,7 @@ def parse(values: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_module_and_defaults(kind: str) -> None:
     assert parse({"kind": kind}).kind == kind
-    assert callable(registry.load("countermeasures", kind).build)
+    assert callable(registry.load_module("countermeasures", kind).build)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,8 +39,8 @@ def test_a_default_is_the_same_value_as_when_it_is_written_out(kind: str) -> Non
 
 
 def test_one_without_settings_is_a_single_file_that_tells_what_it_is() -> None:
-    module, settings = registry.load("countermeasures", "none"), registry.settings("countermeasures", "none")
-    assert registry.part("countermeasures", "none", "settings") is None
+    module, settings = registry.load_module("countermeasures", "none"), registry.settings("countermeasures", "none")
+    assert registry.load_file("countermeasures", "none", "settings") is None
     assert set(settings.model_fields) == {"kind"}
     assert settings.__doc__ is not None
     assert settings.__doc__ in str(module.__doc__)
@@ -91,6 +91,6 @@ def test_the_passes_that_settings_state_are_those_of_the_objective(kind: str) ->
         return pixels.mean((2, 3))
 
     pixels = torch.zeros(3, 3, 16, 16)
-    objective: Any = registry.load("countermeasures", kind).build(settings, train, 3, 0).objective
+    objective: Any = registry.load_module("countermeasures", kind).build(settings, train, 3, 0).objective
     objective(network, Lesson(pixels, torch.arange(3), clean=pixels))
     assert made == settings.passes

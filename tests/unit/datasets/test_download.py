@@ -302,7 +302,7 @@ def test_without_a_network_every_address_and_the_way_out_are_named(get: Any, pau
 
 @pytest.mark.parametrize("address", ["file:///etc", "ftp://127.0.0.1", "/etc"])
 def test_only_the_web_is_read(get: Any, address: str) -> None:
-    with pytest.raises(UserError, match="not an address of http or https"):
+    with pytest.raises(UserError, match="not an http or https address"):
         get(address)
 
 

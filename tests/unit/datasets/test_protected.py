@@ -180,7 +180,7 @@ def test_every_image_carries_its_own_noise_and_not_its_classs(
     train = grey_split(make_split, channels)
     source, noise = store(train), own_noise(train)
     run_publish(source, noise_folder(source, noise), tmp_path / "out")
-    victim = protected_data.load(tmp_path / "out")
+    victim = protected_data.load_protected(tmp_path / "out")
     assert np.array_equal(victim.images[:].astype(int) - train.images[:], noise)
     assert np.array_equal(victim.labels, train.labels)
     assert victim.classes == train.classes
@@ -199,7 +199,7 @@ def test_pandas_reads_the_same_images_labels_and_class_names(
     pixels = [np.asarray(Image.open(io.BytesIO(image["bytes"])))[..., None] for image in frame["image"]]
     protected = protected_rows(train.labels, 50, 0)
     assert np.array_equal(np.stack(pixels), apply_noise(train.images[:], own_noise(train), protected))
-    assert np.array_equal(np.stack(pixels), protected_data.load(tmp_path / "out").images[:])
+    assert np.array_equal(np.stack(pixels), protected_data.load_protected(tmp_path / "out").images[:])
     assert frame["label"].tolist() == train.labels.tolist()
     assert frame["index"].tolist() == list(range(ROWS))
     assert frame["protected"].tolist() == protected.tolist()
@@ -220,7 +220,7 @@ def test_datasets_reads_images_and_class_names(
     assert isinstance(read.features["label"], datasets.ClassLabel)
     assert read.features["label"].names == train.classes
     pixels = np.stack([np.asarray(row["image"]).reshape(train.images.shape[1:]) for row in read])
-    assert np.array_equal(pixels, protected_data.load(tmp_path / "out").images[:])
+    assert np.array_equal(pixels, protected_data.load_protected(tmp_path / "out").images[:])
     assert list(read["label"]) == train.labels.tolist()
 
 
@@ -232,7 +232,7 @@ def test_only_the_protected_images_change_and_no_label_does(
     source = store(train)
     noise = np.full(train.images.shape, -RHO_U, np.int8)
     run_publish(source, noise_folder(source, noise), tmp_path / "out", protected=percent)
-    victim = protected_data.load(tmp_path / "out")
+    victim = protected_data.load_protected(tmp_path / "out")
     changed = (victim.images[:] != train.images[:]).any((1, 2, 3))
     assert np.array_equal(changed, protected_rows(train.labels, percent, 0))
     assert np.array_equal(victim.labels, train.labels)
@@ -251,7 +251,7 @@ def test_without_noise_the_published_bytes_are_the_clean_ones(
     source = store(train)
     noise = noise_folder(source, np.zeros(train.images.shape, np.int8)) if with_noise else None
     run_publish(source, noise, tmp_path / "out", bounds.linf(0))
-    assert protected_data.load(tmp_path / "out").images[:].tobytes() == train.images[:].tobytes()
+    assert protected_data.load_protected(tmp_path / "out").images[:].tobytes() == train.images[:].tobytes()
 
 
 def test_publishing_twice_gives_the_same_bytes(
@@ -272,7 +272,7 @@ def test_the_clean_rest_is_what_the_protected_set_leaves(
     train = make_split(ROWS)
     paths = run_publish(store(train), None, tmp_path / "out", protected=percent, seed=3)
     rest = np.flatnonzero(~protected_rows(train.labels, percent, 3))
-    victim = protected_data.load(tmp_path / "out")
+    victim = protected_data.load_protected(tmp_path / "out")
     assert 0 < len(rest) == ROWS - round(ROWS * percent / 100)
     assert np.array_equal(victim.images[:], train.images[:][rest])
     assert np.array_equal(victim.labels, train.labels[rest])
@@ -399,7 +399,8 @@ def test_a_noise_of_two_bytes_reaches_every_grey_level(
     source = store(train)
     noise = np.where(train.images[:] < 128, 255, -255).astype(np.int16)
     run_publish(source, noise_folder(source, noise), tmp_path / "out", bounds.linf(255))
-    assert np.array_equal(protected_data.load(tmp_path / "out").images[:], np.where(train.images[:] < 128, 255, 0))
+    published = protected_data.load_protected(tmp_path / "out").images[:]
+    assert np.array_equal(published, np.where(train.images[:] < 128, 255, 0))
 
 
 # ---- what is refused
@@ -458,7 +459,7 @@ def test_a_victim_does_not_read_damaged_images(
     run_publish(store(make_split(ROWS)), None, tmp_path / "out", bounds.linf(0))
     break_file(tmp_path / "out/shards/images-00002.npy", damage)
     with pytest.raises(UserError, match=r"images-00002\.npy"):
-        protected_data.load(tmp_path / "out")
+        protected_data.load_protected(tmp_path / "out")
 
 
 def break_file(path: Path, damage: str) -> None:

@@ -205,12 +205,12 @@ def without(made: Made, name: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda m: without(m, "data_batch_4"), r"it holds no file cifar-10-batches-py/data_batch_4; is it cifar-10-p"),
-        (lambda m: without(m, "batches.meta"), r"it holds no file cifar-10-batches-py/batches\.meta"),
+        (lambda m: without(m, "data_batch_4"), r"contains no file cifar-10-batches-py/data_batch_4; is it cifar-10-p"),
+        (lambda m: without(m, "batches.meta"), r"it contains no file cifar-10-batches-py/batches\.meta"),
         (lambda m: cut(m, "test_batch", m.members["test_batch"]), "test_batch: a damaged pickle"),
         (lambda m: m.members.update(test_batch=b""), "test_batch: a damaged pickle"),
         (lambda m: m.members.update(test_batch=b"\x80\x02c"), "test_batch: a damaged pickle"),
-        (lambda m: m.members.update(test_batch=[1, 2]), "test_batch: the pickle holds no dictionary"),
+        (lambda m: m.members.update(test_batch=[1, 2]), "test_batch: the pickle contains no dictionary"),
         (lambda m: m.members["test_batch"].pop(b"data"), "test_batch: 'data' is no array"),
         (lambda m: m.members["test_batch"].update({b"data": [1]}), "test_batch: 'data' is no array"),
         (
@@ -234,7 +234,7 @@ def without(made: Made, name: str) -> None:
         (lambda m: m.members["data_batch_2"].pop(b"labels"), "data_batch_2: no list of whole numbers under 'labels'"),
         (lambda m: m.members["data_batch_2"][b"labels"].__setitem__(1, 3), r"train split, row 7: label 3 is outside"),
         (lambda m: m.members["batches.meta"].pop(b"label_names"), "batches.meta: no class names under 'label_names'"),
-        (lambda m: m.members["batches.meta"].update({b"label_names": [b"a"]}), "has 1 classes, not the 3 that are"),
+        (lambda m: m.members["batches.meta"].update({b"label_names": [b"a"]}), "1 classes, but the description has 3"),
     ],
 )
 def test_an_archive_of_another_content_is_named_and_refused(
@@ -254,7 +254,7 @@ def test_a_truncated_archive_is_named_and_refused(
     made.write(tmp_path / "whole.tar.gz")
     part = (tmp_path / "whole.tar.gz").read_bytes()[:length]
     (tmp_path / "part.tar.gz").write_bytes(part)
-    with pytest.raises(UserError, match=r"part\.tar\.gz.*: (truncated|a damaged pickle|it holds no file)"):
+    with pytest.raises(UserError, match=r"part\.tar\.gz.*: (truncated|a damaged pickle|it contains no file)"):
         read_dataset(
             kind="cifar", variant="cifar10", archive="part.tar.gz", sha256=hashlib.sha256(part).hexdigest(),
             image_size=32, classes=CLASSES["cifar10"],
@@ -290,7 +290,7 @@ def test_without_a_network_the_key_archive_is_offered(
 ) -> None:
     monkeypatch.setattr(download, "LONGEST_PAUSE", 0.0)
     with pytest.raises(
-        UserError, match=r"http://127\.0\.0\.1:9/cifar-10-python.* its path as the dataset's key archive"
+        UserError, match=r"http://127\.0\.0\.1:9/cifar-10-python.* set the dataset's key archive to its path"
     ):
         read_dataset(kind="cifar", variant="cifar10", mirrors=["http://127.0.0.1:9"], classes=CLASSES["cifar10"])
 

@@ -1,4 +1,4 @@
-"""Folders of image files: one folder a class, and what does not belong there."""
+"""Folders of image files: one folder per class, and files that do not belong there."""
 
 from __future__ import annotations
 
@@ -142,16 +142,16 @@ def remove(folder: Path) -> None:
         (lambda f: put(f / "test" / "owl" / "more" / "a.png"), r"set/test/owl/more: a folder inside a class folder"),
         (
             lambda f: [(f / "train" / name).touch() for name in ("a.png", "b.JPG")],
-            r"set/train: 2 images lie outside the class folders, first a\.png; each must lie in the folder of its",
+            r"set/train: 2 images are outside the class folders, first a\.png; each must be in the folder of its",
         ),
         (
             lambda f: put(f / "stray.tif"),
-            r"set: 1 images lie outside the class folders, first stray\.tif; .* such as \S+/set/train/cat",
+            r"set: 1 images are outside the class folders, first stray\.tif; .* such as \S+/set/train/cat",
         ),
-        (lambda f: put(f / "train" / "a.TIFF"), r"set/train: 1 images lie outside the class folders, first a\.TIFF"),
-        (lambda f: put(f / "dog" / "a.png"), r"set/dog: this class folder lies beside train and test; class folders"),
+        (lambda f: put(f / "train" / "a.TIFF"), r"set/train: 1 images are outside the class folders, first a\.TIFF"),
+        (lambda f: put(f / "dog" / "a.png"), r"set/dog: this class folder is beside train and test; class folders"),
         (lambda f: [path.unlink() for path in (f / "train" / "dog").iterdir()], r"class 1 \('dog'\) has no images"),
-        (lambda f: (f / "test").rename(f / "validation"), r"set/test: no such folder; it must hold one folder a class"),
+        (lambda f: (f / "test").rename(f / "validation"), r"set/test: no such folder; it must hold a folder per class"),
         (lambda f: put(f / "train" / "cat" / "notes.txt", b"cats"), r"cat/notes\.txt: truncated, or not an image"),
         (lambda f: put(f / "train" / "cat" / "zero.png", b""), r"cat/zero\.png: empty \(0 bytes\)"),
         (lambda f: (f / "train" / "cat" / "z.png").symlink_to("gone"), r"cat/z\.png: not readable \(No such file"),
@@ -175,7 +175,7 @@ def test_files_that_cannot_be_used_are_named_in_one_message(read: Callable[..., 
 
 
 def test_a_folder_that_is_not_there_is_named(read: Callable[..., Any]) -> None:
-    with pytest.raises(UserError, match=r"nowhere: no such folder; it must hold one folder a class"):
+    with pytest.raises(UserError, match=r"nowhere: no such folder; it must hold a folder per class"):
         read(root="nowhere")
 
 
@@ -223,7 +223,7 @@ def test_a_flat_val_folder_is_refused(read_imagenet: Callable[..., Any], tmp_pat
         put(tmp_path / "ilsvrc" / "val" / f"ILSVRC2012_val_0000000{number}.JPEG", picture(0, form="jpeg"))
     with pytest.raises(
         UserError,
-        match=r"val: 3 images lie outside the class folders, first ILSVRC2012_val_00000000.*such as .*val/cat$",
+        match=r"val: 3 images are outside the class folders, first ILSVRC2012_val_00000000.*such as .*val/cat$",
     ):
         read_imagenet()
 
@@ -237,5 +237,5 @@ def test_a_missing_class_folder_is_named(read_imagenet: Callable[..., Any], tmp_
 
 def test_a_missing_half_is_named(read_imagenet: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "ilsvrc" / "val").rename(tmp_path / "ilsvrc" / "validation")
-    with pytest.raises(UserError, match=r"ilsvrc/val: no such folder; it must hold one folder a class"):
+    with pytest.raises(UserError, match=r"ilsvrc/val: no such folder; it must hold a folder per class"):
         read_imagenet()

@@ -121,7 +121,7 @@ def test_a_coloured_image_without_colour_becomes_grey() -> None:
 def test_a_coloured_image_is_refused_where_grey_is_asked_for() -> None:
     image = random_image("L").convert("RGB")
     image.putpixel((3, 4), (1, 2, 3))
-    with pytest.raises(UserError, match=r"^here: a coloured image, where channels is 1$"):
+    with pytest.raises(UserError, match=r"^here: a colour image, but channels is 1$"):
         pixels(encoded(image), "here", GREY)
 
 

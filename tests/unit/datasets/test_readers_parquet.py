@@ -124,7 +124,7 @@ def test_files_of_two_sets_are_not_mixed(write: Callable[..., Path], read: Calla
     whole = (folder / "train.parquet").read_bytes()
     in_parts(folder / "train.parquet", [5])
     (folder / "train.parquet").write_bytes(whole)
-    with pytest.raises(UserError, match="are more than one set of the train split; leave one of them"):
+    with pytest.raises(UserError, match="are more than one set of the train split; keep one of them"):
         read()
     (folder / "train.parquet").rename(folder / "train-00000-of-00001.parquet")
     with pytest.raises(UserError, match=r"train-0000\d-of-0000\d\.parquet: this file is (missing|not one)"):
@@ -150,7 +150,7 @@ def test_a_number_that_two_files_have_is_refused(write: Callable[..., Path], rea
     paths = with_hashes(in_parts(write() / "train.parquet", [5]))
     paths[1].with_name("train-00001-of-00002-ffffffff.parquet").write_bytes(paths[1].read_bytes())
     with pytest.raises(
-        UserError, match=r"train-00001-of-00002-ffffffff\.parquet: this file is not one of the same set"
+        UserError, match=r"train-00001-of-00002-ffffffff\.parquet: this file does not belong to the same set"
     ):
         read()
 

@@ -115,12 +115,12 @@ ANNOTATED = official()["val/val_annotations.txt"]
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("wnids.txt", None, r"it holds no file wnids\.txt; it must be as tiny-imagenet-200\.zip holds it"),
+        ("wnids.txt", None, r"it contains no file wnids\.txt; its files must be those of tiny-imagenet-200\.zip"),
         ("wnids.txt", b"n02124075\nn01443537", r"class 'n12267677' is not in its wnids\.txt"),
         ("wnids.txt", b"n00000001\nn02124075\nn01443537\nn12267677", r"its class 'n00000001' is not among the classes"),
         ("train/n02124075", None, r"no images in train/n02124075/images"),
         ("train/n00000001/images/a.JPEG", jpeg(1), r"train/n00000001 is not the folder of a class"),
-        ("val/val_annotations.txt", None, r"it holds no file val/val_annotations\.txt"),
+        ("val/val_annotations.txt", None, r"it contains no file val/val_annotations\.txt"),
         (
             "val/val_annotations.txt",
             ANNOTATED + b"val_3.JPEG\tn1\t0",
@@ -172,7 +172,7 @@ def test_a_zip_of_something_else_is_refused(read: Callable[..., Any], tmp_path: 
     with zipfile.ZipFile(tmp_path / "given.zip", "w") as archive:
         archive.writestr("other/wnids.txt", b"n02124075")
     sha256 = hashlib.sha256((tmp_path / "given.zip").read_bytes()).hexdigest()
-    with pytest.raises(UserError, match=r"given\.zip: it holds no file wnids\.txt"):
+    with pytest.raises(UserError, match=r"given\.zip: it contains no file wnids\.txt"):
         read(archive="given.zip", sha256=sha256)
 
 

@@ -256,7 +256,7 @@ def test_images_that_stand_in_both_splits_are_counted_and_named(
     assert found == {"count": 3, "pairs": [[7, 3], [7, 4], [29, 20]]}
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "3 of the 25 test images stand in the training split as well" in warnings[0]
+    assert "3 of the 25 test images are also in the training split" in warnings[0]
     assert "training image 7 is test image 3" in warnings[0]
 
 
@@ -291,7 +291,7 @@ from unlearnable import arrays, files
 from unlearnable.bounds import linf
 from unlearnable.compute import device_batches as feed, memory
 from unlearnable.datasets import shards, stream as streams
-from unlearnable.datasets.protected import load
+from unlearnable.datasets.protected import load_protected
 from unlearnable.datasets.split import shard_rows
 from unlearnable.stages.merge_noise import merge
 from unlearnable.stages.perturbed_dataset import publish
@@ -328,7 +328,7 @@ found = {}
 
 split = store("stored", stored)
 found["stored whole"] = fails_whole(split)
-memory.available = lambda device: 0  # as on a machine that the images do not fit into: reading ahead
+memory.free_bytes = lambda device: 0  # as on a machine that the images do not fit into: reading ahead
 order = np.array_split(np.random.default_rng(0).permutation(stored), stored // 32)
 seen = [(x[:, 0, 0, 0].clone(), rows) for x, _, rows in feed.Feed(split, torch.device("cpu")).batches(order)]
 found["epoch"] = all(torch.equal(x, (rows % 200 + 20).to(torch.uint8)) for x, rows in seen) and len(seen) == len(order)
@@ -351,7 +351,7 @@ found["noise"] = files.read_json(out[1])["largest"]
 settings = perturbed_settings(**{"rows_per_parquet": 400, "rows_per_shard": 400} | bound)
 paths = [folder / "out" / name for name in ("parquet", "shards", "manifest.json", "metrics.json")]
 publish(settings, folder / "clean", folder / "noise", *paths)
-victim = load(folder / "out")
+victim = load_protected(folder / "out")
 rows = np.array([0, 1, 555, 899])
 found["published"] = (victim.images[rows][:, 5, 5, 0] == rows % 200 + 20 + rows % 17 - 8).all().item()
 found["bound"] = files.read_json(paths[2])["bound"]["largest"]

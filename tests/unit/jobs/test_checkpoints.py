@@ -94,6 +94,6 @@ def finish_beside_another(path: Path, saved: dict[str, int], checkpoints: Path) 
 def test_a_growing_array_that_another_job_wrote_to_is_refused(checkpoints: Path, tmp_path: Path) -> None:
     path = tmp_path / "out/noise.npy"
     saved = begun(path)
-    with pytest.raises(UserError, match="not what was written to it"):
+    with pytest.raises(UserError, match="changed by another job"):
         finish_beside_another(path, saved, checkpoints)
     assert not path.exists()

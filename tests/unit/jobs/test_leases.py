@@ -404,7 +404,7 @@ def test_a_job_that_waits_ends_when_it_is_asked_to(host: Host, number: signal.Si
     host.waits("asked")
     job.send_signal(number)
     assert job.wait(PATIENCE) == 1
-    assert host.log("asked").endswith("Stopped: asked to stop while waiting for a GPU; nothing was begun\n")
+    assert host.log("asked").endswith("Stopped: asked to stop while waiting for a GPU; nothing was started\n")
     assert list(Path(os.environ[leases.FOLDER]).glob("waiting-*")) == []
 
 
@@ -467,7 +467,7 @@ def test_a_folder_that_cannot_be_used_is_named(host: Host, tmp_path: Path, monke
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "missing" / "leases"):
         monkeypatch.setenv(leases.FOLDER, str(path))
-        with pytest.raises(UserError, match=f"{path}: the leases of GPUs cannot be kept here"), leases.leased(1):
+        with pytest.raises(UserError, match=f"{path}: GPU leases cannot be kept here"), leases.leased(1):
             pass
 
 
@@ -537,7 +537,7 @@ def test_the_list_of_nvidia_smi_gives_gpus_and_mig_devices(nvidia_smi: Callable[
         assert leases.holders()[0].held
     with leases.leased(2) as devices:  # CUDA opens one MIG device, not several
         assert devices == [GPU_1, GPU_2]
-    with pytest.raises(UserError, match="there are 2 here that it may use, MIG devices not counted"), leases.leased(3):
+    with pytest.raises(UserError, match="may use only 2 here, MIG devices not counted"), leases.leased(3):
         pass
 
 
@@ -590,7 +590,7 @@ def test_an_entry_that_names_no_single_device_is_an_error(
     nvidia_smi(LIST)
     monkeypatch.setenv(gpus.VISIBLE, visible)
     with pytest.raises(
-        UserError, match=rf"CUDA_VISIBLE_DEVICES={visible}: '{entry}' names no single one .* 1 \({GPU_1}"
+        UserError, match=rf"CUDA_VISIBLE_DEVICES={visible}: '{entry}' does not match exactly one .* 1 \({GPU_1}"
     ):
         gpus.candidates()
 

@@ -75,4 +75,4 @@ def test_ranks_that_torchrun_or_nccl_ended_are_not_the_cause(failure: Failure, n
 
 
 def test_a_rank_that_ends_without_a_word_is_an_error(failure: Failure) -> None:
-    assert of(failure(1, 3)) == Outcome("RuntimeError", "a rank ended with status 3 and did not say why")
+    assert of(failure(1, 3)) == Outcome("RuntimeError", "a rank ended with status 3 without giving a reason")

@@ -15,7 +15,7 @@ from benchmarks import plain
 from unlearnable import registry
 from unlearnable.compute.frozen import frozen
 from unlearnable.errors import UserError
-from unlearnable.networks.build import create, restore, save
+from unlearnable.networks.build import create, load_weights, save_weights
 from unlearnable.networks.folding import ConvNorm, pair
 from unlearnable.study.study import Study
 
@@ -171,7 +171,7 @@ IMAGENET_PARAMETERS = {  # 3 channels, 1000 classes
 
 def parameters(name: str, classes: int, stem: str) -> int:
     with torch.device("meta"):
-        network = registry.load("networks", name).build(3, classes, stem)
+        network = registry.load_module("networks", name).build(3, classes, stem)
     return sum(p.numel() for p in network.parameters())
 
 
@@ -190,7 +190,7 @@ def test_the_stem_for_large_images_leaves_little_to_compute_in(name: str) -> Non
     def most_pixels(stem: str) -> int:
         """The largest product of height and width that a convolution gives, for an image of 224x224."""
         with torch.device("meta"):
-            network = registry.load("networks", name).build(3, 100, stem)
+            network = registry.load_module("networks", name).build(3, 100, stem)
             sizes: list[int] = []
             for module in network.modules():
                 if isinstance(module, nn.Conv2d):
@@ -255,7 +255,7 @@ def test_weights_depend_on_the_seed_alone() -> None:
 
 def test_a_network_of_unknown_name_is_refused() -> None:
     with pytest.raises(KeyError, match=r"resnet19.*known: .*resnet18"):
-        registry.load("networks", "resnet19")
+        registry.load_module("networks", "resnet19")
 
 
 def test_a_study_names_the_unknown_network_and_the_nearest_known_one() -> None:
@@ -297,9 +297,9 @@ def test_a_stem_that_a_network_lacks_is_refused() -> None:
 def test_weights_survive_their_file(tmp_path: Path) -> None:
     network = create("small-cnn", 1, 3, 8, 0, CPU)
     perturb_statistics(network)
-    save(network, tmp_path / "model.safetensors")
+    save_weights(network, tmp_path / "model.safetensors")
     other = create("small-cnn", 1, 3, 8, 1, CPU)
-    restore(other, tmp_path / "model.safetensors")
+    load_weights(other, tmp_path / "model.safetensors")
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
 
 
@@ -307,8 +307,8 @@ def test_weights_survive_their_file(tmp_path: Path) -> None:
 def test_weights_of_another_network_or_damaged_ones_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "model.safetensors"
     if content is None:
-        save(create("small-cnn", 3, 3, 8, 0, CPU), path)
+        save_weights(create("small-cnn", 3, 3, 8, 0, CPU), path)
     else:
         path.write_bytes(content)
     with pytest.raises(UserError, match="not the weights of this network"):
-        restore(create("small-cnn", 1, 3, 8, 0, CPU), path)
+        load_weights(create("small-cnn", 1, 3, 8, 0, CPU), path)

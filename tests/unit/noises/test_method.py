@@ -43,7 +43,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         return 100 * network.gradient(batch.images, batch.labels).sign()
 
     made.__dict__["noise"] = noise
-    monkeypatch.setattr(registry, "load", lambda axis, name: {"noises": {"least": made}}[axis][name])
+    monkeypatch.setattr(registry, "load_module", lambda axis, name: {"noises": {"least": made}}[axis][name])
     monkeypatch.setattr(registry, "part", lambda axis, name, file: None)
     return made
 
@@ -56,7 +56,7 @@ def network() -> Iterator[FrozenNetwork]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_module_has_the_contracts_functions_with_as_many_arguments(method: str) -> None:
-    module = registry.load("noises", method)
+    module = registry.load_module("noises", method)
     assert callable(module.noise)
     for name in FUNCTIONS:
         if hasattr(module, name):

@@ -1,4 +1,4 @@
-"""What Snakemake measured of jobs is read, and refused where it is not whole."""
+"""What Snakemake measured of jobs is read_benchmark, and refused where it is not whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from snakemake.benchmark import benchmarked, write_benchmark_records
 
 from unlearnable.errors import UserError
-from unlearnable.products.benchmark_files import read, usage
+from unlearnable.products.benchmark_files import read_benchmark, usage
 
 WHOLE = '{"max_pss": 120.0, "s": 4.25}\n'
 BUSY = "import time; end = time.process_time() + 1\nwhile time.process_time() < end: pass"
@@ -75,6 +75,8 @@ def test_what_is_missing_or_damaged_is_unknown_and_the_log_tells_what_is_damaged
 )
 def test_a_file_that_is_not_whole_is_refused_in_one_line(content: str, written: Callable[[str], Path]) -> None:
     path = written(content)
-    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: .*; delete it, cost tables do without$") as refused:
-        read(path)
+    with pytest.raises(
+        UserError, match=rf"^{re.escape(str(path))}: .*; delete it, cost tables do not need it$"
+    ) as refused:
+        read_benchmark(path)
     assert "\n" not in str(refused.value)

@@ -41,7 +41,7 @@ def draw(tmp_path: Path) -> Draw:
         for run in range(2):
             out = figure_files(tmp_path, str(run))
             about = given(figure, {"width": 6.0, "dpi": 50}, **{kind: cells})
-            registry.load("products", figure).write(about, Inputs(**inputs), out)
+            registry.load_module("products", figure).write(about, Inputs(**inputs), out)
             written.append([path.read_bytes() for path in (out.pdf, out.svg, out.png)])
         starts = (b"%PDF", b"<?xml", b"\x89PNG")
         assert [data.startswith(start) for data, start in zip(written[0], starts, strict=True)] == [True] * 3

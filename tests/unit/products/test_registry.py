@@ -16,7 +16,7 @@ import yaml
 from snakemake.utils import update_config
 
 from unlearnable import registry
-from unlearnable.products.product import Given, Inputs, validated
+from unlearnable.products.product import Given, Inputs, validate_given
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.products import by_stem, caption, config, inputs
 from unlearnable.study.schema import StudySettings
@@ -88,7 +88,7 @@ def study() -> Study:
 
 @pytest.mark.parametrize("product", registry.available("products"))
 def test_what_the_study_gives_is_what_a_product_takes(study: Study, product: str) -> None:
-    given = validated(config(study, "radius", product))
+    given = validate_given(config(study, "radius", product))
     assert (given.product, given.experiment) == (product, "radius")
     assert given.style == type(given.style)(**given.style.model_dump())
     files = inputs(study, "radius", product, ancient=lambda paths: None)

@@ -11,7 +11,15 @@ import pytest
 
 from unlearnable.errors import UserError
 from unlearnable.products.product import VictimCell
-from unlearnable.products.reported import FOLDER, Accuracy, GenerationTime, Published, data_files, load, load_settings
+from unlearnable.products.reported import (
+    FOLDER,
+    Accuracy,
+    GenerationTime,
+    Published,
+    data_files,
+    load_reported,
+    load_settings,
+)
 
 from ..measured import COUNTERMEASURES, by_dataset, victim
 
@@ -28,7 +36,8 @@ def published(cell: dict[str, Any], passes: int = ADVERSARIAL, stage: int = 0, *
 
 
 def test_every_row_parses_and_names_its_source() -> None:
-    accuracies, times = load(FOLDER / "accuracy.csv", Accuracy), load(FOLDER / "generation-time.csv", GenerationTime)
+    accuracies = load_reported(FOLDER / "accuracy.csv", Accuracy)
+    times = load_reported(FOLDER / "generation-time.csv", GenerationTime)
     assert len(accuracies) == 235
     assert len(times) == 14
     assert all(len(row.source) > 10 for row in [*accuracies, *times])
@@ -45,7 +54,7 @@ def test_no_fact_stands_twice() -> None:
 
 
 def test_of_fu_et_al_there_is_only_what_another_paper_repeats_and_its_citation_says_so() -> None:
-    rows = [row for row in load(FOLDER / "accuracy.csv", Accuracy) if row.reference == "fu2022"]
+    rows = [row for row in load_reported(FOLDER / "accuracy.csv", Accuracy) if row.reference == "fu2022"]
     assert len(rows) == 65
     assert all("read in the CUDA paper (CVPR 2023)" in row.source for row in rows)
     assert all("which says it adopts their numbers" in row.source for row in rows)
@@ -73,7 +82,7 @@ def test_a_row_that_says_nothing_sound_is_named_and_refused(tmp_path: Path, colu
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(UserError, match=rf"accuracy.csv, row 2, column {column}: .*not {value!r}"):
-        load(tmp_path / "accuracy.csv", Accuracy)
+        load_reported(tmp_path / "accuracy.csv", Accuracy)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +149,8 @@ def test_a_smaller_budget_has_no_number() -> None:
 
 
 def test_what_others_measured_is_set_beside_nothing(tmp_path: Path) -> None:
-    assert any(row.reference == "iss" and row.noise == "rem" for row in load(FOLDER / "accuracy.csv", Accuracy))
+    accuracies = load_reported(FOLDER / "accuracy.csv", Accuracy)
+    assert any(row.reference == "iss" and row.noise == "rem" for row in accuracies)
     assert published(victim("rem", countermeasure="gray"), STANDARD) is None
     shutil.copytree(FOLDER, tmp_path / "references")
     path = tmp_path / "references/accuracy.csv"
@@ -170,7 +180,7 @@ def test_a_product_depends_on_all_published_numbers_and_settings() -> None:
 
 def test_the_settings_are_those_of_methods_that_accuracies_are_published_of() -> None:
     published = load_settings(FOLDER / "settings.yaml")
-    rows = load(FOLDER / "accuracy.csv", Accuracy)
+    rows = load_reported(FOLDER / "accuracy.csv", Accuracy)
     for reference, settings in published.items():
         known = {(row.dataset, row.noise) for row in rows if row.reference == reference}
         assert {(dataset, algorithm) for dataset, methods in settings.items() for algorithm in methods} <= known

@@ -16,7 +16,7 @@ from unlearnable import files, registry
 from unlearnable.products.cost_table import table as cost_table
 from unlearnable.products.frames import in_order, labels, with_clean_at_every_share
 from unlearnable.products.product import Inputs
-from unlearnable.products.table import save
+from unlearnable.products.table import save_table
 
 from ..measured import Cell, given, markdown_rows, table_files, typed, victim, write_metrics
 
@@ -31,7 +31,7 @@ def make(tmp_path: Path) -> Callable[..., tuple[list[list[str]], pd.DataFrame, s
         table: str, cells: list[Cell], measure: Callable[[Cell], dict[str, Any]], **style: Any
     ) -> tuple[list[list[str]], pd.DataFrame, str]:
         inputs, out = Inputs(victims=write_metrics(tmp_path, cells, measure)), table_files(tmp_path)
-        registry.load("products", table).write(given(table, style, victims=cells), inputs, out)
+        registry.load_module("products", table).write(given(table, style, victims=cells), inputs, out)
         return markdown_rows(out.markdown), pd.read_csv(out.csv), out.markdown.read_text().partition("\n")[0]
 
     return made
@@ -347,7 +347,7 @@ def test_a_cost_table_without_published_noises_has_no_such_columns(tmp_path: Pat
 def test_latex_escapes_what_would_not_compile(tmp_path: Path) -> None:
     text = pd.DataFrame({"a & b": ["1 ± 2 !", "100 %", "x_y", r"\end", "{$#^~}"], "<c>|": ['"quoted"'] * 5})
     out = table_files(tmp_path)
-    save(out, text, text, "Beyond 3 points: !, 5 % & more ± 1")
+    save_table(out, text, text, "Beyond 3 points: !, 5 % & more ± 1")
     tex = out.latex.read_text()
     assert tex.isascii()
     body = tex.replace(r"\textbackslash{}end", "").replace("{!}", "")
@@ -365,7 +365,7 @@ def test_latex_escapes_what_would_not_compile(tmp_path: Path) -> None:
 def test_a_table_wider_than_a_page_is_scaled_to_it(tmp_path: Path, columns: int, scaled: bool) -> None:
     text = pd.DataFrame([["x"] * columns], columns=list("abcdefg")[:columns])
     out = table_files(tmp_path)
-    save(out, text, text, "wide")
+    save_table(out, text, text, "wide")
     tex = out.latex.read_text()
     assert (r"\resizebox{\linewidth}{!}{%" in tex) == scaled
     for opening, closing in (("{", "}"), (r"\begin", r"\end")):

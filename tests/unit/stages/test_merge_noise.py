@@ -21,7 +21,7 @@ from unlearnable.datasets.split import Array, Split, shard_rows
 from unlearnable.errors import UserError
 from unlearnable.settings import plain
 from unlearnable.stages import merge_noise as merging
-from unlearnable.stages.merge_noise import join, merge
+from unlearnable.stages.merge_noise import checked_pieces, merge
 
 from ..given import noise_settings
 
@@ -44,7 +44,7 @@ def names_of(parts: list[Array]) -> list[str]:
 
 
 def joined(parts: list[Array], bound: Bound = BOUND) -> Array:
-    return np.concatenate(list(join(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, bound)))
+    return np.concatenate(list(checked_pieces(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, bound)))
 
 
 @given(shards=st.integers(1, 9), dtype=st.sampled_from([np.int8, np.int16]))
@@ -58,7 +58,7 @@ def test_joining_undoes_sharing(shards: int, dtype: type[np.signedinteger[Any]])
 def test_a_noise_is_joined_in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "CHUNK_BYTES", 3 * 64)
     parts = parts_of(noise_like(), 3)  # of 4, 8 and 6 rows
-    pieces = list(join(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, BOUND))
+    pieces = list(checked_pieces(parts, names_of(parts), (ROWS, 8, 8, 1), BATCH, BOUND))
     assert [len(piece) for piece in pieces] == [3, 1, 3, 3, 2, 3, 3]
     assert np.array_equal(np.concatenate(pieces), noise_like())
 
@@ -88,7 +88,7 @@ def test_an_image_with_no_noise_or_with_two_is_refused(shift: int, shard: int, m
         return range(right.start + shift, right.stop + shift) if number == shard else right
 
     monkeypatch.setattr(merging, "shard_rows", shifted)
-    with pytest.raises(UserError, match=rf"part-{shard}\.npy: starts at image .*not every image has one noise"):
+    with pytest.raises(UserError, match=rf"part-{shard}\.npy: starts at image .*not every image has exactly one noise"):
         joined(parts_of(noise_like(), 3))
 
 
@@ -103,7 +103,7 @@ def test_a_shard_of_another_type_is_named_and_refused(dtype: type[np.number[Any]
     parts = parts_of(noise_like(), 3)
     parts[2] = parts[2].astype(dtype)
     with pytest.raises(
-        UserError, match=r"part-2\.npy: (int16|uint8|float32) where all shards must be int8, or all int16"
+        UserError, match=r"part-2\.npy: (int16|uint8|float32), but all shards must be int8, or all int16"
     ):
         joined(parts)
 
@@ -114,7 +114,7 @@ def test_noise_beyond_the_radius_is_refused(value: int) -> None:
     noise[5, 3, 3, 0] = value
     size = abs(value)
     with pytest.raises(
-        UserError, match=rf"part-1\.npy: the noise of image 5 has a size of {size}, beyond the bound, linf 8 1/255"
+        UserError, match=rf"part-1\.npy: the noise of image 5 has a size of {size} and exceeds the bound, linf 8 1/255"
     ):
         joined(parts_of(noise, 3))
 

@@ -49,7 +49,7 @@ def config(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
-    models.save(models.create("small-cnn", 1, 3, 8, 5, CPU), path)
+    models.save_weights(models.create("small-cnn", 1, 3, 8, 5, CPU), path)
     return path
 
 
@@ -225,7 +225,7 @@ def test_a_pass_stopped_after_every_batch_gives_the_same_bytes(
     expected = digest(whole(shard_files(tmp_path, train, model, 1, config())))
     checkpoint = tmp_path / "stopped" / "noise.checkpoint.pt"
     for batch in range(1, 5):
-        with pytest.raises(Stopped, match="the same command goes on"):
+        with pytest.raises(Stopped, match="the same command continues"):
             shard_files(checkpoint.parent, train, model, 1, config(), Loop(checkpoint, "f", deadline=0))
         assert checkpoint.is_file()
         assert not (checkpoint.parent / "noise-0-of-1.npy").exists()
@@ -270,7 +270,7 @@ def test_a_pass_goes_on_only_from_what_its_checkpoint_tells_of(
     with caplog.at_level(logging.WARNING):
         paths = shard_files(checkpoint.parent, train, model, 1, config(), Loop(checkpoint, "f"))
     assert digest(whole(paths)) == expected
-    assert ("not the rows that the checkpoint counts; starting from the beginning" in caplog.text) == (
+    assert ("lacks the rows that the checkpoint counts; starting from the beginning" in caplog.text) == (
         damage != "longer"
     )
     assert files.read_json(paths[0].with_suffix(".json"))["passes"] == 5 * 2 * 2 * (1 + 1)

@@ -102,7 +102,7 @@ def test_a_source_model_stopped_at_every_step_ends_in_the_same_bytes(method: str
 def test_a_step_starts_from_the_last_noise_of_its_images_or_of_their_classes(
     kind: str, train: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = registry.load("noises", CARRIED[kind]["algorithm"])
+    module = registry.load_module("noises", CARRIED[kind]["algorithm"])
     step = module.training_inputs
     settings = config(CARRIED[kind])
     kept = carried_noise(problem_in(settings), Feed(train, CPU), 3)

@@ -167,7 +167,7 @@ def test_comments_docstrings_and_formatting_do_not_count(copy: Copy, original: d
         ("products/figure.py", "LINE = 0.16", "LINE = 0.17", FIGURES),
         # what only people read, in what counts
         ("noises/rem/settings.py", "ascent steps of the adversary", "steps of the adversary", set()),
-        ("stages/merge_noise.py", "so not every image has one noise", "which it should not", set()),
+        ("stages/merge_noise.py", "not every image has exactly one noise", "which it should not", set()),
         ("compute/engine.py", "at most %d images at once", "%d images at once at most", set()),
     ],
 )  # fmt: skip

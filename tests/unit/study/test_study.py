@@ -111,7 +111,7 @@ def test_unfit_counter_measures_are_refused_before_anything_runs() -> None:
     assert "experiments.own.victims.countermeasures.0: 'gray' does not fit 'fashion-mini'" in grey
     groups = [{"radii": [0]}, {"countermeasures": ["none", "mart"], "radii": [0, 4]}]
     still = faults(noises=[REM], victims=groups)
-    assert "experiments.own.victims.1.countermeasures.1: 'mart' is a way of adversarial training" in still
+    assert "experiments.own.victims.1.countermeasures.1: 'mart' is a form of adversarial training" in still
     assert "did you mean 'jpeg10'?" in faults(noises=[REM], victims={"countermeasures": ["jpeg1"]})
 
 

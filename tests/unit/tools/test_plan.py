@@ -17,7 +17,7 @@ from unlearnable.noises.ntga.cost import KernelWork
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes
-from unlearnable.tools.plan.jobs import Job, count_by_rule, parse
+from unlearnable.tools.plan.jobs import PlannedJob, count_by_rule, parse
 from unlearnable.tools.plan.reading import ROOT, UNDER, read_study
 from unlearnable.tools.plan.tasks import Planner, published_rows
 from unlearnable.training.work import Amount, NetworkWork
@@ -84,11 +84,11 @@ results/tables/e/cost.csv\t-\ttable\t-\tmissing\tupdate pending
 def test_a_job_is_done_when_none_of_its_outputs_is_to_be_written_again() -> None:
     shard = "results/noise/d/rem/u8-a4/s0/shards/{}-of-2"
     assert parse(SUMMARY) == {
-        Job("noise", shard.format(0)): True,
-        Job("noise", shard.format(1)): False,
-        Job("dataset", "results/dataset/d"): False,
-        Job("table", "results/tables/e/accuracy"): False,
-        Job("table", "results/tables/e/cost"): False,
+        PlannedJob("noise", shard.format(0)): True,
+        PlannedJob("noise", shard.format(1)): False,
+        PlannedJob("dataset", "results/dataset/d"): False,
+        PlannedJob("table", "results/tables/e/accuracy"): False,
+        PlannedJob("table", "results/tables/e/cost"): False,
     }
 
 
@@ -175,15 +175,15 @@ def test_images_are_timed_in_the_size_that_the_network_sees(study: Study, method
 # ---- tasks
 
 
-def planner(study: Study, rows: int | None, done: Callable[[Job], bool] = lambda job: False) -> Planner:
+def planner(study: Study, rows: int | None, done: Callable[[PlannedJob], bool] = lambda job: False) -> Planner:
     """The default study's tasks as if its dataset had so many training images, half as many of them for tests."""
     run = study.settings.run
-    jobs = [Job("dataset", "results/dataset/fashion-mini")]
+    jobs = [PlannedJob("dataset", "results/dataset/fashion-mini")]
     for cell in study.noises(*run):
         every = study.shards(cell.dataset, cell.method)
-        jobs += [Job("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{every}") for shard in range(every)]
-        jobs.append(Job("merge_noise", path(NOISE, cell)))
-    jobs += [Job("victim", path(VICTIM, cell)) for cell in study.victims(*run)]
+        jobs += [PlannedJob("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{every}") for shard in range(every)]
+        jobs.append(PlannedJob("merge_noise", path(NOISE, cell)))
+    jobs += [PlannedJob("victim", path(VICTIM, cell)) for cell in study.victims(*run)]
     size = Size(rows, None if rows is None else rows // 2, "made up")
     return Planner(study, {job: done(job) for job in jobs}, {"fashion-mini": size}, {"fashion-mini": 0.5})
 

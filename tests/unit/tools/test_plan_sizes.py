@@ -17,7 +17,7 @@ from unlearnable.datasets import shards
 from unlearnable.datasets.settings import Dataset
 from unlearnable.datasets.size import Size
 from unlearnable.datasets.split import Split
-from unlearnable.networks.build import create, save
+from unlearnable.networks.build import create, save_weights
 from unlearnable.networks.facts import weight_bytes
 from unlearnable.stages.perturbed_dataset import publish
 from unlearnable.stages.settings.noise import NoiseSettings
@@ -89,7 +89,7 @@ import sys
 from unlearnable import registry
 from unlearnable.tools.plan import sizes
 for kind in registry.available("readers"):
-    assert registry.load("readers", kind).size_hint
+    assert registry.load_module("readers", kind).size_hint
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -97,7 +97,7 @@ assert "torch" not in sys.modules
 
 def test_a_reader_that_cannot_tell_leaves_the_size_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cifar = described(kind="cifar", variant="cifar10")
-    monkeypatch.delattr(registry.load("readers", "cifar"), "size_hint")
+    monkeypatch.delattr(registry.load_module("readers", "cifar"), "size_hint")
     found = size_of(cifar, tmp_path, None)
     assert (found.train, found.test) == (None, None)
     assert "kind cifar" in found.source
@@ -144,7 +144,7 @@ def test_a_size_that_cannot_be_known_is_none_and_says_why(tmp_path: Path, keys: 
 def test_weights_take_the_bytes_of_their_file(tmp_path: Path, network: str, channels: int) -> None:
     import torch
 
-    save(create(network, channels, 10, 32, 0, torch.device("cpu")), tmp_path / "model.safetensors")
+    save_weights(create(network, channels, 10, 32, 0, torch.device("cpu")), tmp_path / "model.safetensors")
     written = (tmp_path / "model.safetensors").stat().st_size
     assert 0 <= written - weight_bytes(network, channels, 10, "cifar") < 0.25 * written  # the file's header
 

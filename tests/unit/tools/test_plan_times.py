@@ -16,7 +16,7 @@ from unlearnable.tools.plan.calibration import Speed
 from unlearnable.tools.plan.publishing import PublishingWork
 from unlearnable.tools.plan.tasks import Task
 from unlearnable.tools.plan.text import bytes_text, count, duration
-from unlearnable.tools.plan.times import Times, compare, kinds_of, rates, recorded
+from unlearnable.tools.plan.times import Times, compare_times, finished_jobs, kinds_of, rates
 from unlearnable.training.work import Amount, NetworkWork
 
 SHAPE = (3, 32, 32)
@@ -65,13 +65,13 @@ def finished(tmp_path: Path) -> list[tuple[Task, dict[str, Any]]]:
         files.write_json(tmp_path / f"{name}.json", {"seconds": 6.0, "device": device})
         tasks.append(Task("noise", True, 0, f"{name}.json", like=("ops noise", "d"), rows=3))
     tasks += [Task("victim", False, 0, "0.json", work), Task("victim", True, 0, "lost.json", work)]
-    return recorded(tasks, tmp_path)
+    return finished_jobs(tasks, tmp_path)
 
 
 def test_only_finished_jobs_of_this_device_are_compared(finished: list[tuple[Task, dict[str, Any]]]) -> None:
-    (victims,) = compare(finished, TIMES, "here")
+    (victims,) = compare_times(finished, TIMES, "here")
     assert (victims.stage, victims.seconds, victims.ratios) == ("victim", [5.0, 15.0], [1.0, 3.0])
-    assert compare(finished, TIMES, "nowhere") == []
+    assert compare_times(finished, TIMES, "nowhere") == []
 
 
 def test_rates_are_those_of_this_device(finished: list[tuple[Task, dict[str, Any]]]) -> None:
@@ -165,6 +165,6 @@ def test_the_table_of_space_sums_what_is_to_be_written_and_warns_where_it_does_n
 
 
 def test_how_far_off_is_told_by_median_and_range(finished: list[tuple[Task, dict[str, Any]]]) -> None:
-    text = report.of_comparisons(compare(finished, TIMES, "here"))
+    text = report.of_comparisons(compare_times(finished, TIMES, "here"))
     assert cells(text, "victim") == ["2", "10 s", "2.00", "1.00 to 3.00"]
     assert "no finished jobs" in report.of_comparisons([])

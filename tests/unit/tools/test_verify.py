@@ -111,8 +111,8 @@ def test_a_damaged_json_file_is_named_alone(
 def test_what_snakemake_had_not_written_to_its_end_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.truncate(work / BENCHMARK, 20)
     (line,), summary, code = run(work, capsys)
-    assert line.startswith(f"{BENCHMARK}: not what Snakemake measured of one job")
-    assert line.endswith("; delete it, cost tables do without")
+    assert line.startswith(f"{BENCHMARK}: not Snakemake's benchmark file of one job")
+    assert line.endswith("; delete it, cost tables do not need it")
     assert (summary, code) == ("10 files in results: 1 damaged", 1)
 
 

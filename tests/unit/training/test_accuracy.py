@@ -59,7 +59,7 @@ def test_accuracy_in_batches_is_that_of_all_images_at_once(
     assert 0.1 < expected < 0.9
     monkeypatch.setattr(measures, "BATCH", batch)
     if ahead:
-        monkeypatch.setattr(memory, "available", lambda device: 0)
+        monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
     assert measures.accuracy(engine, Feed(split, CPU), same) == pytest.approx(expected, abs=1e-12)
 
 

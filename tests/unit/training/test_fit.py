@@ -278,10 +278,10 @@ def test_images_that_are_read_ahead_train_the_same_network(
     stops: list[int], run: Run, make_split: Callable[..., Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, weights = run(Loop()), run.weights()
-    enough = memory.available(CPU)
-    monkeypatch.setattr(memory, "available", lambda device: 0)
+    enough = memory.free_bytes(CPU)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
     run.feed = Feed(make_split(17), CPU)
-    monkeypatch.setattr(memory, "available", lambda device: enough)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: enough)
     for steps in stops:
         loop = Loop(tmp_path / "model.checkpoint.pt", "f")
         with pytest.raises(Stopped):

@@ -51,7 +51,7 @@ class Resizing:
         return self._hats(top, height, self.shape[0], dtype), self._hats(left, width, self.shape[1], dtype)
 
     def _hats(self, first: Tensor, length: Tensor, full: int, dtype: torch.dtype) -> Tensor:
-        """A place between two pixels takes from each of them one minus its distance to it, and nothing from others."""
+        """A point between two pixels weighs each of them by one minus its distance to it, and all others by 0."""
         centres = torch.arange(self.size, device=first.device, dtype=torch.float64) + 0.5
         places = centres * length[:, None] / self.size - 0.5
         places = torch.minimum(places.clamp(min=0), length[:, None] - 1) + first[:, None]
@@ -87,7 +87,7 @@ class Transform:
         return images
 
     def pull_back(self, gradients: Tensor) -> Tensor:
-        """The adjoint: carry gradients by transformed images back to the frame of the untransformed ones.
+        """The adjoint: map gradients by transformed images back to the frame of the untransformed images.
 
         A crop's adjoint is the crop at the opposite offset; a flip is its own adjoint.
         """
@@ -104,7 +104,7 @@ class Transform:
 def draw(augmentation: Augmentation, images: Tensor, generator: Draws) -> Transform:
     """Draw a fresh transform for each of ``images``, ``(B, C, H, W)``.
 
-    For small images a flip with probability 1/2, then a crop at random (Fu et al. 2022); for large ones torchvision's
+    For small images a flip with probability 1/2, then a random crop (Fu et al. 2022); for large ones torchvision's
     ``RandomResizedCrop`` and a flip.
     """
     device, batch = generator.device, len(images)
@@ -122,7 +122,7 @@ def draw(augmentation: Augmentation, images: Tensor, generator: Draws) -> Transf
     return Transform(flipped, rows, columns, augmentation.crop_padding, resizing)
 
 
-def join(transforms: list[Transform]) -> Transform:
+def concatenated(transforms: list[Transform]) -> Transform:
     """The transform of a batch made of several batches, each with its own draw of the same augmentation."""
 
     def side_by_side(parts: list[Tensor | None]) -> Tensor | None:
@@ -158,7 +158,7 @@ def transformed(augmentation: Augmentation, shape: tuple[int, ...]) -> tuple[int
 
 
 def evaluation(augmentation: Augmentation) -> Callable[[Tensor], Tensor]:
-    """What test images ``(B, C, H, W)`` pass through: nothing, or the central crop of the size that is trained on."""
+    """The transform of test images ``(B, C, H, W)``: none, or the central crop at the size used in training."""
     size = augmentation.resized_crop
 
     def central(images: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def evaluation(augmentation: Augmentation) -> Callable[[Tensor], Tensor]:
 
 
 def _boxes(shape: tuple[int, int], batch: int, generator: Draws) -> Tensor:
-    """Boxes as torchvision draws them: the first of ten attempts that fits, or else the largest at the centre.
+    """Boxes drawn as in torchvision: the first of ten attempts that fits, otherwise the largest at the centre.
 
     Returns:
         ``(B, 4)`` int64: top, left, height, width.
@@ -187,7 +187,7 @@ def _boxes(shape: tuple[int, int], batch: int, generator: Draws) -> Tensor:
     aspects = (low + (high - low) * drawn[:, ATTEMPTS:-2]).exp()
     heights, widths = (areas / aspects).sqrt().round().long(), (areas * aspects).sqrt().round().long()
     fits = (heights > 0) & (heights <= shape[0]) & (widths > 0) & (widths <= shape[1])
-    first = fits.int().argmax(1, keepdim=True)  # the first of equal ones
+    first = fits.int().argmax(1, keepdim=True)  # the first of several
     sizes = torch.cat([heights.gather(1, first), widths.gather(1, first)], 1)
     room = torch.tensor(shape, device=device) - sizes
     corners = (drawn[:, -2:] * (room + 1)).long()

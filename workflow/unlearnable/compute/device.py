@@ -20,26 +20,26 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], gpus: int = 1) -> torc
     """The device to compute on.
 
     Args:
-        wanted: ``auto`` is a GPU when there is one, else the CPU with a warning.
-        gpus: GPUs granted to the job; with none the CPU is used.
+        wanted: ``auto`` means a GPU if there is one, otherwise the CPU with a warning.
+        gpus: number of GPUs granted to the job; with 0 the CPU is used.
 
     Raises:
-        UserError: ``cuda`` is asked for and there is no usable GPU.
+        UserError: ``cuda`` is requested and there is no usable GPU.
     """
     if wanted == "cpu" or (gpus == 0 and wanted == "auto"):
         return torch.device("cpu")
     if gpus == 0:
-        raise UserError("runtime.device: cuda is asked for, but the job was granted no GPU (--resources gpu=0)")
+        raise UserError("runtime.device: cuda is requested, but the job was granted no GPU (--resources gpu=0)")
     if torch.cuda.is_available():
         return torch.device("cuda")
     if wanted == "cuda":
-        raise UserError("runtime.device: cuda is asked for, but torch finds no usable GPU here; use auto or cpu")
+        raise UserError("runtime.device: cuda is requested, but torch finds no usable GPU here; use auto or cpu")
     log.warning("no usable GPU here: computing on the CPU (runtime.device: auto)")
     return torch.device("cpu")
 
 
 def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
-    """The precision of convolutions: ``auto`` is bfloat16 where the hardware multiplies in it, else float32."""
+    """The precision of convolutions: ``auto`` means bfloat16 if the hardware multiplies in it, otherwise float32."""
     if wanted != "auto":
         return torch.bfloat16 if wanted == "bfloat16" else torch.float32
     if device.type == "cuda":
@@ -55,16 +55,16 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes at the peak: of the GPU's allocator, or of the process on a CPU."""
+    """Peak memory in bytes: of the GPU's allocator or, on a CPU, of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_memory_of_process()
 
 
 def set_up(threads: int) -> None:
-    """Set torch up for a job: so many threads, deterministic algorithms, freed memory kept."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not deterministic
-    torch.backends.cudnn.allow_tf32 = False  # else what is called float32 has ten bits of mantissa in convolutions
+    """Set torch up for a job: this many threads, deterministic algorithms, freed memory kept."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS is not deterministic
+    torch.backends.cudnn.allow_tf32 = False  # otherwise float32 convolutions have a mantissa of ten bits
     keep_freed_memory()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -74,10 +74,10 @@ def set_up(threads: int) -> None:
 def keep_freed_memory() -> None:
     """Let glibc reuse the memory of freed tensors instead of returning it to the system page by page.
 
-    On a CPU a pass through the small network then takes 13.8 ms in place of 18.5 (batch 128, one thread, Zen 3).
+    On a CPU a pass through the small network then takes 13.8 ms instead of 18.5 (batch 128, one thread, Zen 3).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # other C libraries do without
+    if mallopt is not None:  # absent from other C libraries
         trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
         mallopt(mmap_threshold, 2**30)
         mallopt(trim_threshold, 2**31 - 1)

@@ -1,4 +1,4 @@
-"""Batches of a split on the device that computes, whether or not the split fits into its memory."""
+"""Batches of a split on the computing device, whether or not the split fits into its memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from unlearnable.compute import memory
 from unlearnable.datasets.split import Array, Split
 from unlearnable.datasets.stream import chunk_rows
 
-AHEAD = 2  # batches that are loaded while one is computed on
-RESIDENT = 0.5  # share of a GPU's free memory that images may take up; the rest is for networks
+AHEAD = 2  # batches loaded while another is used
+RESIDENT = 0.5  # share of a GPU's free memory that images may use; the rest is for networks
 
 
 class Feed:
     """The images of a split, batch by batch, on ``device``.
 
-    On a GPU the whole split stays in its memory where it fits. Where it does not, and where it is larger than the
-    memory of a machine without one, a thread reads ahead. What a CPU finds in its own memory it reads when it is due.
+    On a GPU the whole split stays in its memory if it fits. If it does not, or if it exceeds the memory of a machine
+    without a GPU, a thread reads ahead. On a CPU a split that fits into memory is read batch by batch.
 
     Attributes:
         shape: of one image, ``(C, H, W)``.
@@ -37,7 +37,7 @@ class Feed:
         self._images = split.images
         size = math.prod(split.images.shape)
         on_gpu = device.type == "cuda"
-        fits = size <= (RESIDENT if on_gpu else memory.USABLE) * memory.available(device)
+        fits = size <= (RESIDENT if on_gpu else memory.USABLE) * memory.free_bytes(device)
         self._resident = self._upload() if on_gpu and fits else None
         self._reads_ahead = not fits
 
@@ -48,7 +48,7 @@ class Feed:
     def batches(self, rows: Iterable[Array]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """For every array of row numbers: the images, their labels and the row numbers.
 
-        Leaving before the end, also by an exception, ends the thread that reads ahead.
+        Leaving early, also by an exception, ends the thread that reads ahead.
 
         Args:
             rows: ``(B,)`` int64 each; taken from the iterable in the caller's thread.
@@ -66,7 +66,7 @@ class Feed:
 
     def _ahead(self, rows: Iterable[Array]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         loading: deque[Future[tuple[Tensor, Tensor]]] = deque()
-        with ThreadPoolExecutor(1, "feed") as thread:  # leaving waits for what it has begun
+        with ThreadPoolExecutor(1, "feed") as thread:  # leaving waits for the batch being read
             for chosen in rows:
                 loading.append(thread.submit(self._load, chosen))
                 if len(loading) > AHEAD:
@@ -75,7 +75,7 @@ class Feed:
                 yield self._place(*loading.popleft().result())
 
     def _load(self, rows: Array) -> tuple[Tensor, Tensor]:
-        """Images ``(B, H, W, C)`` and row numbers in the machine's memory, where a GPU can fetch them from."""
+        """Images ``(B, H, W, C)`` and row numbers in the machine's memory, pinned if the device is a GPU."""
         images, places = torch.from_numpy(self._images[rows]), torch.from_numpy(rows)
         return (images.pin_memory(), places.pin_memory()) if self.device.type == "cuda" else (images, places)
 
@@ -84,7 +84,7 @@ class Feed:
         return images.to(self.device, non_blocking=True).permute(0, 3, 1, 2), self.labels[places], places
 
     def _upload(self) -> Tensor:
-        """All images on the device, ``(N, H, W, C)``, brought there piece by piece."""
+        """All images on the device, ``(N, H, W, C)``, copied piece by piece."""
         whole = torch.empty(self._images.shape, dtype=torch.uint8, device=self.device)
         step = chunk_rows(self._images.shape[1:])
         for start in range(0, len(whole), step):

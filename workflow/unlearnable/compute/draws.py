@@ -15,9 +15,9 @@ BLOCK = 128
 
 @dataclass(frozen=True)
 class Blocks:
-    """The generators of consecutive blocks of images, and where in the first of them a batch starts.
+    """The generators of consecutive blocks of images, and where in the first block a batch starts.
 
-    Every block of ``BLOCK`` images has draws of its own, so an image's draws do not depend on the batch it is in.
+    Every block of ``BLOCK`` images has its own draws, so an image's draws do not depend on its batch.
     """
 
     generators: list[torch.Generator]
@@ -31,14 +31,14 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Part:
-    """A generator that draws for a whole batch, of whose rows only some are wanted.
+    """A generator that draws for a whole batch when only some of its rows are needed.
 
-    So several processes that share a batch draw for their images what one process would.
+    Several processes that share a batch thereby draw the same values as one process would.
 
     Attributes:
         generator: in the same state in every process.
-        start, stop: the wanted rows of the batch.
-        batch: how many rows it has.
+        start, stop: the rows needed.
+        batch: number of rows in the batch.
     """
 
     generator: torch.Generator
@@ -65,12 +65,12 @@ def by_rows(rows: int, source: Draws, draw: Callable[[int, torch.Generator], Ten
     """A draw for each row of a batch.
 
     Args:
-        rows: how many.
-        source: one generator, those of the blocks that the rows belong to, or that of a larger batch.
-        draw: draws a tensor of so many rows.
+        rows: number of rows.
+        source: one generator, the generators of the rows' blocks, or that of a larger batch.
+        draw: draws a tensor with the given number of rows.
 
     Raises:
-        ValueError: not as many rows as the part of a batch has.
+        ValueError: the part of a batch has another number of rows.
     """
     if isinstance(source, torch.Generator):
         return draw(rows, source)

@@ -1,4 +1,4 @@
-"""How passes through a frozen network are made on the device at hand: how many images at once, compiled or not."""
+"""How passes through a frozen network run on a device: how many images at once, and whether compiled."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ log = logging.getLogger(__name__)
 
 
 # On a GPU, compilation costs about a minute and saves a few milliseconds a pass. On a CPU it saves nothing: nearly all
-# of a pass is oneDNN's convolutions either way (docs/performance.md). The number of passes decides and no clock does,
-# so that the same job always computes in the same way.
+# of a pass is oneDNN's convolutions either way (docs/performance.md). The number of passes decides, not a measured
+# time, so that the same job always computes in the same way.
 COMPILED_FROM_PASSES = 20_000
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A network, and how to compute gradients through it while it is frozen.
+    """A network, and how gradients through it are computed while it is frozen.
 
     Attributes:
         network: the network.
         precision: of its convolutions.
-        micro_batch: how many images pass through it at once, at most.
+        micro_batch: largest number of images that pass through it at once.
         forward: its compiled forward pass in eval mode; None to call the network itself.
     """
 
@@ -44,20 +44,20 @@ class Engine:
         return frozen(self.network, self.precision, self.micro_batch, self.forward)
 
 
-def prepare(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, passes: int) -> Engine:
-    """Choose how the passes of a job are made.
+def choose_engine(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, passes: int) -> Engine:
+    """Choose how to run the passes of a job.
 
     Args:
-        network: on the device where it will run.
+        network: on the device that will run it.
         shape: of one image, ``(C, H, W)``.
         precision: of its convolutions.
-        passes: how many passes the whole job makes.
+        passes: number of passes in the whole job.
     """
     device = next(network.parameters()).device
     at_once = memory.micro_batch(network, shape, precision, device)
     worth_it = device.type == "cuda" and passes >= COMPILED_FROM_PASSES
     if worth_it and not _can_compile():
-        log.warning("not compiled: torch.compile needs Triton and a C compiler, which are not both here")
+        log.warning("not compiled: torch.compile needs Triton and a C compiler, and at least one is missing")
         worth_it = False
     log.info("at most %d images at once%s", at_once, ", compiled" if worth_it else "")
     return Engine(network, precision, at_once, compiled(network) if worth_it else None)
@@ -66,8 +66,8 @@ def prepare(network: nn.Module, shape: tuple[int, ...], precision: torch.dtype, 
 def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
     """The forward pass as compiled graphs, on a GPU replayed as CUDA graphs.
 
-    Graphs stay valid while the weights change, since those of the folded network are updated in place. A result may
-    be overwritten by the next call.
+    Graphs stay valid when the weights change, because the folded weights are updated in place. The next call may
+    overwrite a result.
     """
     forward = torch.compile(network, mode="reduce-overhead", dynamic=False)
 

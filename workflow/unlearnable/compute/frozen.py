@@ -15,10 +15,10 @@ from unlearnable.networks.folding import folding
 
 
 class FrozenNetwork:
-    """A network in eval mode whose parameters take no gradient; counts the images that pass through it and back.
+    """A network in eval mode whose parameters get no gradient; counts the images that pass forward and backward.
 
     Attributes:
-        images: how many images' gradients have been computed so far.
+        images: number of images whose gradients have been computed so far.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class FrozenNetwork:
     def gradient(self, pixels: Tensor, targets: Tensor) -> Tensor:
         """The gradient of the summed cross-entropy by the pixels.
 
-        More images than a micro-batch go through the network in equal parts. In eval mode images do not influence one
-        another, so the parts change nothing but the memory that is needed.
+        More images than a micro-batch are passed through the network in equal parts. In eval mode images do not
+        influence one another, so splitting them only affects memory.
 
         Args:
             pixels: ``(B, C, H, W)``, float in [0, 255].
@@ -85,8 +85,8 @@ def frozen(
     Args:
         network: the network.
         precision: of its convolutions.
-        micro_batch: how many images pass through it at once, at most; None for all of a call.
-        compiled: its forward pass in eval mode, compiled; used for gradients.
+        micro_batch: largest number of images that pass through it at once; None for all.
+        compiled: its compiled forward pass in eval mode, used for gradients.
     """
     training = network.training
     learned = [p for p in network.parameters() if p.requires_grad]

@@ -38,10 +38,10 @@ def ascend(
         network: the attacked network.
         pixels: ``(B, C, H, W)``, float in [0, 255].
         targets: ``(B,)`` int64 labels, or ``(B, classes)`` probabilities.
-        radius: of the L-infinity box, in units of 1/255; 0 leaves the start, without a pass.
-        steps: number of steps; 0 leaves the start.
+        radius: of the L-infinity box, in units of 1/255; 0 returns the start without a pass.
+        steps: number of steps; 0 returns the start.
         alpha: step size as a share of ``radius``.
-        start: where e starts, such as a ``uniform`` draw; within ``radius``.
+        start: initial e, such as a ``uniform`` draw; within ``radius``.
 
     Returns:
         e with ``|e| <= radius`` and ``pixels + e`` in [0, 255].

@@ -1,4 +1,4 @@
-"""What TRADES and MART share."""
+"""Shared by TRADES and MART."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ STEP = 0.255  # standard deviation of the attack's start in grey levels: 0.001 o
 
 
 def small_gaussian(pixels: Tensor, radius: float, generator: torch.Generator) -> Tensor:
-    """Where the attack starts: Gaussian noise of a quarter of a grey level, within ``radius`` (1/255)."""
+    """The attack's start: Gaussian noise of a quarter of a grey level, within ``radius`` (1/255)."""
     return (STEP * torch.empty_like(pixels).normal_(generator=generator)).clamp(-radius, radius)
 
 

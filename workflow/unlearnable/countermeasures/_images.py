@@ -1,4 +1,4 @@
-"""What counter-measures on the training images share: one image at a time, and what an image must stay."""
+"""Shared by counter-measures that change the training images once."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 
 
-def once(settings: Settings, train: Split, change: Callable[[Array], Array]) -> Countermeasure:
+def applied_once(settings: Settings, train: Split, change: Callable[[Array], Array]) -> Countermeasure:
     """A counter-measure that changes every training image once.
 
     Args:
-        settings: its own; for the name in messages, and the numbers of channels that it fits.
+        settings: of the counter-measure; they give its name in messages and the numbers of channels it supports.
         train: the training images.
-        change: maps images ``(n, H, W, C)`` uint8 to images of the same shape and type, each by itself.
+        change: maps images ``(n, H, W, C)`` uint8 to images of the same shape and type, each independently.
 
     Raises:
-        UserError: at once, when the images have another number of channels; and from ``images``, when ``change`` gives
-            another shape or type.
+        UserError: at once, if the number of channels is not supported; from ``images``, if ``change`` returns another
+            shape or type.
     """
     found = train.images.shape[3]
     if found not in settings.channels:
         wanted = " or ".join(map(str, settings.channels))
-        raise UserError(f"counter-measure {settings.kind}: the images have {found} channel(s), it fits {wanted}")
+        raise UserError(f"counter-measure {settings.kind}: the images have {found} channel(s), but it needs {wanted}")
 
     def images(chunk: Array) -> Array:
         changed = change(chunk)
@@ -43,7 +43,7 @@ def once(settings: Settings, train: Split, change: Callable[[Array], Array]) -> 
 
 
 def each(change: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """A change of images ``(n, H, W, C)`` from one of a single image: ``(H, W)`` when grey, else ``(H, W, C)``."""
+    """Extend ``change`` from one image, ``(H, W)`` if grey, otherwise ``(H, W, C)``, to images ``(n, H, W, C)``."""
 
     def images(chunk: Array) -> Array:
         grey = chunk.shape[3] == 1
@@ -54,7 +54,7 @@ def each(change: Callable[[Array], Array]) -> Callable[[Array], Array]:
 
 
 def opencv(change: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """As ``each``, on one thread: these images are too small to share, and a job owns only the cores it was given."""
+    """As ``each``, on one thread: the images are too small to split, and a job may use only its own cores."""
     by_image = each(change)
 
     def images(chunk: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What mixup and CutMix share."""
+"""Shared by mixup and CutMix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unlearnable.randomness import numpy_generator
 
 
 def numpy_draws(generator: torch.Generator) -> np.random.Generator:
-    """A NumPy generator seeded by one draw: torch has no Beta distribution that takes a generator."""
+    """A NumPy generator seeded by one draw: torch's Beta distribution does not accept a generator."""
     seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device)
     return numpy_generator(int(seed), "mixing")
 
@@ -21,7 +21,7 @@ def mixed(labels: Tensor, partners: Tensor, share: float, classes: int) -> Tenso
 
     Args:
         labels: ``(B,)`` int64.
-        partners: ``(B,)`` int64, the row of the image that each is mixed with.
+        partners: ``(B,)`` int64, the row of the other image in each mixture.
         share: in [0, 1].
         classes: number of classes.
     """

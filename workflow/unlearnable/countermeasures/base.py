@@ -1,4 +1,4 @@
-"""What a victim's trainer may do against noise, each part with the neutral default."""
+"""What a victim's trainer may do against noise; every part defaults to doing nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from unlearnable.datasets.split import Array
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a network learns from at one step.
+    """The training data of one step.
 
     Attributes:
-        pixels: ``(B, C, H, W)``, float in [0, 255], attacked where training is adversarial.
+        pixels: ``(B, C, H, W)``, float in [0, 255], attacked if training is adversarial.
         targets: ``(B,)`` int64 labels, or ``(B, classes)`` probabilities.
         clean: the pixels before the attack.
     """
@@ -39,16 +39,16 @@ def cross_entropy(network: nn.Module, lesson: Lesson) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Countermeasure:
-    """Where a counter-measure takes part in a victim's training.
+    """The parts of a victim's training that a counter-measure may change.
 
     Attributes:
-        images: maps ``(n, H, W, C)`` uint8 to the same; once on every training image, piece by piece. Test images are
-            never touched.
+        images: maps ``(n, H, W, C)`` uint8 to the same shape and type; applied once to every training image, in pieces,
+            and never to test images.
         batch: maps an augmented batch, ``(B, C, H, W)`` float in [0, 255], its ``(B,)`` int64 labels and the step's
             generator to pixels and targets as in ``Lesson``.
-        attack_targets: maps the frozen network, the pixels before the attack and their targets to what the training
-            attack ascends on; None for the targets themselves.
-        attack_start: maps pixels, a radius (1/255) and a generator to where the training attack starts; None for a
+        attack_targets: maps the frozen network, the pixels before the attack and their targets to the targets of the
+            training attack; None for the targets themselves.
+        attack_start: maps pixels, a radius (1/255) and a generator to the start of the training attack; None for a
             uniform draw.
         objective: maps the network in train mode and a lesson to the mean loss, and to the logits of the lesson's
             pixels; called under autocast.

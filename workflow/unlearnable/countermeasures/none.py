@@ -1,4 +1,4 @@
-"""No counter-measure: the trainer suspects nothing."""
+"""No counter-measure: plain training."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from unlearnable.datasets.split import Split
 
 
 def build(settings: CountermeasureSettings, train: Split, classes: int, seed: int) -> Countermeasure:
-    """Nothing: the victim learns from the images as published."""
+    """Change nothing: the victim learns from the images as they are."""
     return Countermeasure()

@@ -1,4 +1,4 @@
-"""What the settings of every counter-measure have in common."""
+"""Shared by the settings of all counter-measures."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Window = Annotated[
 
 
 class CountermeasureSettings(Settings):
-    """What a trainer does against noise.
+    """A counter-measure.
 
     Attributes:
-        channels: the numbers of channels of the images that it fits.
-        needs_radius: whether it is a form of adversarial training, for victims of a radius above 0.
-        passes: how often its objective passes a batch through the network in an SGD step.
+        channels: the numbers of image channels that it supports.
+        needs_radius: whether it is a form of adversarial training, for victims with a radius above 0.
+        passes: how many times its objective passes a batch through the network in an SGD step.
         kind: its name.
     """
 

@@ -8,7 +8,7 @@ from unlearnable.settings import Settings
 
 
 class Augmentation(Settings):
-    """The transform T that victims draw afresh for each image."""
+    """The transform T, drawn again for each image that a victim sees."""
 
     flip: bool = Field(False, description="flip left-right with probability 1/2")
     crop_padding: int = Field(0, ge=0, le=64, description="zero-pad by this many pixels, then crop at random")

@@ -1,4 +1,4 @@
-"""Files from the network: from several mirrors, resumed where they broke off, whole and checked or absent."""
+"""Downloads: from several mirrors, resumed where they broke off; a file is complete and checked, or absent."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from unlearnable.errors import UserError
 from unlearnable.randomness import numpy_generator
 
 log = logging.getLogger(__name__)
-ATTEMPTS = 4  # in a row that come no further, before the next mirror's turn
+ATTEMPTS = 4  # in a row without progress, before the next mirror is tried
 TIMEOUT = 30.0  # seconds without an answer or a byte
 LONGEST_PAUSE = 60.0
 REPORT_SECONDS = 5.0
 BLOCK = 2**18
 MIB = 2**20
-TEMPORARY = (408, 425, 429)  # HTTP statuses that may pass, as those of the 500s may
+TEMPORARY = (408, 425, 429)  # HTTP statuses that may be temporary, like all from 500 on
 
 
 class _Passing(Exception):
-    """A failure that another attempt at the same address may not meet."""
+    """A temporary failure: another attempt at the same address may succeed."""
 
 
 class _Lasting(Exception):
-    """A failure that another attempt at the same address would meet again."""
+    """A lasting failure: another attempt at the same address would fail, too."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Tools:
 
 
 def web() -> urllib.request.OpenerDirector:
-    """What opens addresses: http and https, also through the proxies that the environment names, and nothing else."""
+    """An opener for http and https only, which uses the proxies named in the environment."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -74,20 +74,19 @@ def fetch(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Path:
-    """Download a file, unless it is there already and is the right one.
+    """Download a file, unless it exists and has the expected checksums.
 
-    What a broken transfer brought stays beside the target. The next attempt, also of another run, goes on from there
-    as long as the server says that its file is still the same one.
+    The bytes of a broken transfer stay beside the target. The next attempt, also in another run, continues from there
+    as long as the server states that its file has not changed.
 
     Args:
-        urls: addresses of the file, of http or https; the next one is tried where one fails for good.
-        target: where the file goes; it appears there only when it is whole and has the checksums, and what stood there
-            before stays until then.
+        urls: http or https addresses of the file; when one fails for good, the next one is tried.
+        target: path of the file; it is replaced only once the download is complete and has the expected checksums.
         sha256: its expected SHA-256, in hexadecimal; None for any.
-        md5: its expected MD5, for files of which nothing better is known.
-        instead: for the message when all fail: what the user can do without a network.
-        attempts: how often in a row to come no further before an address counts as failed.
-        opener: what opens addresses.
+        md5: its expected MD5, for files without a published SHA-256.
+        instead: what the user can do without a network; added to the message if all addresses fail.
+        attempts: number of attempts in a row without progress before an address counts as failed.
+        opener: opens addresses.
         pause: waits for some seconds.
         clock: the time in seconds.
 
@@ -95,14 +94,14 @@ def fetch(
         ``target``.
 
     Raises:
-        UserError: no address gave the file, each with its reason; or the disk is full.
+        UserError: all addresses failed, each with its reason; or the disk is full.
     """
     expected = {name: value for name, value in (("sha256", sha256), ("md5", md5)) if value is not None}
     if target.is_file():
         wrong = _mismatch(target, expected)
         if wrong is None:
             return target
-        log.warning("%s: %s; it is downloaded again", target, wrong)
+        log.warning("%s: %s; downloading it again", target, wrong)
     with files.naming_a_full_disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     tools = _Tools(opener or web(), pause, clock)
@@ -128,7 +127,7 @@ def fetch(
 
 
 def _mismatch(path: Path, expected: dict[str, str]) -> str | None:
-    """What is wrong with a file's checksums, or None."""
+    """What is wrong with a file's checksums; None if nothing is."""
     for name, value in expected.items():
         with open(path, "rb") as file:
             found = hashlib.file_digest(file, partial(hashlib.new, name, usedforsecurity=False)).hexdigest()
@@ -138,11 +137,11 @@ def _mismatch(path: Path, expected: dict[str, str]) -> str | None:
 
 
 class _Part:
-    """What there is of a file so far, and a note of where it came from.
+    """The part of a file downloaded so far, and a note of its origin.
 
     Attributes:
-        url: the address it comes from; a part that came from another one is removed.
-        path: the bytes.
+        url: its address; a part from another address is removed.
+        path: file of its bytes.
     """
 
     def __init__(self, target: Path, url: str) -> None:
@@ -153,7 +152,7 @@ class _Part:
             self.remove()
 
     def _read(self) -> dict[str, Any]:
-        with suppress(FileNotFoundError, UserError):  # a damaged note is none
+        with suppress(FileNotFoundError, UserError):  # ignore a damaged note
             note = files.read_json(self._note)
             if isinstance(note, dict):
                 return note
@@ -166,12 +165,12 @@ class _Part:
 
     @property
     def validator(self) -> str | None:
-        """What the server calls the version of the file that this is a part of; None when it does not say."""
+        """The server's name for the version of the file; None if it gave none."""
         return self._read().get("validator")
 
     @property
     def total(self) -> int | None:
-        """Bytes of the whole file, where the server said so."""
+        """Bytes of the whole file; None if the server did not state them."""
         return self._read().get("total")
 
     def begin(self, validator: str | None, total: int | None) -> None:
@@ -188,13 +187,13 @@ class _Part:
 
 
 def _complete(part: _Part, attempts: int, tools: _Tools) -> None:
-    """Download until the part is the whole file.
+    """Download until the part is complete.
 
     Raises:
-        _Lasting: the address does not give it.
+        _Lasting: the address does not provide it.
     """
     if not part.url.startswith(("http://", "https://")):
-        raise _Lasting("not an address of http or https")
+        raise _Lasting("not an http or https address")
     furthest, failed = part.size, 0
     while True:
         try:
@@ -211,20 +210,20 @@ def _complete(part: _Part, attempts: int, tools: _Tools) -> None:
 
 
 def _waiting(url: str, failed: int) -> float:
-    """Seconds before the next attempt: doubled each time, and spread so that files that failed together part."""
+    """Seconds before the next attempt: doubled each time, and randomised so that attempts spread out."""
     spread = 0.5 + numpy_generator(0, "download", url, failed).random()
     return float(min(LONGEST_PAUSE, spread * 2 ** (failed - 1)))
 
 
 def _attempt(part: _Part, tools: _Tools) -> None:
-    """One request for what is missing.
+    """One request for the missing bytes.
 
     Raises:
-        _Passing: it failed, and may not another time.
-        _Lasting: the address does not give the file.
+        _Passing: it failed, but another attempt may succeed.
+        _Lasting: the address does not provide the file.
     """
     if part.validator is None:
-        part.remove()  # whether the server's file is still the same could not be known
+        part.remove()  # there is no way to know whether the server's file has changed
     size = part.size
     if size and size == part.total:
         return
@@ -235,7 +234,7 @@ def _attempt(part: _Part, tools: _Tools) -> None:
         if answer.status == 200:
             part.begin(_validator(answer), _length(answer))
         elif size and answer.status == 206 and _starts_at(answer) == size:
-            log.info("%s: going on at %.1f MiB", part.url, size / MIB)
+            log.info("%s: continuing at %.1f MiB", part.url, size / MIB)
         else:
             part.remove()
             raise _Passing(f"an unexpected answer, HTTP {answer.status}")
@@ -249,7 +248,7 @@ def _open(request: urllib.request.Request, part: _Part, opener: urllib.request.O
     try:
         return opener.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        refused = error.code == 416 and part.size > 0  # the part is no beginning of the server's file
+        refused = error.code == 416 and part.size > 0  # the part is not a prefix of the server's file
         if refused:
             part.remove()
         passing = refused or error.code >= 500 or error.code in TEMPORARY
@@ -261,7 +260,7 @@ def _open(request: urllib.request.Request, part: _Part, opener: urllib.request.O
 
 
 def _copy(answer: Any, part: _Part, clock: Callable[[], float]) -> None:
-    """Append the rest of an answer to the part, with a line in the log every few seconds.
+    """Append the rest of an answer to the part, and log a line every few seconds.
 
     Raises:
         _Passing: the transfer failed.
@@ -272,7 +271,7 @@ def _copy(answer: Any, part: _Part, clock: Callable[[], float]) -> None:
     with files.naming_a_full_disk(part.path), open(part.path, "ab") as file:
         for block in _blocks(answer):
             file.write(block)
-            file.flush()  # what is counted and reported is also kept
+            file.flush()  # keep what is reported
             if (now := clock()) - reported >= REPORT_SECONDS:
                 reported, done = now, file.tell()
                 of = f" of {total / MIB:.1f}" if total else ""
@@ -282,7 +281,7 @@ def _copy(answer: Any, part: _Part, clock: Callable[[], float]) -> None:
 
 
 def _blocks(answer: Any) -> Iterator[bytes]:
-    """The bytes of an answer, as they come."""
+    """The bytes of an answer, as they arrive."""
     while True:
         try:
             block: bytes = answer.read1(BLOCK)
@@ -294,7 +293,7 @@ def _blocks(answer: Any) -> Iterator[bytes]:
 
 
 def _starts_at(answer: Any) -> int | None:
-    """Where the bytes of a partial answer begin in the file."""
+    """Offset in the file of the first byte of a partial answer."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(?:\d+|\*)", answer.headers.get("Content-Range", ""))
     return int(found[1]) if found else None
 
@@ -306,7 +305,7 @@ def _length(answer: Any) -> int | None:
 
 
 def _validator(answer: Any) -> str | None:
-    """What names the version of a file byte by byte; a weak ETag does not."""
+    """A header that identifies the exact version of a file; a weak ETag does not."""
     etag: str | None = answer.headers.get("ETag")
     if etag and not etag.startswith("W/"):
         return etag
@@ -315,5 +314,5 @@ def _validator(answer: Any) -> str | None:
 
 
 def _named(error: Exception) -> str:
-    """The message of an exception, or its kind where it has none."""
+    """The message of an exception; if it is empty, the exception's type."""
     return str(error) or type(error).__name__

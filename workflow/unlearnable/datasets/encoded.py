@@ -18,10 +18,10 @@ from unlearnable.errors import UserError
 
 Mapping = Callable[..., Iterator[Any]]  # as the built-in ``map``
 MODES = {1: "L", 3: "RGB"}  # Pillow's name of the mode, by the number of channels
-WORTH_A_THREAD = 2**13  # bytes of an image; handing smaller ones to another thread takes longer than to encode them
+WORTH_A_THREAD = 2**13  # bytes of an image; smaller ones take longer to hand to a thread than to encode
 
 
-DAMAGE = (  # what Pillow raises on damaged files, by experience
+DAMAGE = (  # raised by Pillow on damaged files, found by trial
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
     Image.DecompressionBombError,
 )
@@ -33,11 +33,11 @@ def opened(data: bytes, where: str, formats: tuple[str, ...] | None = None) -> I
 
     Args:
         data: its bytes.
-        where: what to call it in a message.
-        formats: those that it may have, by Pillow's names; None for any.
+        where: its name in messages.
+        formats: allowed formats, by Pillow's names; None for any.
 
     Raises:
-        UserError: the bytes are not a whole image of these formats, as is found out when they are loaded.
+        UserError: the bytes are not a complete image in one of these formats; this shows when they are loaded.
     """
     kind = "an image" if formats is None else f"an image of {', '.join(formats)}"
     try:
@@ -51,13 +51,13 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None, mode: str) -> 
     """Decode one image to ``(H, W, C)`` uint8.
 
     Args:
-        data: PNG, JPEG or another format that Pillow knows.
-        where: what to call the image in a message.
-        size: ``(width, height)`` that it must have, or None for any.
-        mode: Pillow's mode that it must have, one of ``MODES``.
+        data: PNG, JPEG or another format that Pillow supports.
+        where: name of the image in messages.
+        size: required ``(width, height)``; None for any.
+        mode: required Pillow mode, one of ``MODES``.
 
     Raises:
-        UserError: the bytes are not a whole image, or one of another size or mode.
+        UserError: the bytes are not a complete image, or it has another size or mode.
     """
     with opened(data, where) as image:
         image.load()
@@ -78,9 +78,9 @@ def encode(image: Array) -> bytes:
 
 @contextmanager
 def mapping(threads: int, shape: tuple[int, ...]) -> Iterator[Mapping]:
-    """A ``map`` that encodes or decodes so many images ``(H, W, C)`` at a time, where they are large enough to gain.
+    """A ``map`` that encodes or decodes images ``(H, W, C)`` on ``threads`` threads, if they are large enough to gain.
 
-    It takes up all of its arguments at once, so they should be the images of one piece.
+    It consumes all of its arguments at once, so pass it one piece of images at a time.
     """
     if threads == 1 or math.prod(shape) < WORTH_A_THREAD:
         yield map

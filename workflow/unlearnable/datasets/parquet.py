@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from unlearnable.errors import UserError
 
-READ_AHEAD = 2**20  # bytes of a column read at once; without it a whole row group is
+READ_AHEAD = 2**20  # bytes of a column read at once, rather than a whole row group
 
 
 def parquet_schema(path: Path) -> pa.Schema:

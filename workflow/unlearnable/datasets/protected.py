@@ -1,4 +1,4 @@
-"""Which images are protected, and images with their noise."""
+"""Protected datasets: which images are protected, and images with their noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unlearnable.randomness import numpy_generator
 
 
 def protected_rows(labels: Array, percent: int, seed: int) -> Array:
-    """Which images are protected, as ``(N,)`` bool: class-balanced, and nested for growing ``percent``."""
+    """Which images are protected, ``(N,)`` bool: class-balanced, and nested as ``percent`` grows."""
     order = stratified_order(labels, numpy_generator(seed, "protected"))
     protected = np.zeros(len(labels), bool)
     protected[order[: round(len(labels) * percent / 100)]] = True
@@ -34,12 +34,12 @@ def apply_noise(images: Array, noise: Array, protected: Array) -> Array:
 
 @dataclass(frozen=True)
 class Noisy:
-    """Images with noise in some of them, which is added as they are asked for.
+    """Images with noise in some of them; the noise is added when images are read.
 
     Attributes:
         images: ``(N, H, W, C)`` uint8.
         noise: ``(N, H, W, C)`` signed whole grey levels; may be a memory map.
-        protected: ``(N,)`` bool, which images carry their noise.
+        protected: ``(N,)`` bool, which images carry noise.
     """
 
     images: Images
@@ -56,10 +56,10 @@ class Noisy:
         return len(self.images)
 
     def __getitem__(self, rows: slice | Array) -> Array:
-        """These images as they are published."""
+        """These images, with noise in the protected ones."""
         return apply_noise(self.images[rows], self.noise[rows], self.protected[rows])
 
 
-def load(folder: str | Path) -> Split:
-    """Read the training images that a victim sees, from the folder of a published dataset."""
+def load_protected(folder: str | Path) -> Split:
+    """Read a victim's training images from the folder of a protected dataset."""
     return shards.read(Path(folder, "manifest.json"), "shards")

@@ -1,4 +1,4 @@
-"""Protected datasets as Parquet files of PNG images: written, and measured after they are written."""
+"""Protected datasets as Parquet files of PNG images: written, then read back and measured."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROW_GROUP = 1000  # images in a row group of the Parquet files
 
 
 def schema(classes: list[str]) -> pa.Schema:
-    """Columns, with the metadata that shows images and class names in ``datasets`` and the names in pandas."""
+    """Columns, with metadata: ``datasets`` shows images and class names, pandas the class names."""
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     features = {
         "image": {"_type": "Image"},
@@ -35,7 +35,7 @@ def schema(classes: list[str]) -> pa.Schema:
     fields = [("image", image), ("label", pa.int64()), ("index", pa.int64()), ("protected", pa.bool_())]
     metadata = {
         "huggingface": json.dumps({"info": {"features": features}}),
-        "PANDAS_ATTRS": json.dumps({"classes": classes}),  # what pandas gives back as DataFrame.attrs
+        "PANDAS_ATTRS": json.dumps({"classes": classes}),  # pandas restores it as DataFrame.attrs
     }
     return pa.schema(fields, metadata=metadata)
 
@@ -48,18 +48,18 @@ def write_parquet(
     index: Array | None = None,
     threads: int = 1,
 ) -> dict[str, str]:
-    """Write Parquet files with one PNG a row, of which one row group at a time is in memory.
+    """Write Parquet files with one PNG a row; only one row group at a time is in memory.
 
     Args:
-        folder: where to write.
-        split: what to write.
+        folder: to write into.
+        split: the images and labels.
         protected: ``(N,)`` bool, the column of that name.
         rows_per_file: images per file.
-        index: ``(N,)`` int64, each image's row in the clean dataset; by default they are all of it.
-        threads: how many images to encode at a time.
+        index: ``(N,)`` int64, each image's row in the clean dataset; by default, all rows in order.
+        threads: number of images to encode at a time.
 
     Returns:
-        The files' SHA-256 by name.
+        SHA-256 of the files, by name.
     """
     index = np.arange(len(split.labels)) if index is None else index
     layout = schema(split.classes)
@@ -88,7 +88,7 @@ def write_parquet(
 
 
 def _encoded(split: Split, rows: slice, apply: Mapping) -> pa.Array:
-    """The images of a slice as PNGs, encoded a piece at a time."""
+    """The images of a slice as PNGs, encoded piece by piece."""
     step = chunk_rows(split.images.shape[1:])
     pieces = [slice(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
     return pa.concat_arrays([pa.array(list(apply(encode, split.images[piece])), pa.binary()) for piece in pieces])
@@ -96,12 +96,12 @@ def _encoded(split: Split, rows: slice, apply: Mapping) -> pa.Array:
 
 @dataclass(frozen=True)
 class Measured:
-    """What published files hold.
+    """Measurements of the written files.
 
     Attributes:
         rows: number of images.
         largest_change: of any value of any image, in grey levels.
-        largest_size: of the change of any image, in the unit of its bound.
+        largest_size: largest change of any image, in the unit of the bound.
     """
 
     rows: int
@@ -118,20 +118,20 @@ def measure(
     index: Array | None = None,
     threads: int = 1,
 ) -> Measured:
-    """Decode what was written and compare it with the clean images, a piece at a time.
+    """Decode the written files and compare them with the clean images, piece by piece.
 
     Args:
         folder: of the Parquet files.
         names: of the files, in order.
-        clean: the images that should be in them, before any noise.
-        protected: ``(N,)`` bool, which of them may have changed.
-        bound: what the change of every image must keep to.
-        index: ``(N,)`` int64, each image's row in the clean dataset; by default they are all of it.
-        threads: how many images to decode at a time.
+        clean: the images that they should hold, without noise.
+        protected: ``(N,)`` bool, which images may have changed.
+        bound: limit of every image's change.
+        index: ``(N,)`` int64, each image's row in the clean dataset; by default, all rows in order.
+        threads: number of images to decode at a time.
 
     Raises:
-        UserError: a row is missing, repeated or out of place, a label changed, an unprotected image did, or a protected
-            one is beyond the bound.
+        UserError: a row is missing, repeated or out of place; a label or an unprotected image changed; or a protected
+            image exceeds the bound.
     """
     index = np.arange(len(clean.labels)) if index is None else index
     height, width, channels = shape = clean.images.shape[1:]

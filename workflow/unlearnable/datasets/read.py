@@ -1,4 +1,4 @@
-"""From a dataset's own files to streams of images; one reader for each kind, found by its name."""
+"""From a dataset's own files to streams of images, by the reader of its kind."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def read(dataset: Dataset, root: Path, downloads: Path) -> tuple[Stream, Stream,
 
     Args:
         dataset: the description.
-        root: the folder that relative paths in it start at.
-        downloads: where to keep what must be downloaded.
+        root: base folder of relative paths in it.
+        downloads: folder for downloads.
 
     Returns:
-        The training split, the test split, and where they came from.
+        The training split, the test split, and their provenance.
 
     Raises:
-        UserError: a file is missing, damaged, or not what the description says; for the content of images, when a
+        UserError: a file is missing, damaged, or does not match the description; errors in images are raised when a
             stream is read.
     """
-    train, test, provenance = registry.load("readers", dataset.kind).read(dataset, root, downloads)
+    train, test, provenance = registry.load_module("readers", dataset.kind).read(dataset, root, downloads)
     if dataset.validation:
         provenance["validation"] = dataset.validation
-        check_labels(train.labels, dataset.classes, train.where)  # rows have their own numbers only before the split
+        check_labels(train.labels, dataset.classes, train.where)  # before the split, which renumbers rows
         train, test = _hold_out(train, dataset.validation)
     if dataset.train_images:
         train = _some(train, dataset, "train_images", dataset.train_images)
@@ -44,7 +44,7 @@ def read(dataset: Dataset, root: Path, downloads: Path) -> tuple[Stream, Stream,
 
 
 def _some(stream: Stream, dataset: Dataset, key: str, rows: int) -> Stream:
-    """A class-balanced choice of ``rows`` images."""
+    """A class-balanced subset of ``rows`` images."""
     check_labels(stream.labels, dataset.classes, stream.where)
     if not len(dataset.classes) <= rows <= len(stream.labels):
         known = f"{len(dataset.classes)} classes and {len(stream.labels)} images"
@@ -55,7 +55,7 @@ def _some(stream: Stream, dataset: Dataset, key: str, rows: int) -> Stream:
 
 
 def _hold_out(train: Stream, rows: int) -> tuple[Stream, Stream]:
-    """Split ``rows`` class-balanced images off the training set, to stand in for the test set."""
+    """Split ``rows`` class-balanced images off the training set, to replace the test set."""
     classes = len(np.unique(train.labels))
     if rows < classes:
         raise UserError(f"validation: {rows} is too few for {classes} classes")
@@ -67,7 +67,7 @@ def _hold_out(train: Stream, rows: int) -> tuple[Stream, Stream]:
 
 
 def _chosen(stream: Stream, rows: Array, where: str) -> Stream:
-    """The images of a stream that ``rows``, ``(N,)`` bool, marks."""
+    """The images of a stream selected by ``rows``, ``(N,)`` bool."""
 
     def chunks() -> Iterator[Array]:
         place = 0

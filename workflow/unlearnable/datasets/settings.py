@@ -1,4 +1,4 @@
-"""What every kind of dataset is described by, and how protected datasets are written."""
+"""Settings shared by all kinds of datasets, and of the files of protected datasets."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from unlearnable import registry
 from unlearnable.settings import Settings, Sha256
 
-Mirror = Annotated[str, Field(pattern=r"^https?://.", description="address of a folder, of http or https")]
+Mirror = Annotated[str, Field(pattern=r"^https?://.", description="http or https address of a folder")]
 
 
 class Dataset(Settings):
     """A dataset of any kind.
 
     Attributes:
-        kind: which reader reads it.
+        kind: name of its reader.
     """
 
-    kind: str = Field(description="what to read, see below")
+    kind: str = Field(description="name of a reader, see below")
     image_size: int = Field(ge=8, le=1024, description="height and width in pixels")
     channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
     classes: list[Annotated[str, Field(min_length=1)]] = Field(min_length=2, description="class names, by label")
     validation: int = Field(
         0,
         ge=0,
-        description="when > 0: hold out this many training images, class-balanced, and use them in place of "
+        description="if > 0: hold out this many training images, class-balanced, and use them instead of "
         "the test set, so that hyper-parameters are never chosen on test images",
     )
     train_images: int | None = Field(
-        None, ge=1, description="keep only so many training images, class-balanced; for trials"
+        None, ge=1, description="keep only this many training images, class-balanced; for trials"
     )
-    test_images: int | None = Field(None, ge=1, description="keep only so many test images, class-balanced")
+    test_images: int | None = Field(None, ge=1, description="keep only this many test images, class-balanced")
     rows_per_shard: int = Field(10_000, ge=1, description="images per NumPy shard")
 
     @model_validator(mode="after")
@@ -44,10 +44,10 @@ class Dataset(Settings):
 
 
 class Downloaded(Dataset):
-    """A dataset whose files are downloaded where there is no local copy."""
+    """A dataset whose files are downloaded if there is no local copy."""
 
     mirrors: list[Mirror] = Field(
-        [], description="addresses of folders that hold the files, tried in this order; none: the dataset's own sites"
+        [], description="addresses of folders with the files, tried in this order; none: the dataset's own sites"
     )
 
 
@@ -56,20 +56,20 @@ class Archived(Downloaded):
 
     archive: str | None = Field(
         None,
-        description="a local copy to read in place of a download; a relative path starts at the project's folder",
+        description="a local copy to read instead of a download; relative to the project's folder",
     )
     sha256: Sha256 | None = Field(None, description="checksum of the archive; none: that of the official one")
 
 
 Resize = Literal["squash"] | None
-RESIZE = "squash: to image_size x image_size, whatever the shape; none: every image must have the size already"
+RESIZE = "squash: to image_size x image_size, whatever the shape; none: every image must already have that size"
 
 
 AnyDataset = Annotated[SerializeAsAny[Dataset], BeforeValidator(registry.reader("readers"))]
 
 
 class ProtectedFiles(Settings):
-    """Row counts of the published files."""
+    """Row counts of the files of protected datasets."""
 
     rows_per_parquet: int = Field(10_000, ge=1, description="images per Parquet file")
     rows_per_shard: int = Field(10_000, ge=1, description="images per NumPy shard")

@@ -1,4 +1,4 @@
-"""A dataset on disk as the pipeline keeps it: uint8 NHWC shards, labels, and a manifest that tells of both."""
+"""A dataset as the pipeline stores it: uint8 NHWC shards, labels, and a manifest with their checksums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS = "labels.npy"
 
 
 class Sharded:
-    """``(N, H, W, C)`` images that lie in several arrays, one after the other, of which each may be a memory map."""
+    """``(N, H, W, C)`` images stored in several consecutive arrays, which may be memory maps."""
 
     def __init__(self, parts: list[Array]) -> None:
         self._parts = parts
@@ -36,7 +36,7 @@ class Sharded:
 
         Raises:
             IndexError: there is no such row.
-            TypeError: not row numbers, but a mask for example.
+            TypeError: ``rows`` are not row numbers but, for example, a mask.
         """
         if isinstance(rows, slice):
             return self._range(*rows.indices(len(self)))
@@ -48,7 +48,7 @@ class Sharded:
         within = rows - self._starts[shards]
         chosen = np.empty((len(rows), *self.shape[1:]), np.uint8)
         for place, (shard, row) in enumerate(zip(shards.tolist(), within.tolist(), strict=True)):
-            chosen[place] = self._parts[shard][row]  # every image is copied once, which an index array would do twice
+            chosen[place] = self._parts[shard][row]  # copies every image once; an index array would copy it twice
         return chosen
 
     def _range(self, start: int, stop: int, step: int) -> Array:
@@ -63,15 +63,15 @@ class Sharded:
 
 
 def write(folder: Path, source: Stream | Split, rows_per_shard: int) -> tuple[tuple[int, ...], dict[str, str]]:
-    """Write images, as they arrive, and labels into ``folder``.
+    """Write labels, and images as they arrive, into ``folder``.
 
     Returns:
-        The images' shape ``(N, H, W, C)``, and the files' SHA-256 by their path from the folder that ``folder`` is in,
-        where the manifest will be that tells of them.
+        The images' shape ``(N, H, W, C)``, and the files' SHA-256 by path relative to the parent of ``folder``, where
+        the manifest will be.
 
     Raises:
-        UserError: there are no images, the disk is full, or ``source`` refuses what it reads.
-        ValueError: there are more or fewer images than labels, or not all are uint8 of one shape.
+        UserError: there are no images, the disk is full, or ``source`` raises one.
+        ValueError: there are more or fewer images than labels, or not all images are uint8 of one shape.
     """
     stream = of_split(source, str(folder)) if isinstance(source, Split) else source
     rows = len(stream.labels)
@@ -96,7 +96,7 @@ def write(folder: Path, source: Stream | Split, rows_per_shard: int) -> tuple[tu
 
 
 def _cut(chunks: Iterator[Array], rows_per_shard: int) -> Iterator[Array]:
-    """The same images, in pieces that lie within one shard each."""
+    """The same images, in pieces that do not cross shards."""
     done = 0
     for chunk in chunks:
         while len(chunk):
@@ -106,7 +106,7 @@ def _cut(chunks: Iterator[Array], rows_per_shard: int) -> Iterator[Array]:
 
 
 def read(manifest: Path, part: str) -> Split:
-    """The split that ``write`` wrote into the folder ``part`` beside a manifest, its images mapped into memory.
+    """The split written by ``write`` into the folder ``part`` beside a manifest; its images are mapped into memory.
 
     Raises:
         UserError: the manifest or a file is damaged, or a file is missing.
@@ -124,6 +124,6 @@ def load(folder: str | Path, split: Literal["train", "test"]) -> Split:
 
 
 def identity(folder: str | Path) -> str:
-    """A hash of the training images and labels: what a noise was made for."""
+    """A hash of the training images and labels, by which a noise is matched to its dataset."""
     hashes = files.read_json(Path(folder, "manifest.json"))[files.HASHES]
     return digest({name: found for name, found in hashes.items() if name.startswith("train/")})

@@ -1,4 +1,4 @@
-"""How many images a dataset has, before it is stored: from its files without decoding any, or from what it is."""
+"""The number of images in a dataset before it is stored: counted without decoding, or known from its kind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COUNTED = "counted on disk"
 
 @dataclass(frozen=True)
 class Size:
-    """The images of a dataset.
+    """The number of images in a dataset.
 
     Attributes:
-        train: how many training images; None where that is only known once the dataset is stored.
-        test: how many test images, likewise.
-        source: how the numbers are known, or why they are not.
+        train: number of training images; None if it is only known once the dataset is stored.
+        test: number of test images, likewise.
+        source: how the numbers are known, or why they are unknown.
     """
 
     train: int | None
@@ -28,16 +28,16 @@ class Size:
 
 
 def size_hint(dataset: Dataset, root: Path) -> Size:
-    """The size of a dataset, as far as its reader can tell without reading it.
+    """The size of a dataset, if its reader can find it without reading the images.
 
-    A reader's module may have a function of this name and these arguments, which gives the size of all that it would
-    read, before the description chooses some of it; or None.
+    A reader's module may define a function with this name and these arguments that returns the size of everything it
+    would read, before the description selects from it; or None.
 
     Args:
         dataset: its description.
-        root: the folder that relative paths in it start at.
+        root: base folder of relative paths in it.
     """
-    own = getattr(registry.load("readers", dataset.kind), "size_hint", None)
+    own = getattr(registry.load_module("readers", dataset.kind), "size_hint", None)
     try:
         found: Size | None = None if own is None else own(dataset, root)
     except UserError as error:
@@ -48,12 +48,12 @@ def size_hint(dataset: Dataset, root: Path) -> Size:
 
 
 def official(train: int, test: int, own_files: bool = False) -> Size:
-    """The size of a published set; unknown where the description is of other files than the official ones."""
+    """The size of a published dataset; unknown if the description is of other files than the official ones."""
     return Size(None, None, "its files are the user's own") if own_files else Size(train, test, "official size")
 
 
 def _chosen(dataset: Dataset, every: Size) -> Size:
-    """What a description takes of all training and test images."""
+    """The size after the description selects from all training and test images."""
     train, test = every.train, every.test
     if train is None or test is None:
         return every

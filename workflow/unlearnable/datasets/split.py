@@ -1,4 +1,4 @@
-"""Images and labels, in memory or not, and the checks every source of images must pass."""
+"""Images and labels, in memory or not, and the checks that every source of images must pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Images(Protocol):
-    """``(N, H, W, C)`` uint8, of which only what is asked for need be in memory. An array is one too."""
+    """``(N, H, W, C)`` uint8; only the rows that are read need be in memory. An array also qualifies."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,7 +35,7 @@ class Split:
     """One half of a dataset.
 
     Attributes:
-        images: ``(N, H, W, C)`` uint8; not to be assumed to fit into memory.
+        images: ``(N, H, W, C)`` uint8; may not fit into memory.
         labels: ``(N,)`` int64.
         classes: the class names, by label.
     """
@@ -67,12 +67,12 @@ class Chosen:
 
 
 def check_labels(labels: Array, classes: list[str], where: str) -> None:
-    """Make sure that labels are what the description of a dataset says.
+    """Make sure that labels match the description of a dataset.
 
     Args:
         labels: ``(N,)`` whole numbers.
         classes: the class names, by label.
-        where: what to call the labels in a message.
+        where: name of the labels in messages.
 
     Raises:
         UserError: a label outside the classes, or a class without images.
@@ -90,19 +90,20 @@ def check_labels(labels: Array, classes: list[str], where: str) -> None:
 
 
 def check_shape(images: Array, shape: tuple[int, int, int], where: str) -> None:
-    """Make sure that images have the size and the channels ``(H, W, C)`` that the description of a dataset says.
+    """Make sure that images have the size and channels ``(H, W, C)`` in the description of a dataset.
 
     Raises:
-        UserError: they have not.
+        UserError: they do not.
     """
     if images.shape[1:] != shape:
         raise UserError(f"{where}: images are (height, width, channels) {images.shape[1:]}, not {shape}")
 
 
 def stratified_order(labels: Array, generator: np.random.Generator) -> Array:
-    """A random order of the rows of which every prefix is as class-balanced as the whole.
+    """A random order of the rows in which every prefix is as class-balanced as the whole.
 
-    So prefixes are nested, and of classes of equal size a prefix holds the same number, to within one image.
+    So prefixes are nested and, if classes have equal sizes, a prefix holds the same number of each, to within one
+    image.
     """
     position = np.empty(len(labels))
     for label in np.unique(labels):

@@ -1,4 +1,4 @@
-"""Images that arrive piece by piece, so that a dataset of any size passes through a small memory."""
+"""Images that arrive in pieces, so that a dataset of any size fits through a small memory."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from unlearnable.datasets.split import Array, Split, check_labels, check_shape
 from unlearnable.errors import UserError
 
-CHUNK_BYTES = 2**21  # what a piece should hold at most, where its size can be chosen
+CHUNK_BYTES = 2**21  # largest size of a piece, if it can be chosen
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What a reader gives for one half of a dataset.
+    """One half of a dataset, as a reader returns it.
 
     Attributes:
-        where: what to call it in messages, such as "root, train split".
+        where: its name in messages, such as "root, train split".
         labels: ``(N,)`` int64, known before any image is decoded.
-        chunks: gives, afresh at every call, ``(n, H, W, C)`` uint8 pieces in the order of the labels, N images in all.
+        chunks: yields at every call, from the start, ``(n, H, W, C)`` uint8 pieces in the order of the labels, N images
+            in all.
     """
 
     where: str
@@ -39,16 +40,16 @@ def of_split(split: Split, where: str) -> Stream:
 
 
 def checked(stream: Stream, shape: tuple[int, int, int], classes: list[str]) -> Stream:
-    """The same stream, which stops with a ``UserError`` where it is not what its description says.
+    """The same stream, which raises a ``UserError`` as soon as it does not match its description.
 
     Args:
-        stream: of images and labels.
-        shape: ``(H, W, C)`` that every image must have.
+        stream: the images and labels.
+        shape: required ``(H, W, C)`` of every image.
         classes: the class names, by label.
 
     Raises:
-        UserError: a label outside the classes or a class without images; later, at the piece in question, a wrong
-            size or number of channels, and at the end more or fewer images than labels.
+        UserError: a label is outside the classes, or a class has no images; while the stream is read, a piece has the
+            wrong size or number of channels; at the end, there are more or fewer images than labels.
     """
     check_labels(stream.labels, classes, stream.where)
 

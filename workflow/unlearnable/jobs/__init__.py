@@ -1,6 +1,6 @@
-"""How a job runs: what a script does around its one call of a stage.
+"""How a job runs: everything a script does around its call of a stage.
 
-Logging and exit codes, the device and the lease of its GPUs, checkpoints, signals, time limits, the Snakemake process
-that it belongs to, and the locks that show what runs in a folder. This package may import anything but ``tools``, and
-nothing that is computed may import it; no result depends on it, so that a change here computes nothing again.
+Logging and exit codes, the device and leased GPUs, checkpoints, signals, time limits, the job's Snakemake process, and
+the locks that show what runs in a folder. This package may import anything but ``tools``. No code that computes results
+may import it, so a change here makes nothing run again.
 """

@@ -1,4 +1,4 @@
-"""The GPUs of a job: leased, and then the device to compute on."""
+"""The device of a job and its leased GPUs."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from unlearnable.jobs import gpus, leases, locks
 def leased_device(
     wanted: Literal["auto", "cpu", "cuda"], granted: int, what: str, check: Callable[[], None]
 ) -> Iterator[tuple[torch.device, list[str]]]:
-    """The device of a job, and the names of the GPUs that it leased and alone can see; waits until they are free.
+    """The device of a job, and the names of its leased GPUs, the only ones it can see; waits until they are free.
 
-    On the CPU no GPU is leased or seen, except that stand-ins (``UNLEARNABLE_GPUS``) are leased without being used.
+    On the CPU no GPU is leased or visible, except that stand-ins (``UNLEARNABLE_GPUS``) are leased but not used.
 
     Args:
         wanted: as for ``choose_device``.
-        granted: GPUs granted to the job.
-        what: one line about the job.
-        check: called while the job waits; what it raises ends the waiting.
+        granted: number of GPUs granted to the job.
+        what: description of the job, one line.
+        check: called while the job waits; an exception from it ends the wait.
 
     Raises:
         UserError: as for ``choose_device`` and ``leases.leased``; or there is a GPU that cannot be leased.
     """
     count = 0
-    usable = torch.version.cuda or torch.version.hip or gpus.NAMES in os.environ  # else torch was built for CPUs
+    usable = torch.version.cuda or torch.version.hip or gpus.NAMES in os.environ  # otherwise torch was built for CPUs
     if wanted != "cpu" and granted > 0 and usable:
         if gpus.candidates():
             count = granted
         elif not gpus.devices() and gpus.NAMES not in os.environ and torch.cuda.is_available():
             raise UserError(
-                "torch finds a GPU here, but nvidia-smi lists none, so nothing keeps two jobs from using the same one; "
+                "torch finds a GPU here, but nvidia-smi lists none, so two jobs could use the same one; "
                 f"name the GPUs in {gpus.NAMES} (0,1 for two), or compute on the CPU (runtime.device: cpu)"
             )
     with leases.leased(count, what, check) as names:
@@ -46,10 +46,10 @@ def leased_device(
         if device.type == "cuda":
             if (seen := torch._C._cuda_getDeviceCount()) != len(names):
                 raise UserError(f"the job leased GPU {', '.join(names)}, but CUDA sees {seen} GPU(s) here")
-            locks.hold_until_exit()  # CUDA has memory there until the process ends
+            locks.hold_until_exit()  # CUDA keeps memory there until the process ends
         elif names and gpus.NAMES not in os.environ:
             raise UserError(
-                f"the job leased GPU {', '.join(names)}, and torch cannot use it: is the driver too old? "
+                f"the job leased GPU {', '.join(names)}, but torch cannot use it: is the driver too old? "
                 "--resources gpu=0 computes on the CPU"
             )
         yield device, names

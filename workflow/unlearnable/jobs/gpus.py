@@ -1,4 +1,4 @@
-"""Which GPUs this host has, and which of them jobs may use."""
+"""The GPUs of this host, and which of them jobs may use."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Device:
     """A device that can be leased.
 
     Attributes:
-        name: what CUDA_VISIBLE_DEVICES takes, a UUID of a GPU or MIG device.
-        gpu: UUID of the GPU that it is, or is a part of.
+        name: as in CUDA_VISIBLE_DEVICES, the UUID of a GPU or MIG device.
+        gpu: UUID of this GPU, or of the GPU that it is part of.
         index: that GPU's number in nvidia-smi.
     """
 
@@ -50,15 +50,15 @@ def devices() -> list[Device]:
     return list(_listed(program)) if program else []
 
 
-@functools.cache  # the call takes a second or more where no persistence daemon runs
+@functools.cache  # the call takes a second or more without a persistence daemon
 def _listed(program: str) -> tuple[Device, ...]:
     try:
         done = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
-        raise UserError(f"{program} -L does not answer: a GPU or its driver hangs; set {NAMES} to do without") from None
+        raise UserError(f"{program} -L does not answer: a GPU or its driver hangs; set {NAMES} to bypass it") from None
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip().splitlines()
-        log.warning("%s -L fails, so no GPU is known here: %s", program, said[0] if said else f"exit {done.returncode}")
+        log.warning("%s -L fails, so no GPU can be used: %s", program, said[0] if said else f"exit {done.returncode}")
         return ()
     return tuple(parse_list(done.stdout))
 
@@ -78,15 +78,15 @@ def parse_list(text: str) -> list[Device]:
 
 
 def candidates() -> list[Device]:
-    """The devices that jobs here may lease: all, or those that CUDA_VISIBLE_DEVICES names, in its order.
+    """The devices that jobs here may lease: all, or those in CUDA_VISIBLE_DEVICES, in its order.
 
-    An entry is an index, a UUID, or the beginning of one that fits a single device. A GPU in MIG mode means its
-    MIG devices. As in CUDA, an empty list and what follows a ``-1`` name nothing. Unlike in CUDA, which silently drops
-    such an entry and all after it, a wrong entry is an error, and a repeated one counts once. Indices count in
-    nvidia-smi's order, as Slurm and people mean them, whatever CUDA_DEVICE_ORDER says: CUDA itself gets UUIDs.
+    An entry is an index, a UUID, or a prefix of a UUID that matches a single device. A GPU in MIG mode stands for its
+    MIG devices. As in CUDA, an empty list and entries after a ``-1`` name nothing. Unlike in CUDA, which silently drops
+    an invalid entry and all after it, an invalid entry is an error, and a repeated one counts once. Indices follow
+    nvidia-smi's order, as in Slurm, whatever CUDA_DEVICE_ORDER is: CUDA itself gets UUIDs.
 
     Raises:
-        UserError: an entry names none of the devices, or several.
+        UserError: an entry matches none of the devices, or several.
     """
     known, visible = devices(), os.environ.get(VISIBLE)
     if visible is None or not known:
@@ -98,7 +98,7 @@ def candidates() -> list[Device]:
         named = _named(entry, known)
         if not named:
             raise UserError(
-                f"CUDA_VISIBLE_DEVICES={visible}: '{entry}' names no single one of the devices here: "
+                f"CUDA_VISIBLE_DEVICES={visible}: '{entry}' does not match exactly one of the devices here: "
                 + ", ".join(f"{device.index} ({device.name})" for device in known)
             )
         found |= dict.fromkeys(named)

@@ -1,4 +1,4 @@
-"""What every script does around its one library call: log, refuse bad input in one line, measure."""
+"""What every script does around its call of the library: logging, errors in one line, exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AGAIN_LATER = 75  # EX_TEMPFAIL of sysexits.h: the same command continues from h
 
 
 class RuleLog(logging.FileHandler):
-    """A rule's log file. Where it cannot be written, on a full disk say, that is said once and the job continues."""
+    """A rule's log file. If it cannot be written, for example on a full disk, the job warns once and continues."""
 
     said = False
 
@@ -28,7 +28,7 @@ class RuleLog(logging.FileHandler):
         """Write a record."""
         try:
             super().emit(record)
-        except OSError:  # from opening the file; what fails later is handled by the handler
+        except OSError:  # from opening the file; later failures are handled by the handler
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging gives it
@@ -45,16 +45,16 @@ class RuleLog(logging.FileHandler):
 def job(snakemake: Any) -> Iterator[None]:
     """Log to the rule's log file and to stderr, and turn a ``UserError`` into one line and exit code 1.
 
-    Before a job enters this, it imports what it needs and does not count as running. If its Snakemake is killed
-    meanwhile, another one may be computing the same already, so it leaves and touches nothing.
+    A job does not count as running before it enters this, while it imports modules. If its Snakemake is killed
+    meanwhile, another one may already run the same job, so this one exits without touching anything.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
     """
-    atexit.register(gc.freeze)  # taking apart all objects of torch at the end takes half a second
+    atexit.register(gc.freeze)  # destroying all of torch's objects at exit takes half a second
     with join():
-        if orphaned():  # asked after joining: a Snakemake that is killed from now on is not followed by another one
-            print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was begun", file=sys.stderr)
+        if orphaned():  # checked after joining: from now on, no other Snakemake can start if this one is killed
+            print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was started", file=sys.stderr)
             sys.exit(AGAIN_LATER)
         handlers: list[logging.Handler] = [logging.StreamHandler()]
         if snakemake.log:
@@ -73,11 +73,11 @@ def job(snakemake: Any) -> Iterator[None]:
         except KeyboardInterrupt:
             log.warning("STOPPED rule %s: interrupted; nothing since its last checkpoint was saved", snakemake.rule)
             sys.exit(AGAIN_LATER)
-        except Exception:  # not swallowed: the traceback belongs in the rule's log too, and the job fails
+        except Exception:  # not swallowed: the traceback is also logged, and the job fails
             log.exception("rule %s failed", snakemake.rule)
             sys.exit(1)
 
 
 def folder(path: str) -> Path:
-    """The folder of a file: stages pass manifests to one another, and find the data beside them."""
+    """The folder of a file: rules pass manifests, and stages find the data beside them."""
     return Path(path).parent

@@ -1,24 +1,23 @@
 """GPUs on one host, leased by file locks, so that no two jobs compute on the same one.
 
-Snakemake counts GPUs and picks none. Here a job leases as many as it was granted before CUDA starts in its process,
-and from then on CUDA sees only those. A lease is an flock on the device's file in a folder that all users and
-pipelines of the host share. The kernel drops it when the process ends, however it ends, so nothing is left to clean up.
+Snakemake counts GPUs but does not choose them. A job leases the number it was granted before CUDA starts in its
+process; from then on CUDA sees only those. A lease is an flock on the device's file, in a folder shared by all users
+and pipelines of the host. The kernel drops it when the process ends, however it ends, so there is nothing to clean up.
 
 **Devices** are what ``nvidia-smi -L`` lists; a GPU in MIG mode counts as its MIG devices. ``UNLEARNABLE_GPUS``
-(comma-separated names, as CUDA_VISIBLE_DEVICES takes them) replaces that list, where nvidia-smi is missing or a test
-needs stand-ins. All pipelines of a host must call a device by the same name. With CUDA_VISIBLE_DEVICES set (by Slurm,
-by the user) only its devices are leased; see ``candidates``.
+(comma-separated names, as CUDA_VISIBLE_DEVICES takes them) replaces that list if nvidia-smi is missing or a test needs
+stand-ins. All pipelines of a host must use the same name for a device. With CUDA_VISIBLE_DEVICES set (by Slurm, by the
+user) only its devices are leased; see ``candidates``.
 
-**Order.** Jobs wait in the order in which they came (``tickets``), and each takes all the devices that it needs or
-none. So jobs for many GPUs are not starved by those for one, nothing deadlocks, and jobs whose devices do not overlap
-do not wait for each other.
+**Order.** Jobs wait in order of arrival (``tickets``), and each takes either all the devices it needs or none. So jobs
+for one GPU do not starve those for many, nothing deadlocks, and jobs for different devices do not wait for each other.
 
 **Processes of a job.** Lock descriptors are closed on exec and after a fork, so a stray child of a killed job does not
-keep a device. Processes that compute for the job (ranks, which outlive a killed parent) call ``share``.
+keep a device. Processes that compute for the job (ranks, which may outlive it) call ``share``.
 
 **Limits.** The folder is ``/tmp/unlearnable-leases``, or ``UNLEARNABLE_LEASES``: on a local disk, the same for all. A
-container or a service with a /tmp of its own does not see the others' leases unless that folder is mounted into it.
-Deleting the folder ends the exclusion for the leases that are held. Programs other than this one are not kept out.
+container or a service with its own /tmp does not see other leases unless that folder is mounted into it. Deleting the
+folder cancels the protection of current leases. Other programs can still use the GPUs.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from unlearnable.jobs.signals import Waiting, stopping_on_signals
 from unlearnable.jobs.tickets import Ticket
 
 log = logging.getLogger(__name__)
-DEFAULT = Path("/tmp/unlearnable-leases")  # not TMPDIR, which may differ between the users and jobs of a host
+DEFAULT = Path("/tmp/unlearnable-leases")  # not TMPDIR, which may differ between users and jobs of a host
 POLL = 0.1  # seconds between two looks at the devices, for the first in the queue
 REMIND = 300.0  # seconds between two lines in the log of a job that waits
 FOLDER, TOKEN = "UNLEARNABLE_LEASES", "UNLEARNABLE_LEASE"
@@ -48,13 +47,13 @@ FOLDER, TOKEN = "UNLEARNABLE_LEASES", "UNLEARNABLE_LEASE"
 
 @dataclass(frozen=True)
 class Lease:
-    """Which job has a device.
+    """The state of a device: free, or held by a job.
 
     Attributes:
         device: its name.
-        held: whether some process holds it; known from the lock alone.
-        pid: of the job that leased it, as it wrote; None when it is free, or the file is not readable.
-        what: what the job does, as it wrote.
+        held: whether a process holds it; determined by the lock alone.
+        pid: of the job that leased it, as written by the job; None if it is free or the file is unreadable.
+        what: description of the job, as written by it.
     """
 
     device: str
@@ -64,7 +63,7 @@ class Lease:
 
     @property
     def line(self) -> str:
-        """All of it in one line."""
+        """The state in one line."""
         if not self.held:
             return f"{self.device} is free"
         return f"{self.device} is held by process {self.pid or 'unknown'}" + (f" ({self.what})" if self.what else "")
@@ -72,21 +71,21 @@ class Lease:
 
 @contextmanager
 def leased(count: int, what: str = "", check: Callable[[], None] = lambda: None) -> Iterator[list[str]]:
-    """Hold ``count`` devices, and let CUDA see only those; waits for them as long as it takes.
+    """Hold ``count`` devices and let CUDA see only those; waits until they are free.
 
-    CUDA_VISIBLE_DEVICES is set for this process and its children, and put back at the end.
+    CUDA_VISIBLE_DEVICES is set for this process and its children, and restored at the end.
 
     Args:
-        count: how many devices; with 0 none is leased, and CUDA sees none.
-        what: one line about the job, for others to read.
-        check: called while waiting; what it raises ends the waiting.
+        count: number of devices; with 0 none is leased, and CUDA sees none.
+        what: description of the job in one line, for others to read.
+        check: called while waiting; an exception from it ends the wait.
 
     Yields:
         The devices' names.
 
     Raises:
         UserError: there are fewer devices, or the folder of the locks cannot be used.
-        Stopped: SIGTERM, SIGINT or SIGHUP came while the job waited.
+        Stopped: SIGTERM, SIGINT or SIGHUP arrived while the job waited.
         RuntimeError: CUDA has started, or this process belongs to a job with a lease (it should ``share`` that).
     """
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
@@ -104,21 +103,21 @@ def leased(count: int, what: str = "", check: Callable[[], None] = lambda: None)
             names, token = _acquire(stack, offered, count, for_what, check)
         except OSError as error:
             raise UserError(
-                f"{_chosen_folder()}: the leases of GPUs cannot be kept here ({error}); "
-                f"name a folder on a local disk that all users of the GPUs can write to in {FOLDER}"
+                f"{_chosen_folder()}: GPU leases cannot be kept here ({error}); "
+                f"set {FOLDER} to a folder on a local disk that all users of the GPUs can write to"
             ) from error
         stack.enter_context(_environment({VISIBLE: ",".join(names), TOKEN: token}))
         yield names
 
 
 def _enough(count: int) -> list[str]:
-    """Names of the devices that a job for ``count`` can choose from."""
+    """Names of the devices available to a job that needs ``count``."""
     allowed = candidates()
-    offered = [device.name for device in allowed if device.whole or count == 1]  # CUDA opens a single MIG device
+    offered = [device.name for device in allowed if device.whole or count == 1]  # CUDA opens only one MIG device
     if len(offered) < count:
         visible = os.environ.get(VISIBLE)
         raise UserError(
-            f"the job asks for {count} GPU(s), and there are {len(offered)} here that it may use"
+            f"the job needs {count} GPU(s), but may use only {len(offered)} here"
             + (f" (CUDA_VISIBLE_DEVICES={visible})" if visible is not None else "")
             + (", MIG devices not counted, as a job can use only one" if len(allowed) > len(offered) else "")
             + "; ask for fewer with --resources gpu=N, where N=0 is the CPU"
@@ -141,15 +140,15 @@ def _environment(change: dict[str, str]) -> Iterator[None]:
 
 
 def share() -> list[str]:
-    """Hold the lease of the job that started this process too, until this process ends.
+    """Hold the lease of the job that started this process as well, until this process ends.
 
-    A rank calls this before CUDA starts. From then on its devices stay leased even if the job itself is killed.
+    A rank calls this before CUDA starts. From then on its devices stay leased even if the job is killed.
 
     Returns:
         The names of the job's devices.
 
     Raises:
-        Stopped: the job is gone, and another job has its devices, or may have.
+        Stopped: the job is gone, and another job has its devices or may have them.
     """
     names = os.environ[VISIBLE].split(",")
     for name in names:
@@ -171,7 +170,7 @@ def _lease(name: str) -> Lease:
     if not (locks.is_locked(_file(name), locks.SHARED) or locks.is_locked(_ranks_file(name), locks.EXCLUSIVE)):
         return Lease(name, held=False)
     pid, what, *_ = [*locks.lines(_file(name)), "", ""]
-    shown = "".join(c for c in what if c.isprintable())  # anybody may have written it
+    shown = "".join(c for c in what if c.isprintable())  # any user may have written it
     return Lease(name, True, int(pid) if re.fullmatch("[0-9]{1,9}", pid) else None, shown[:200])
 
 
@@ -181,7 +180,7 @@ def _acquire(
     """Devices, locked until ``stack`` is closed, and the token of their lease."""
     folder = os.open(_folder(), os.O_RDONLY | os.O_DIRECTORY)
     _hold(stack, folder)
-    locks.lock(folder, locks.SHARED)  # systemd-tmpfiles then leaves the folder and what is in it alone
+    locks.lock(folder, locks.SHARED)  # so that systemd-tmpfiles leaves the folder and its content alone
     token = os.urandom(16).hex()
     began, said = time.monotonic(), None
     taken: dict[str, int] | None = None
@@ -202,7 +201,7 @@ def _acquire(
     for descriptor in (taken or {}).values():
         _hold(stack, descriptor)
     if taken is None or waiting.stop_requested:
-        raise Stopped("asked to stop while waiting for a GPU; nothing was begun")
+        raise Stopped("asked to stop while waiting for a GPU; nothing was started")
     waited = "" if said is None else f" after waiting for {time.monotonic() - began:.0f} s"
     log.info("leased GPU %s%s", ", ".join(taken), waited)
     return list(taken), token
@@ -228,7 +227,7 @@ def _take(names: list[str], count: int, content: list[str]) -> dict[str, int] | 
         if not locks.is_locked(_ranks_file(name), locks.EXCLUSIVE):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, "".join(f"{line}\n" for line in content).encode(), 0)
-        # Asked again now that a rank which joins late can see that its job lost the device.
+        # Check again: from now on, a rank that joins late can see that its job lost the device.
         if locks.is_locked(_ranks_file(name), locks.EXCLUSIVE):
             os.close(taken.pop(name))
         elif len(taken) == count:
@@ -243,21 +242,21 @@ def _chosen_folder() -> Path:
 
 
 def _folder() -> Path:
-    """The folder of all leases, made if need be: every user can write there, and only remove files of their own."""
+    """The folder of all leases, created if missing: all users can write there, but only remove their own files."""
     folder = _chosen_folder()
     if not folder.is_dir():
         with locks.permissions_for_all():
             folder.mkdir(mode=0o1777, exist_ok=True)
     if folder == DEFAULT and folder.is_symlink():
-        raise UserError(f"{folder} is a link, which no pipeline made; remove it, or name another folder in {FOLDER}")
+        raise UserError(f"{folder} is a link, which no pipeline creates; remove it, or set {FOLDER} to another folder")
     return folder
 
 
 def _file(device: str) -> Path:
-    """The file whose lock is a device's lease. Its lines: the job's process id, what it does, the lease's token."""
+    """The file whose lock is a device's lease. Lines: the job's process id, its description, the lease's token."""
     return _chosen_folder() / f"device-{re.sub(r'[^A-Za-z0-9.-]', '_', device)}"
 
 
 def _ranks_file(device: str) -> Path:
-    """The file that other processes of the job lock, each in shared mode."""
+    """The file that other processes of the job lock, in shared mode."""
     return _file(device).with_suffix(".ranks")

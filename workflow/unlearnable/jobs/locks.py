@@ -1,7 +1,7 @@
 """File locks (flock), which the kernel drops when a process ends, however it ends.
 
-Lock descriptors are closed on exec. Those that are given to ``hold`` are closed in forked children too, so that a lock
-belongs to one process alone.
+Lock descriptors are closed on exec. Those passed to ``hold`` are also closed in forked children, so that only one
+process has the lock.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 def lock(file: int | IO[str], mode: int) -> None:
-    """Lock an open file, or change the mode of its lock; waits until that is possible."""
+    """Lock an open file, or change the mode of its lock; waits until this is possible."""
     fcntl.flock(file, mode)
 
 
 def try_lock(file: int | IO[str], mode: int) -> bool:
-    """Lock an open file if that is possible at once; returns whether it is locked."""
+    """Lock an open file if this is possible at once; returns whether it is locked."""
     try:
         fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -45,8 +45,8 @@ def try_lock(file: int | IO[str], mode: int) -> bool:
 
 
 def is_locked(path: Path, mode: int) -> bool:
-    """Whether a process holds a lock on a file that keeps others from locking it in ``mode``; False without a file."""
-    # On NFS an exclusive lock needs a descriptor that can write. O_NONBLOCK: anybody can put a pipe there.
+    """Whether a lock on a file keeps others from locking it in ``mode``; False if there is no file."""
+    # On NFS an exclusive lock needs a descriptor that can write. O_NONBLOCK: any user can put a pipe there.
     access = os.O_RDWR if mode == EXCLUSIVE else os.O_RDONLY
     try:
         descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -59,7 +59,7 @@ def is_locked(path: Path, mode: int) -> bool:
 
 
 def hold(descriptor: int) -> None:
-    """Keep a descriptor, and its lock, in this process alone."""
+    """Keep a descriptor, and its lock, in this process only."""
     _held.add(descriptor)
 
 
@@ -71,12 +71,12 @@ def release(descriptor: int) -> None:
 
 
 def hold_until_exit() -> None:
-    """Keep all that this process holds now until it ends, also beyond ``release``."""
+    """Keep everything that this process holds now until it ends, even after ``release``."""
     _held.update([os.dup(descriptor) for descriptor in _held])
 
 
 def open_for_all(path: Path) -> int:
-    """A descriptor of a file that every user can lock; it is created when it is missing.
+    """A descriptor of a file that every user can lock; the file is created if it is missing.
 
     Raises:
         OSError: it cannot be opened, or is not a plain file with a single name.
@@ -97,7 +97,7 @@ def open_for_all(path: Path) -> int:
 
 
 def open_locked(path: Path) -> int | None:
-    """As ``open_for_all``, with the file's exclusive lock; None when another process has that."""
+    """As ``open_for_all``, with the file's exclusive lock; None if another process has it."""
     descriptor = open_for_all(path)
     with suppress(FileNotFoundError):
         # The file may have been deleted before it was locked.
@@ -108,14 +108,14 @@ def open_locked(path: Path) -> int | None:
 
 
 def lines(path: Path) -> list[str]:
-    """The lines of a small file; every user can write them, so that nothing that matters may depend on them."""
+    """The lines of a small file. Every user can write them, so only messages may depend on them."""
     with open(path, "rb") as file:
         return file.read(2**16).decode("utf-8", "replace").splitlines()
 
 
 @contextmanager
 def permissions_for_all() -> Iterator[None]:
-    """Give what is created now exactly the permissions that are asked for."""
+    """Create files with exactly the requested permissions, ignoring the umask."""
     before = os.umask(0)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a script with a long computation needs from Snakemake: a device, threads, a checkpoint, a time limit."""
+"""The setting of a long computation in a script: device, threads, checkpoint, time limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unlearnable.jobs.signals import stopping_on_signals
 from unlearnable.training.loop import Loop
 
 log = logging.getLogger(__name__)
-MARGIN = 60.0  # seconds kept free before the job's time limit, to save and leave
+MARGIN = 60.0  # seconds reserved before the job's time limit, to save and exit
 
 
 @contextmanager
@@ -35,16 +35,16 @@ def compute(snakemake: Any, *hashed: str) -> Iterator[tuple[Loop, torch.device]]
 
 @contextmanager
 def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> Iterator[tuple[Loop, torch.device, int]]:
-    """The loop of a script, its device, and how many ranks can share the work, each on a device of that kind.
+    """The loop of a script, its device, and the number of ranks that share the work, each on such a device.
 
-    The checkpoint is beside the first output, or where ``side_file`` has it. Its fingerprint covers the rule's
+    The checkpoint is the ``side_file`` of the first output. Its fingerprint covers the rule's
     settings, code and wildcards, the contents of ``hashed``, torch's version and the kind of device, so a checkpoint of
     anything else is ignored.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
         hashed: the input files that the computation depends on.
-        most: how many GPUs the rule can use; None for any number.
+        most: largest number of GPUs the rule can use; None for any number.
 
     Raises:
         UserError: the rule was granted more.
@@ -54,13 +54,13 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
 
     def still_wanted() -> None:
         if master is not None and master.gone():
-            raise Stopped("its Snakemake is gone; nothing was begun")
+            raise Stopped("its Snakemake is gone; nothing was started")
 
     wanted, granted = snakemake.resources.device, snakemake.resources.get("gpu", 0)
     if most is not None and granted > most:
         raise UserError(
-            f"{snakemake.rule} was granted gpu={granted} and can use {most}; "
-            f"grant it that many (--set-resources {snakemake.rule}:gpu={most})"
+            f"{snakemake.rule} was granted gpu={granted}, but can use only {most}; "
+            f"grant it this number (--set-resources {snakemake.rule}:gpu={most})"
         )
     what = " ".join([snakemake.rule, *(f"{name}={value}" for name, value in dict(snakemake.wildcards).items())])
     with leased_device(wanted, granted, what, still_wanted) as (device, names):
@@ -70,7 +70,7 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
         if ranks == 1:
             log.info("computing on %s", describe(device))
         else:
-            log.info("computing on %d x %s", ranks, device.type)  # to ask for its name would start CUDA here
+            log.info("computing on %d x %s", ranks, device.type)  # asking for its name would start CUDA here
         output = Path(snakemake.output[0])
         fingerprint = digest(
             *(snakemake.params.cfg, snakemake.params.code, dict(snakemake.wildcards)),
@@ -89,7 +89,7 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
 
 
 def _deadline(started: float, minutes: float | None) -> float | None:
-    """When to save and leave, as ``time.monotonic()`` has it; Slurm's limit counts from before the job's own start."""
+    """When to save and exit, as ``time.monotonic()``; Slurm's limit starts before the job's own start."""
     if not minutes:
         return None
     margin = min(MARGIN, minutes * 6)

@@ -1,9 +1,9 @@
-"""Whether Snakemake or jobs run in a working directory, known from file locks that end with their processes.
+"""Whether Snakemake or jobs run in a working directory, determined by locks that end with their processes.
 
-Snakemake's own lock is a file that outlives a `kill -9`; nothing runs until it is removed by hand. Here every Snakemake
-process and every job holds a shared lock on one file. A process that can lock it exclusively knows that no other one
-is left, and that a lock of Snakemake's is that of a dead one. The Snakemake process that runs jobs holds its record of
-them (see ``unlearnable.tools.watch.record``) as well.
+Snakemake's own lock is a file that survives a `kill -9`; nothing runs until it is removed by hand. Here every Snakemake
+process and every job holds a shared lock on one file. If a process can lock it exclusively, no other one is left, and
+any lock of Snakemake's belongs to a dead process. The Snakemake process that runs jobs also holds its record of them
+(see ``unlearnable.tools.watch.record``).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO, TypeVar
 from unlearnable.jobs import locks
 
 log = logging.getLogger(__name__)
-STATE = Path(".snakemake")  # in the working directory, as Snakemake has it
+STATE = Path(".snakemake")  # Snakemake's own folder in the working directory
 RUNNING = STATE / "running"
 RECORD = STATE / "record.jsonl"
 Answer = TypeVar("Answer")
@@ -31,9 +31,9 @@ def join() -> IO[str]:
 
 
 def join_and_clear_dead_lock() -> IO[str]:
-    """As ``join``; and when nothing else runs here, remove the lock that a killed Snakemake left behind.
+    """As ``join``; if nothing else runs here, also remove the lock left behind by a killed Snakemake.
 
-    When only jobs of a killed one run, say so: Snakemake itself will refuse to start, and advise to unlock.
+    If only jobs of a killed Snakemake run, say so: Snakemake itself refuses to start and advises unlocking.
     """
     file = join()
     locks_of_snakemake = list(STATE.glob("locks/*.lock"))
@@ -42,9 +42,9 @@ def join_and_clear_dead_lock() -> IO[str]:
             path.unlink()
     elif locks_of_snakemake and not snakemake_running():
         log.warning(
-            "Jobs are still at work here whose Snakemake is gone. Those on this machine stop by themselves: long ones "
-            "save their state after the current step, the others end with their work, in minutes at most except for "
-            "large datasets. Those on a cluster end by themselves too, or have to be cancelled. Run the same command "
+            "Jobs of a killed Snakemake are still running here. Those on this machine stop automatically: long ones "
+            "save their state after the current step, the others finish within minutes, except for "
+            "large datasets. Those on a cluster finish, or must be cancelled. Run the same command "
             "again after that; do not unlock the folder before."
         )
     _share(file)
@@ -66,7 +66,7 @@ def _share(file: IO[str]) -> None:
 
 
 def _supported(attempt: Callable[[], Answer], otherwise: Answer) -> Answer:
-    """What ``attempt`` returns; on a file system without locks ``otherwise``, and a dead lock is removed by hand."""
+    """The result of ``attempt``; on a file system without locks ``otherwise``, and dead locks are removed by hand."""
     try:
         return attempt()
     except OSError as error:

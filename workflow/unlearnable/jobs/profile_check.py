@@ -1,4 +1,4 @@
-"""A workflow profile that does not exist is refused: Snakemake itself would ignore it, and run all jobs here."""
+"""Refuses a workflow profile that does not exist: Snakemake would ignore it and run all jobs here."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 from unlearnable.errors import UserError
 
-FILES = ("profile*.yaml", "config*.yaml")  # by which Snakemake tells a profile from any other folder
+FILES = ("profile*.yaml", "config*.yaml")  # by which Snakemake recognises the folder of a profile
 
 
 def require_workflow_profile(arguments: list[str], root: Path, moved: bool) -> None:
-    """Make sure that the workflow profile on Snakemake's command line is one that Snakemake found.
+    """Make sure that Snakemake found the workflow profile on its command line.
 
-    A wrong ``--profile`` or ``SNAKEMAKE_PROFILE`` needs no check, as Snakemake stops at those by itself.
+    A wrong ``--profile`` or ``SNAKEMAKE_PROFILE`` needs no check, because Snakemake refuses it.
 
     Args:
-        arguments: Snakemake's, without the program's name; taken to be valid, abbreviated options included.
+        arguments: Snakemake's, without the program's name; assumed to be valid, possibly abbreviated.
         root: the folder of the Snakefile.
-        moved: whether Snakemake was given another working directory than the one it was started in.
+        moved: whether Snakemake's working directory differs from the one it was started in.
 
     Raises:
         UserError: there is none of that name.
@@ -31,8 +31,8 @@ def require_workflow_profile(arguments: list[str], root: Path, moved: bool) -> N
     name = given.workflow_profile
     if not name or name == "none":
         return
-    # Snakemake looked for it where it was started. When it was given another folder it has left that one, and PWD may
-    # or may not name it: so one in the project's own folder is accepted, too.
+    # Snakemake looked for it where it was started. If it has since moved to another folder, PWD may or may not name
+    # that place, so a profile in the project's own folder is accepted, too.
     started = [Path(os.environ.get("PWD", root)), root] if moved else [Path.cwd()]
     folders = [root / "profiles", *(folder / inner for folder in started for inner in ("", "profiles"))]
     if not any((folder / name).exists() for folder in folders):

@@ -1,4 +1,4 @@
-"""Signals that ask a job to stop: noted, and answered when the work can be left."""
+"""Signals that ask a job to stop: noted, and acted on when the work can be left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ASK_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stoppable(Protocol):
-    """Work that looks now and then whether it is to stop, such as a ``Loop``."""
+    """Work that regularly checks whether to stop, such as a ``Loop``."""
 
     stop_requested: bool
 
@@ -30,9 +30,9 @@ class Waiting:
 
 @contextmanager
 def stopping_on_signals(work: Stoppable) -> Iterator[None]:
-    """Let SIGTERM, Ctrl-C and a closed terminal set ``work.stop_requested`` in place of ending the process.
+    """Let SIGTERM, Ctrl-C and a closed terminal set ``work.stop_requested`` instead of ending the process.
 
-    A second Ctrl-C interrupts at once. A signal that is ignored, as ``nohup`` has it, stays ignored.
+    A second Ctrl-C interrupts at once. Ignored signals, as under ``nohup``, stay ignored.
     """
     before = {number: signal.getsignal(number) for number in ASK_TO_STOP}
 

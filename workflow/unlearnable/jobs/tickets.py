@@ -1,7 +1,7 @@
 """The queue for GPUs: a waiting job writes a ticket file and holds a lock on it.
 
-A job leaves alone the devices that the owner of an earlier ticket waits for. Without that, a job for several devices
-would wait as long as jobs for one keep coming. Only the order depends on tickets, never which job has a device.
+A job does not take devices for which the owner of an earlier ticket waits. Otherwise a job for several devices would
+wait as long as jobs for one keep arriving. Tickets determine only the order, never which job has a device.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from unlearnable.jobs import locks
 
 PREFIX = "waiting-"
-ASLEEP = 60.0  # seconds after which a ticket counts no more whose owner does not refresh it (it was stopped)
+ASLEEP = 60.0  # seconds after which a ticket expires unless its owner refreshes it (a suspended process does not)
 
 
 class Ticket:
     """A place in the queue, until the end of a ``with`` block.
 
     Args:
-        folder: returns the folder of all tickets, made if need be.
+        folder: returns the folder of all tickets, created if missing.
         names: the devices that its owner waits for.
     """
 
@@ -43,7 +43,7 @@ class Ticket:
 
     def _write(self) -> None:
         while (descriptor := locks.open_locked(self._folder() / self._name)) is None:
-            pass  # another process looked at it before it was locked
+            pass  # another process checked it before it was locked
         self._descriptor = descriptor
         locks.hold(descriptor)
         os.pwrite(descriptor, "\n".join(self._names).encode(), 0)
@@ -52,12 +52,12 @@ class Ticket:
         """Show that the owner is awake."""
         try:
             os.utime(self._folder() / self._name)
-        except FileNotFoundError:  # something cleans /tmp
+        except FileNotFoundError:  # /tmp was cleaned
             locks.release(self._descriptor)
             self._write()
 
     def ahead(self) -> tuple[set[str], int]:
-        """The devices that living owners of earlier tickets wait for, and how many owners there are."""
+        """The devices that live owners of earlier tickets wait for, and the number of these owners."""
         folder = self._folder()
         reserved: set[str] = set()
         owners = 0
@@ -66,11 +66,11 @@ class Ticket:
                 break
             path = folder / name
             if locks.is_locked(path, locks.SHARED):
-                with suppress(FileNotFoundError):  # its owner's turn came meanwhile
+                with suppress(FileNotFoundError):  # its owner got its devices meanwhile
                     if time.time() - path.stat().st_mtime < ASLEEP:
                         reserved |= set(locks.lines(path))
                         owners += 1
             else:
-                with suppress(FileNotFoundError, PermissionError):  # another user's dead ticket does not count
+                with suppress(FileNotFoundError, PermissionError):  # another user's dead ticket is ignored
                     path.unlink()
         return reserved, owners

@@ -13,29 +13,29 @@ from torch import nn
 from unlearnable import files, registry
 from unlearnable.errors import UserError
 from unlearnable.networks.folding import PixelNetwork, pair
-from unlearnable.randomness import number
+from unlearnable.randomness import derived_seed
 
 
 def create(
     name: str, channels: int, classes: int, image_size: int, seed: int, device: torch.device, stem: str = "cifar"
 ) -> nn.Module:
-    """A network with freshly drawn weights that depend on ``seed`` alone.
+    """A network with newly drawn weights that depend only on ``seed``.
 
     Args:
-        name: a module of ``networks``.
+        name: of the architecture.
         channels: of the images.
         classes: number of classes.
         image_size: height and width of the images.
         seed: determines the weights.
-        device: where the network will run.
+        device: to place the network on.
         stem: ``cifar`` for small images, ``imagenet`` for large ones.
 
     Raises:
         UserError: the network cannot take images of this size.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(number(seed, "weights"))
-        network = PixelNetwork(registry.load("networks", name).build(channels, classes, stem))
+        torch.manual_seed(derived_seed(seed, "weights"))
+        network = PixelNetwork(registry.load_module("networks", name).build(channels, classes, stem))
     pair(network)
     network.eval()
     try:
@@ -49,18 +49,18 @@ def create(
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def save(network: nn.Module, path: str | Path) -> None:
+def save_weights(network: nn.Module, path: str | Path) -> None:
     """Write the weights as safetensors."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     with files.atomic(path) as file:
         file.write(serialize(tensors))
 
 
-def restore(network: nn.Module, path: str | Path) -> None:
-    """Load the weights that ``save`` wrote.
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Load the weights that ``save_weights`` wrote.
 
     Raises:
-        UserError: the file is damaged or holds the weights of another network.
+        UserError: the file is damaged or has the weights of another network.
     """
     try:
         network.load_state_dict(load_file(path))

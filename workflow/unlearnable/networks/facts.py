@@ -1,4 +1,4 @@
-"""What is known of a network without computing with it."""
+"""Facts about a network that need no computation with it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from unlearnable.networks.folding import PixelNetwork
 
 @functools.cache
 def without_values(network: str, channels: int, classes: int, stem: str) -> nn.Module:
-    """A network in eval mode whose weights have shapes, but no values and no memory."""
+    """A network in eval mode whose weights have shapes but no values, and take no memory."""
     with torch.device("meta"):
-        return PixelNetwork(registry.load("networks", network).build(channels, classes, stem)).eval()
+        return PixelNetwork(registry.load_module("networks", network).build(channels, classes, stem)).eval()
 
 
 def weight_bytes(network: str, channels: int, classes: int, stem: str) -> int:

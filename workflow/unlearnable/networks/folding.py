@@ -1,4 +1,4 @@
-"""What every network is wrapped in: its input's scale, and batch norm that folds into the convolution before it."""
+"""A wrapper for every network: it scales the input and folds batch norm into the convolution before it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor, fx, nn
 class ConvNorm(nn.Module):
     """A convolution followed by batch norm.
 
-    In eval mode the two are one convolution with folded weights (exact up to rounding): the inner loops
-    of every noise run through the frozen network, and the folding saves them a pass over each activation.
+    In eval mode the two act as one convolution with folded weights (exact up to rounding). The inner loops of every
+    noise run through the frozen network; folding saves them a pass over each activation.
 
     Attributes:
-        frozen: whether ``kept_weight`` and ``kept_bias`` hold the folded weights of now.
+        frozen: whether ``kept_weight`` and ``kept_bias`` hold the current folded weights.
     """
 
     frozen = False
@@ -41,7 +41,7 @@ class ConvNorm(nn.Module):
         return F.conv2d(x, weight, bias, self.conv.stride, self.conv.padding, self.conv.dilation, self.conv.groups)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the one convolution that equals the two in eval mode."""
+        """Weight and bias of the single convolution that equals the two in eval mode."""
         norm = self.norm
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -50,7 +50,7 @@ class ConvNorm(nn.Module):
         return self.conv.weight * scale[:, None, None, None], norm.bias + shift * scale
 
     def keep(self, precision: torch.dtype) -> None:
-        """Fold once for many passes; in place, so that a compiled graph which reads the result stays valid."""
+        """Fold once for many passes; in place, so that a compiled graph that reads the result stays valid."""
         weight, bias = self.folded()
         if self.kept_weight is None or self.kept_weight.dtype != precision:
             self.kept_weight, self.kept_bias = weight.to(precision), bias.to(precision)
@@ -62,12 +62,12 @@ class ConvNorm(nn.Module):
 
 
 def pair(network: nn.Module) -> None:
-    """Join, in place, every batch norm whose only input is a convolution that feeds nothing else with that convolution.
+    """Replace, in place, every convolution that feeds only a batch norm, and that batch norm, by a ``ConvNorm``.
 
-    Batch norm before a convolution (WRN, DenseNet) stays as it is.
+    Batch norm before a convolution (WRN, DenseNet) is left as it is.
 
     Raises:
-        torch.fx.proxy.TraceError: the network's path depends on its input's values.
+        torch.fx.proxy.TraceError: the network's control flow depends on its input's values.
     """
     for node in fx.symbolic_trace(network).graph.nodes:
         if node.op != "call_module" or not isinstance(node.args[0], fx.Node) or node.args[0].op != "call_module":
@@ -81,7 +81,7 @@ def pair(network: nn.Module) -> None:
 
 @contextmanager
 def folding(network: nn.Module, precision: torch.dtype) -> Iterator[None]:
-    """Fold every batch norm of ``network`` once, in ``precision``, for the duration; weights must not change in it."""
+    """Fold every batch norm of ``network`` once, in ``precision``, for the duration; weights must not change."""
     layers = [module for module in network.modules() if isinstance(module, ConvNorm)]
     with torch.no_grad():
         for layer in layers:
@@ -94,7 +94,7 @@ def folding(network: nn.Module, precision: torch.dtype) -> Iterator[None]:
 
 
 class PixelNetwork(nn.Module):
-    """A network whose input is pixels in 0..255; it sees ``pixel / 255 - 0.5``, as in the paper's code."""
+    """A network whose input is pixels in 0..255, scaled to ``pixel / 255 - 0.5`` as in the paper's code."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()

@@ -1,0 +1,6 @@
+"""Noise methods; experiments choose them by name.
+
+To add one, add a folder with ``settings.py`` (without torch) and ``noise.py``, which defines functions of
+``method.NoiseMethod``; ``cost.py`` is optional. Modules here may import ``training`` and the layers below it, but no
+other method.
+"""

@@ -1,4 +1,4 @@
-"""What a noise and its source model cost: what the method's own ``cost.py`` says, or what follows from its passes."""
+"""The cost of a noise and its source model: from the method's own ``cost.py``, or from its passes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Shard(Generic[S_co]):
     Attributes:
         problem: the noise to compute.
         subject: its source model; None for a noise without one.
-        shape: of an image as stored, ``(C, H, W)``.
-        batch_size: images that are computed together.
+        shape: ``(C, H, W)`` of a stored image.
+        batch_size: images computed together.
         rows: images in the shard.
         all_rows: images in the training set.
     """
@@ -34,14 +34,14 @@ class Shard(Generic[S_co]):
 
 
 def of_noise(shard: Shard[MethodSettings]) -> list[Amount]:
-    """The work for a shard, what all images' noise starts from included.
+    """The work for a shard, including the basis of all images' noise.
 
-    A method whose noise takes other work than passes of every batch through its source model has a ``cost.py`` beside
-    its ``noise.py``, with a function of this name. Where a noise has neither that nor a source model, there is nothing
-    to time beforehand.
+    If a noise takes other work than passes of every batch through its source model, the method defines a function with
+    this name in a ``cost.py`` beside its ``noise.py``. A noise with neither that nor a source model cannot be timed
+    beforehand.
     """
     problem, size = shard.problem, shard.batch_size
-    own = registry.part("noises", problem.settings.algorithm, "cost")
+    own = registry.load_file("noises", problem.settings.algorithm, "cost")
     if own is not None:
         amounts: list[Amount] = own.of_noise(shard)
         return amounts
@@ -56,9 +56,9 @@ def of_training(problem: Problem[MethodSettings], subject: Subject, steps: int, 
     """The work of training a source model.
 
     Args:
-        problem: the noise that it learns to be protected by.
+        problem: the noise that it is trained for.
         subject: the model and its images.
-        steps: of SGD.
+        steps: number of SGD steps.
         batch_size: images in a step.
     """
     before = steps * method_of(problem.settings).training_passes(problem)

@@ -1,4 +1,4 @@
-"""Sign descent in the rho_u box, which the error-minimizing noises share."""
+"""Sign descent in the rho_u box, shared by the error-minimizing noises."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from unlearnable.noises.settings import SignDescent
 def minimise(batch: Batch[SignDescent], gradient: Callable[[Tensor], Tensor]) -> Tensor:
     """Sign descent on a noise.
 
-    Where x + d leaves the pixels' range, the clamp on the way into the network hides d from the loss, and d stays as it
-    is. ``clip: box`` is that algorithm, as published; ``clip: pixels`` keeps x + d in the range at every step, so that
-    black and white pixels take part as well.
+    Where x + d leaves the range of pixels, the clamp before the network hides d from the loss, and d stays unchanged.
+    ``clip: box`` is this algorithm, as published; ``clip: pixels`` keeps x + d in range at every step, so that black
+    and white pixels can change as well.
 
     Args:
         batch: the images, the radius, the steps and the start.
-        gradient: maps the protected images, in [0, 255], to the gradient of the loss by them.
+        gradient: maps the protected images, in [0, 255], to the gradient of the loss with respect to them.
 
     Returns:
         The noise before rounding, ``|d| <= rho_u``.

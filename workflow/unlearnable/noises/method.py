@@ -1,4 +1,4 @@
-"""What a noise method is: the problem it solves, and what its module holds."""
+"""The contract of a noise method: the problem it solves, and what its module holds."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Problem(Generic[S_co]):
 
 @dataclass(frozen=True)
 class Batch(Generic[S_co]):
-    """Some images to compute the noise of.
+    """Images whose noise is to be computed.
 
     Attributes:
         images: ``(B, C, H, W)``, float, whole numbers in [0, 255].
         labels: ``(B,)`` int64.
         problem: the noise to compute.
-        draws: source of every draw.
-        start: where descent starts, of the shape of ``images`` and within ``rho_u``; None for a uniform draw.
+        draws: source of all random draws.
+        start: initial noise, of the shape of ``images`` and within ``rho_u``; None for a uniform draw.
     """
 
     images: Tensor
@@ -61,19 +61,19 @@ class Batch(Generic[S_co]):
 class NoiseMethod(Protocol):
     """A noise method.
 
-    A method's module holds functions of these names. It must have ``noise``, and may leave out any other that would do
-    what is said here of its default.
+    A method's module defines functions with these names. ``noise`` is required; the others have the defaults described
+    here.
     """
 
     def noise(self, basis: Any, batch: Batch[Any]) -> Tensor:
         """The noise of a batch.
 
         Args:
-            basis: what ``basis`` gives.
+            basis: from ``basis``.
             batch: the images, without a start.
 
         Returns:
-            ``(B, C, H, W)``, whole numbers within the bound that the method's settings state.
+            ``(B, C, H, W)``, whole numbers within the bound of the method's settings.
 
         Raises:
             UserError: the method does not fit the images.
@@ -83,13 +83,13 @@ class NoiseMethod(Protocol):
     def basis(
         self, network: FrozenNetwork | None, train: Split, problem: Problem[Any], seed: int, device: torch.device
     ) -> Any:
-        """What the noise of every image is computed from; by default the source model.
+        """The basis from which every image's noise is computed; by default the source model.
 
         Args:
             network: the source model; None for a method without one.
             train: all clean training images.
             problem: the noise to compute.
-            seed: of all draws.
+            seed: of all random draws.
             device: where to compute.
 
         Raises:
@@ -98,24 +98,23 @@ class NoiseMethod(Protocol):
         ...
 
     def noise_passes(self, problem: Problem[Any]) -> int:
-        """Forward+backward passes over a batch that its noise takes; by default none.
+        """Forward+backward passes over a batch to compute its noise; none by default.
 
-        Passes that are made for the basis count as if every batch of the training set took an equal share of them,
-        rounded up.
+        Passes for the basis count as shared equally among all batches of the training set, rounded up.
         """
         ...
 
     def training_inputs(self, network: FrozenNetwork, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
-        """What the source model learns from at one step, and the noise in it; called where a method has its own one.
+        """The source model's input at one step, and the noise in it; for methods with their own source model.
 
-        By default protected images, augmented as a victim would, whose noise is computed with the unfinished model.
+        By default protected images, augmented as by a victim, with noise computed from the unfinished model.
 
         Args:
             network: the source model, frozen.
             batch: the images of the step.
 
         Returns:
-            Pixels in [0, 255] of the shape of augmented images, and the noise, of the shape of ``images``.
+            Pixels in [0, 255], of the shape of augmented images; and the noise, of the shape of ``images``.
         """
         ...
 
@@ -126,7 +125,7 @@ class NoiseMethod(Protocol):
 
 @dataclass(frozen=True)
 class _WithDefaults:
-    """The method of a module."""
+    """A method's module, completed by the defaults."""
 
     module: ModuleType
 
@@ -164,12 +163,12 @@ def augmented(batch: Batch[MethodSettings], d: Tensor) -> Tensor:
 
 
 def method_of(settings: MethodSettings) -> NoiseMethod:
-    """The method that some settings are of."""
-    return _WithDefaults(registry.load("noises", settings.algorithm))
+    """The method that the settings belong to."""
+    return _WithDefaults(registry.load_module("noises", settings.algorithm))
 
 
 class ProblemSettings(Protocol):
-    """What the settings of a stage say of its noise."""
+    """The part of a stage's settings that defines its noise."""
 
     @property
     def method(self) -> MethodSettings:

@@ -1,4 +1,4 @@
-"""Settings of the noise pass, and what the settings of every noise method have in common."""
+"""Shared by the settings of all noise methods."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class MethodSettings(Settings):
     """A noise method.
 
     Attributes:
-        source: the source model that its noise is computed with: one trained for this noise, the clean training, none.
-        radii: the radii that an experiment must give for it, in units of 1/255.
+        source: the source model of its noise: one trained for this noise, the one of clean training, or none.
+        radii: the radii that an experiment must specify for it, in units of 1/255.
     """
 
     source: ClassVar[Literal["own", "clean", "none"]] = "own"
@@ -26,19 +26,19 @@ class MethodSettings(Settings):
 
     @property
     def carried(self) -> Literal["image", "class"] | None:
-        """Whether a step of source training starts from an earlier noise: that of its images, or of their classes."""
+        """Whether a step of source training starts from the earlier noise of its images, or of their classes."""
         return None
 
     @property
     def on_raw_images(self) -> bool:
-        """Whether the noise is computed on images as they are stored, and not on transformed ones."""
+        """Whether the noise is computed on stored images, not on transformed ones."""
         return False
 
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:
-        """How far its noise goes: within ``rho_u`` grey levels for every value.
+        """The bound of its noise; by default ``rho_u`` grey levels for every value.
 
         Args:
-            rho_u: radius in units of 1/255; 0 where the method has none.
+            rho_u: radius in units of 1/255; 0 if the method has none.
             shape: of one image, ``(H, W, C)``.
         """
         return bounds.linf(rho_u)
@@ -58,14 +58,14 @@ class SignDescent(MethodSettings):
 
 
 class NoiseDescent(SignDescent):
-    """Sign descent of a noise of its own for every image."""
+    """Sign descent of a separate noise for every image."""
 
     start: Literal["random", "previous"] = Field(
         "random",
-        description="where a source-training step starts: a uniform draw, or the noise of the image's last visit",
+        description="initial noise of a source-training step: a uniform draw, or the image's noise at its last visit",
     )
 
     @property
     def carried(self) -> Literal["image", "class"] | None:
-        """The noise of the image's last visit, where ``start`` says so."""
+        """The image's noise at its last visit, if ``start`` says so."""
         return "image" if self.start == "previous" else None

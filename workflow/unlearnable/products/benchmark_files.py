@@ -1,6 +1,6 @@
-"""What Snakemake measured of jobs from outside: the files that rules name as ``benchmark``.
+"""Snakemake's own measurements of jobs: the files that rules name as ``benchmark``.
 
-Nothing may depend on them but a table of costs: a file that is missing must not make a training run again.
+Only a table of costs may depend on them: a missing file must not make a training run again.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ UNKNOWN = {SECONDS: math.nan, MEMORY: math.nan}
 
 
 def usage(paths: Sequence[str | Path]) -> dict[str, float]:
-    """What some jobs took: the sum of their seconds by the clock, and the memory (MiB) of the largest.
+    """The cost of jobs: the sum of their wall-clock seconds, and the largest memory (MiB).
 
-    Of a job that was killed and went on it is what its last attempt took. A value is nan where it is not known of
-    every job: a file is missing or damaged, which the log tells, or the system did not tell.
+    For a job that was killed and resumed, only the last attempt counts. A value is nan unless it is known for every
+    job: a file may be missing or damaged, which is logged, or the system did not provide the value.
 
     Args:
         paths: Snakemake's ``benchmark`` files in the format ``.jsonl``.
     """
     try:
-        jobs = [read(path) for path in paths]
+        jobs = [read_benchmark(path) for path in paths]
     except FileNotFoundError:
         jobs = [UNKNOWN]
     except UserError as error:
@@ -38,27 +38,27 @@ def usage(paths: Sequence[str | Path]) -> dict[str, float]:
         jobs = [UNKNOWN]
     return {
         SECONDS: math.fsum(job[SECONDS] for job in jobs),
-        MEMORY: float(np.max([job[MEMORY] for job in jobs])),  # unlike Python's own, nan where one of them is
+        MEMORY: float(np.max([job[MEMORY] for job in jobs])),  # unlike Python's max, nan if one of them is
     }
 
 
-def read(path: str | Path) -> dict[str, float]:
-    """What one job took.
+def read_benchmark(path: str | Path) -> dict[str, float]:
+    """The cost of one job.
 
     Raises:
         FileNotFoundError: there is no such file.
-        UserError: it is not such a file, or not whole; Snakemake writes them in place, and without a hash.
+        UserError: it is not such a file, or incomplete; Snakemake writes them in place and without a hash.
     """
     try:
         measured = json.loads(Path(path).read_text(encoding="utf-8"))
         return {SECONDS: _known(measured["s"]), MEMORY: _known(measured["max_pss"])}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UserError(
-            f"{path}: not what Snakemake measured of one job ({error!r}); delete it, cost tables do without"
+            f"{path}: not Snakemake's benchmark file of one job ({error!r}); delete it, cost tables do not need it"
         ) from error
 
 
 def _known(value: str | float) -> float:
-    """The number, or nan where Snakemake did not know: by its word, by a clock set back, or by memory of 0."""
+    """The number, or nan if Snakemake did not know it: it says so, the clock was set back, or memory is 0."""
     number = math.nan if value == "NA" else float(value)
     return number if number > 0 and math.isfinite(number) else math.nan

@@ -1,4 +1,4 @@
-"""What victims did over their training steps: loss, and accuracy on their own batches and on the clean test set."""
+"""Victims over their training steps: loss, accuracy on training batches, and accuracy on the clean test set."""
 
 from __future__ import annotations
 
@@ -15,26 +15,36 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from unlearnable import files
-from unlearnable.products.figure import LINE, PANEL, STYLE, legend_entries, looks, save, set_title, title, training_kind
+from unlearnable.products.figure import (
+    LINE,
+    PANEL,
+    STYLE,
+    legend_entries,
+    looks,
+    save_figure,
+    set_title,
+    title,
+    training_kind,
+)
 from unlearnable.products.frames import grouped, labels, with_clean_at_every_share
 from unlearnable.products.product import FigureFiles, Given, Inputs, VictimCell
 from unlearnable.products.settings import FigureSettings
 
 Style = TypeVar("Style", bound=FigureSettings)
 
-FEW_WAYS = 4  # of training, which stand below one another
-MARKS = 8  # markers on a curve: they tell curves apart in grey, and more would hide them
+FEW_WAYS = 4  # of training, up to which panels are stacked in one column
+MARKS = 8  # markers on a curve: they distinguish curves in grey; more would hide them
 
 
 def two_columns(given: Given[Style], inputs: Inputs, columns: dict[str, str], out: FigureFiles) -> None:
-    """Two panels for each way of training, side by side: mean over seeds of two columns of the histories.
+    """Two panels for each way of training, side by side: two columns of the histories, as means over seeds.
 
-    Where there are many ways, a row of the figure holds two of them.
+    If there are many ways, a row of the figure holds two of them.
 
     Args:
         given: the victims.
-        inputs: their histories, and the metrics that know the histories' hashes.
-        columns: what the axis of each of the two columns is called.
+        inputs: their histories, and the metrics that contain the histories' hashes.
+        columns: axis labels of the two columns.
         out: files to write.
     """
     style = given.style
@@ -73,11 +83,11 @@ def two_columns(given: Given[Style], inputs: Inputs, columns: dict[str, str], ou
         fitting = max(1, int(style.width / (0.75 + 0.075 * max(map(len, names)))))
         across = min(len(names), fitting)
         figure.legend(handles, names, ncols=across, loc="upper center", bbox_to_anchor=(0.5, 0), handlelength=3.5)
-        save(out, figure, style.dpi)
+        save_figure(out, figure, style.dpi)
 
 
 def _log_scale(axes: Axes) -> None:
-    """A logarithmic vertical axis with plain numbers, between the powers of ten too where it spans less than one."""
+    """A logarithmic vertical axis with plain numbers, also between powers of ten if it spans less than one."""
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -93,7 +103,7 @@ def _read(cells: Sequence[VictimCell], histories: Sequence[Path], metrics: Seque
 
 
 def _curve(axes: Axes, data: pd.DataFrame, column: str, place: int, look: dict[str, Any], marks: int) -> None:
-    """Mean over seeds of one noise, with a band of one standard deviation, which no log scale cuts off."""
+    """Mean over seeds of one noise, with a band of one standard deviation that stays positive for log scales."""
     line = (1 if column == "loss" else 100) * data.groupby("step")[column].agg(["mean", "std", "min"])
     if line.empty:
         return

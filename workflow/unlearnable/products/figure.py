@@ -1,4 +1,4 @@
-"""Figures as PDF, SVG and PNG, all in one style that reads in grey and without colour vision."""
+"""Figures as PDF, SVG and PNG, in one style that is readable in grey and without colour vision."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from unlearnable import files
 from unlearnable.products.product import FigureFiles
 
-# Okabe and Ito's colours, dark enough on white, in an order whose greys differ too. Of colours, markers and lines there
-# are 7, 13 and 5, which have no factor in common: pairs repeat late.
+# Okabe and Ito's colours, dark enough on white, in an order whose greys differ, too. There are 7 colours, 13 markers
+# and 5 lines; without a common factor, combinations repeat late.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "p", ">", "h", "d")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -36,12 +36,12 @@ STYLE: Any = {
     "lines.linewidth": 1.5,
     "lines.markersize": 5,
     "savefig.bbox": "tight",
-    "svg.hashsalt": "unlearnable",  # the same figure is the same bytes
+    "svg.hashsalt": "unlearnable",  # the same figure gives the same bytes
     "pdf.fonttype": 42,
 }
 
 
-logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph that it puts into a PDF
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph in a PDF
 
 
 NO_DATE: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
@@ -49,8 +49,8 @@ LINE = 0.16  # inches, of a title
 PANEL = ["dataset", "network", "protected", "countermeasure"]
 
 
-def save(out: FigureFiles, figure: Figure, dpi: int) -> None:
-    """Write a figure in three formats, without a date in any."""
+def save_figure(out: FigureFiles, figure: Figure, dpi: int) -> None:
+    """Write a figure in three formats, without dates."""
     for path, kind in ((out.pdf, "pdf"), (out.svg, "svg"), (out.png, "png")):
         content = io.BytesIO()  # Matplotlib's PDF writer would hide why a write failed
         figure.savefig(content, format=kind, dpi=dpi, metadata=NO_DATE[kind])
@@ -59,7 +59,7 @@ def save(out: FigureFiles, figure: Figure, dpi: int) -> None:
 
 
 def looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """A colour, a marker and a line style for each label, always the same for the same labels in the same order."""
+    """A colour, a marker and a line style for each label; the same labels in the same order always get the same."""
     styles = zip(dict.fromkeys(labels), cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False)
     return {name: {"color": colour, "marker": marker, "linestyle": line} for name, colour, marker, line in styles}
 
@@ -70,7 +70,7 @@ def training_kind(radius: int) -> str:
 
 
 def title(data: pd.DataFrame, panel: dict[str, Any]) -> list[str]:
-    """What a panel shows: its dataset and network, and its share and counter-measure where there are several.
+    """The title of a panel: its dataset and network, and its share and counter-measure if there are several.
 
     Args:
         data: all rows of the figure.
@@ -88,18 +88,18 @@ def title(data: pd.DataFrame, panel: dict[str, Any]) -> list[str]:
 
 
 def broken(lines: list[str], width: float) -> list[str]:
-    """The lines of a title, broken where they would reach beyond a panel of so many inches."""
+    """The lines of a title, broken to fit a panel of ``width`` inches."""
     characters = max(12, int(14.5 * (width - 0.5)))  # in the size of titles, with room for labels to the panel's left
     return [part for line in lines for part in textwrap.wrap(line, characters, break_on_hyphens=False)]
 
 
 def set_title(axes: Axes, lines: list[str], width: float) -> None:
-    """Put a title above a panel of so many inches."""
+    """Put a title above a panel of ``width`` inches."""
     axes.set_title("\n".join(broken(lines, width)), loc="left", fontsize=9)
 
 
 def accuracy_panels(titles: list[list[str]], width: float, aspect: float) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of clean-test accuracies: below one another as long as they are few, else in a grid.
+    """A figure of panels of clean-test accuracies: stacked if they are few, otherwise in a grid.
 
     Args:
         titles: the lines of each panel's title.
@@ -124,7 +124,7 @@ def accuracy_panels(titles: list[list[str]], width: float, aspect: float) -> tup
 
 
 def legend_entries(all_axes: list[Axes], noises: list[str]) -> tuple[list[Artist], list[str]]:
-    """Handles and names of what the panels show: the noises in this order, then what else has a name."""
+    """Handles and names for the legend of all panels: the noises in this order, then everything else with a name."""
     found = {name: handle for axes in all_axes for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     names = [*(name for name in noises if name in found), *(name for name in found if name not in noises)]
     return [found[name] for name in names], names

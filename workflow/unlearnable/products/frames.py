@@ -1,4 +1,4 @@
-"""Cells and their metrics as data frames: what every table and figure starts from."""
+"""Cells and their metrics as data frames, from which every table and figure is made."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CLEAN_REST = "clean rest"
 
 
 def labels(cells: Sequence[NoiseCell]) -> list[str]:
-    """What the methods of cells are called in a table or figure: their names and, where they have them, radii in 1/255.
+    """Labels of the cells' methods in tables and figures: their names and, if they have any, radii in 1/255.
 
-    A rho_a of 0 is named where the method also stands with another one. Clean images of which a share is left out are
+    A rho_a of 0 is included if the method also appears with another one. Clean images without a share of them are
     ``clean rest``: the unprotected part of a protected dataset, alone.
     """
     adversarial = {cell.method for cell in cells if cell.rho_a}
@@ -33,17 +33,17 @@ def _label(cell: NoiseCell, with_rho_a: bool) -> str:
 
 
 def trainer(countermeasure: str, radius: int) -> str:
-    """What a way of training is called: the counter-measure, and the radius of adversarial training in 1/255."""
+    """Label of a way of training: the counter-measure, and the radius of adversarial training in 1/255."""
     if radius == 0:
         return "standard" if countermeasure == "none" else countermeasure
     return f"{'adversarial' if countermeasure == 'none' else countermeasure} {radius}/255"
 
 
 def frame(cells: Sequence[NoiseCell], metrics: Sequence[Path]) -> pd.DataFrame:
-    """One row for every cell, with its axes, its label, and the numbers of its metrics file.
+    """One row per cell, with its axes, its label, and the numbers of its metrics file.
 
     Args:
-        cells: what was measured.
+        cells: the measured cells.
         metrics: the metrics files, in the same order.
 
     Raises:
@@ -65,14 +65,14 @@ def mean_and_sd(values: pd.Series[float]) -> tuple[float, float, int]:
 
 
 def with_clean_at_largest_share(data: pd.DataFrame) -> pd.DataFrame:
-    """The same rows, those of the clean reference (no share of it is protected) as of the largest share."""
+    """The same rows, with the clean reference (no share of it is protected) moved to the largest share."""
     return data.assign(protected=data["protected"].where(data["label"] != CLEAN, data["protected"].max()))
 
 
 def with_clean_at_every_share(data: pd.DataFrame) -> pd.DataFrame:
-    """The same rows, those of the clean reference (no share of it is protected) repeated at every share of the others.
+    """The same rows, with the clean reference (no share of it is protected) repeated at every share of the others.
 
-    So that whatever is grouped by the share has the reference in each group.
+    Grouping by share then gives every group the reference.
     """
     clean = data["label"] == CLEAN
     shares = sorted(data.loc[~clean, "protected"].unique())
@@ -82,7 +82,7 @@ def with_clean_at_every_share(data: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(data: pd.DataFrame, axes: list[str]) -> list[tuple[Any, ...]]:
-    """The combinations of ``axes`` in ``data``: names in order of first appearance, numbers in growing order."""
+    """The combinations of ``axes`` in ``data``: names in order of first appearance, numbers in ascending order."""
     ranks = {
         axis: {
             value: value if isinstance(value, int) else place

@@ -1,4 +1,4 @@
-"""What a table or figure is given, and how any of them is made."""
+"""The input of a table or figure, and how each is made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Style = TypeVar("Style", bound=ProductSettings)
 
 
 class NoiseCell(Settings):
-    """A noise or a source model; radii in units of 1/255, 0 where there is none."""
+    """A noise or a source model; radii in units of 1/255, 0 if there is none."""
 
     dataset: str
     method: str
@@ -28,7 +28,7 @@ class NoiseCell(Settings):
 
 
 class PerturbedCell(NoiseCell):
-    """A protected dataset; ``protected`` in per cent of its images, for clean images of those that are left out."""
+    """A protected dataset; ``protected`` is the percentage of images protected or, if they are clean, left out."""
 
     protected: int
 
@@ -42,14 +42,14 @@ class VictimCell(PerturbedCell):
 
 
 class MethodAsRun(Settings):
-    """A method's settings in one stage, and with them ``source_model_steps``, the steps of its source model."""
+    """A method's settings in one stage, together with ``source_model_steps``, the steps of its source model."""
 
     algorithm: str
     settings: dict[str, JsonValue]
 
 
-class Measured(Settings):
-    """For every cell of a kind, in the same order, what Snakemake measured of its jobs: the names of the files."""
+class BenchmarkFiles(Settings):
+    """For every cell of a kind, in the same order, the names of the files with Snakemake's measurements of its jobs."""
 
     sources: list[list[str]] = []
     noises: list[list[str]] = []
@@ -58,16 +58,16 @@ class Measured(Settings):
 
 
 class Given(Settings, Generic[Style]):
-    """What a product is given. Cells that it does not need are left out.
+    """The input of a product. Cells that it does not need are left out.
 
     Attributes:
-        product: which one it is.
-        experiment: whose cells these are.
-        style: how it looks.
+        product: its name.
+        experiment: that the cells belong to.
+        style: its settings in ``render``.
         methods: by dataset and method, the method's settings in source training and in the noise pass.
-        countermeasures: the kinds of the counter-measures by name.
-        source_of_noise: for every noise, in the same order, its source model; None where it has none.
-        shown: the protected datasets whose images are shown.
+        countermeasures: the kind of each counter-measure, by name.
+        source_of_noise: the source model of every noise, in the same order; None if it has none.
+        shown: the protected datasets to show images of.
     """
 
     product: str
@@ -81,7 +81,7 @@ class Given(Settings, Generic[Style]):
     perturbed: list[PerturbedCell] = []
     victims: list[VictimCell] = []
     shown: list[PerturbedCell] = []
-    measured: Measured = Measured()
+    measured: BenchmarkFiles = BenchmarkFiles()
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ class Inputs:
     """The files that a product reads, in the order of the cells.
 
     Attributes:
-        sources: metrics, as those of the next three.
+        sources: metrics of source models.
         noises: metrics.
         perturbed: metrics.
         victims: metrics.
         histories: the victims' histories.
-        history_metrics: the victims' metrics, which know the histories' hashes.
-        clean: the manifest of the clean images that are shown.
-        shown: manifests of the protected datasets that are shown.
+        history_metrics: the victims' metrics, which contain the histories' hashes.
+        clean: the manifest of the clean images to show.
+        shown: manifests of the protected datasets to show.
     """
 
     sources: Sequence[Path] = ()
@@ -127,8 +127,8 @@ class FigureFiles:
     png: Path
 
 
-def validated(config: dict[str, Any]) -> Given[Any]:
-    """What a product is given, from plain values, with the style of the product that they name."""
+def validate_given(config: dict[str, Any]) -> Given[Any]:
+    """The input of a product from plain values, with the style of the product named in them."""
     model: Any = Given[registry.settings("products", config["product"])]  # type: ignore[misc]
     given: Given[Any] = model.model_validate(config)
     return given
@@ -137,18 +137,18 @@ def validated(config: dict[str, Any]) -> Given[Any]:
 def make(
     config: dict[str, Any], inputs: Mapping[str, Sequence[str]], out: TableFiles | FigureFiles, checksums: str
 ) -> None:
-    """Make the table or figure that ``config`` names.
+    """Make the table or figure named in ``config``.
 
     Args:
         config: plain values of ``Given``.
-        inputs: files by the names of ``Inputs``; others, which are found beside these, are ignored.
+        inputs: files by the names in ``Inputs``; other names, for files found beside these, are ignored.
         out: files to write.
-        checksums: file for their SHA-256.
+        checksums: file to write their SHA-256 to.
 
     Raises:
         UserError: an input is damaged, or the disk is full.
     """
-    given = validated(config)
+    given = validate_given(config)
     read = {field.name: [Path(path) for path in inputs.get(field.name, ())] for field in fields(Inputs)}
-    registry.load("products", given.product).write(given, Inputs(**read), out)
+    registry.load_module("products", given.product).write(given, Inputs(**read), out)
     write_checksums(checksums, *astuple(out))

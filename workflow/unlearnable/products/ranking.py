@@ -1,4 +1,4 @@
-"""Every noise against every way of training, the best protection first."""
+"""Noises by ways of training, the best protection first."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from unlearnable.products.frames import (
 )
 from unlearnable.products.product import VictimCell
 
-BLOCK = ["dataset", "network", "protected"]  # what is ranked together
+BLOCK = ["dataset", "network", "protected"]  # ranked together
 HIGHEST, MEAN = "highest", "mean"
 
 
 def ranking(cells: Sequence[VictimCell], metrics: Sequence[Path]) -> pd.DataFrame:
-    """One row for every noise and way of training, in the order of the ranks.
+    """One row per noise and way of training, in the order of the ranks.
 
-    Noises are ranked by their worst case, the highest of their mean accuracies over the ways of training, which is what
-    the trainer who knows the right counter-measure gets; where that is equal, by the mean over the ways of training.
+    Noises are ranked by their worst case, the highest of their mean accuracies over the ways of training: the accuracy
+    of a trainer with the best counter-measure. Ties are broken by the mean over the ways of training.
 
     Args:
         cells: the victims.
@@ -38,7 +38,7 @@ def ranking(cells: Sequence[VictimCell], metrics: Sequence[Path]) -> pd.DataFram
     Returns:
         Columns: dataset, network, protected, ``rank`` (from 1; missing for clean images and for the clean rest, which
         follow the noises), noise, countermeasure, radius, trainer; in per cent mean, sd and n of the clean-test
-        accuracy, and ``gap``, how far it is from that of clean images with the same trainer; and of the noise
+        accuracy, and ``gap``, its difference from that of clean images with the same trainer; and for the noise
         ``highest_mean``, ``highest_sd``, ``highest_by`` (a trainer), ``mean_mean`` and ``mean_sd`` (of each seed's mean
         over trainers).
     """
@@ -62,7 +62,7 @@ def ranking(cells: Sequence[VictimCell], metrics: Sequence[Path]) -> pd.DataFram
 
 
 def _noise(name: str, data: pd.DataFrame, ways: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
-    """A row for every way of training against one noise, each with what all of them say of the noise."""
+    """One row per way of training against one noise, each with the noise's results over all of them."""
     groups = dict(list(data.groupby(["countermeasure", "radius"], sort=False)))
     rows: list[dict[str, Any]] = []
     for way in filter(groups.__contains__, ways):
@@ -77,7 +77,7 @@ def _noise(name: str, data: pd.DataFrame, ways: list[tuple[Any, ...]]) -> list[d
 
 
 def _by_protection(rows: list[dict[str, Any]]) -> tuple[bool, bool, float, float]:
-    """Noises before the references, of which the clean images come last; the lower the accuracy, the earlier."""
+    """Sort key: noises before references, clean images last; lower accuracy first."""
     first = rows[0]
     noise = first["noise"]
     return noise == CLEAN, noise == CLEAN_REST, first["highest_mean"], first["mean_mean"]

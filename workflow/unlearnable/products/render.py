@@ -1,4 +1,4 @@
-"""The names of all products and the keys of ``render``, filled from the folders that the registry finds."""
+"""The names of all products and the keys of ``render``, from the folders found by the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published numbers, and which measured ones they may be set beside."""
+"""Published numbers, and the measured ones that they may be compared with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FU_2022 = (
 )
 
 
-REFERENCE = "fu2022"  # whose accuracies and methods measured ones are compared with
+REFERENCE = "fu2022"  # with which measured accuracies and methods are compared
 
 MethodSettings = dict[str, dict[str, dict[str, JsonValue]]]  # by dataset, algorithm and key
 _SETTINGS = TypeAdapter(dict[Slug, dict[Slug, dict[Slug, dict[str, bool | int | float | str]]]])
@@ -49,7 +49,7 @@ class Reference(BaseModel):
 
 
 class Accuracy(Reference):
-    """Clean-test accuracy of one trained network, in per cent; the columns are explained beside the data."""
+    """Clean-test accuracy of one trained network, in per cent; a README beside the data explains the columns."""
 
     noise_settings: str
     bound: str = Field(pattern=r"^(linf|l2( [0-9.]+)?|l0( [0-9]+)?|none|)$")
@@ -68,7 +68,7 @@ class Accuracy(Reference):
 
 
 class GenerationTime(Reference):
-    """Hours that a noise took."""
+    """Hours to generate a noise."""
 
     hours: float = Field(gt=0)
     hardware: str = Field(min_length=1)
@@ -77,7 +77,7 @@ class GenerationTime(Reference):
 Row = TypeVar("Row", bound=Reference)
 
 
-def load(path: Path, kind: type[Row]) -> list[Row]:
+def load_reported(path: Path, kind: type[Row]) -> list[Row]:
     """Read published numbers.
 
     Args:
@@ -85,7 +85,7 @@ def load(path: Path, kind: type[Row]) -> list[Row]:
         kind: ``Accuracy`` or ``GenerationTime``.
 
     Raises:
-        UserError: a value is missing or is not what its column holds.
+        UserError: a value is missing or invalid for its column.
     """
     rows = []
     with path.open(encoding="utf-8", newline="") as file:
@@ -100,10 +100,10 @@ def load(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def load_settings(path: Path) -> dict[str, MethodSettings]:
-    """Read what the methods of publications were, by reference, dataset and algorithm.
+    """Read the settings of published methods, by reference, dataset and algorithm.
 
     Raises:
-        UserError: the file is not YAML, or holds something else.
+        UserError: the file is not YAML, or its content is invalid.
     """
     try:
         return _SETTINGS.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))  # type: ignore[return-value]
@@ -116,21 +116,21 @@ def load_settings(path: Path) -> dict[str, MethodSettings]:
 
 
 def data_files() -> list[Path]:
-    """The files that published numbers are read from: a product that uses them depends on their content."""
+    """The files with published numbers; products that use the numbers depend on their content."""
     return sorted([*FOLDER.glob("*.csv"), *FOLDER.glob("*.yaml")])
 
 
 @dataclass(frozen=True)
 class Published:
-    """Fu et al.'s accuracies and the published generation times, by the cell that they may be set beside.
+    """Fu et al.'s accuracies and the published generation times, by the cell that they may be compared with.
 
-    A number counts only with the published budget: miniatures of a dataset have another name, and what took fewer
-    forward+backward passes than the published computation is set beside nothing.
+    A number is used only for the published budget: miniatures of a dataset have another name, and results of fewer
+    forward+backward passes than in the publication are not compared.
 
     Attributes:
         methods: by dataset and method, the method's settings in each stage that uses them.
-        countermeasures: the kind of each counter-measure that cells name.
-        folder: where the data is.
+        countermeasures: the kind of each counter-measure in the cells.
+        folder: of the data.
     """
 
     methods: dict[str, dict[str, list[MethodAsRun]]]
@@ -139,13 +139,13 @@ class Published:
 
     @cached_property
     def _accuracies(self) -> dict[tuple[Any, ...], Accuracy]:
-        rows = [row for row in load(self.folder / "accuracy.csv", Accuracy) if row.reference == REFERENCE]
+        rows = [row for row in load_reported(self.folder / "accuracy.csv", Accuracy) if row.reference == REFERENCE]
         names = ("dataset", "noise", "rho_u", "rho_a", "subset", "protected", "network", "countermeasure", "radius")
         return {tuple(getattr(row, name) for name in names): row for row in rows}
 
     @cached_property
     def _times(self) -> dict[tuple[str, str], GenerationTime]:
-        rows = load(self.folder / "generation-time.csv", GenerationTime)
+        rows = load_reported(self.folder / "generation-time.csv", GenerationTime)
         return {(row.dataset, row.noise): row for row in rows}
 
     @cached_property
@@ -153,14 +153,14 @@ class Published:
         return load_settings(self.folder / "settings.yaml").get(REFERENCE, {})
 
     def accuracy(self, cell: VictimCell, passes: int) -> float | None:
-        """Fu et al.'s clean-test accuracy in per cent for a victim, where all axes and the method are the same.
+        """Fu et al.'s clean-test accuracy in per cent for a victim, if all axes and the method are the same.
 
         Args:
             cell: the victim.
             passes: forward+backward passes of its training.
 
         Raises:
-            UserError: the published data is not what it should be.
+            UserError: the published data is invalid.
         """
         algorithm = self._algorithm(cell)
         rest = algorithm == "clean" and cell.protected > 0
@@ -173,20 +173,20 @@ class Published:
         return None if row is None or passes < (row.passes or 0) else row.accuracy
 
     def generation_time(self, cell: NoiseCell, passes: int) -> GenerationTime | None:
-        """The published time for a noise, where the dataset and the method are the same.
+        """The published time for a noise, if the dataset and the method are the same.
 
         Args:
             cell: the noise.
-            passes: forward+backward passes that it and its source model took.
+            passes: forward+backward passes of the noise and its source model.
 
         Raises:
-            UserError: the published data is not what it should be.
+            UserError: the published data is invalid.
         """
         row = self._times.get((cell.dataset, self._algorithm(cell)))
         return None if row is None or passes < (row.passes or 0) else row
 
     def _algorithm(self, cell: NoiseCell) -> str:
-        """The cell's algorithm; empty, which is no published noise, where a stage does not run it as Fu et al. did."""
+        """The cell's algorithm; empty, to match no published noise, if a stage does not run it as Fu et al. did."""
         stages = self.methods[cell.dataset][cell.method]
         algorithm = stages[0].algorithm
         wanted = self._settings.get(cell.dataset, {}).get(algorithm, {})
@@ -201,14 +201,14 @@ class Published:
 
 
 def published_accuracies(given: Given[Style], passes: Iterable[int]) -> list[float | None]:
-    """Fu et al.'s accuracy for each victim, None where there is none that it may be set beside.
+    """Fu et al.'s accuracy for each victim; None if there is none to compare it with.
 
     Args:
         given: the victims.
-        passes: forward+backward passes of each one's training.
+        passes: forward+backward passes of each training.
 
     Raises:
-        UserError: the published data is not what it should be.
+        UserError: the published data is invalid.
     """
     published = Published(given.methods, given.countermeasures)
     return [published.accuracy(cell, its) for cell, its in zip(given.victims, passes, strict=True)]

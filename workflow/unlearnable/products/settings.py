@@ -1,4 +1,4 @@
-"""What every table and figure says of itself: its name, its files, what it is made from, and how it looks."""
+"""Shared by the settings of all tables and figures: name, files, inputs and look."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Resolution = Annotated[int, Field(ge=50, le=600, description="resolution of the 
 
 
 class ProductSettings(Settings):
-    """How a table or figure looks. Each has its own sub-tree, so that a change makes only that one again.
+    """A table or figure. Each has its own sub-tree of settings, so that a change remakes only that product.
 
     Attributes:
-        kind: the folder of ``results`` that it is in.
-        product: its name, which experiments list.
-        stem: the name of its files, without their suffixes.
-        title: what it shows, in a few words.
-        needs: what it is made from: the metrics of source models, noises, protected datasets or victims; the victims'
-            histories; images of each noise; what Snakemake measured of the jobs.
+        kind: its folder in ``results``.
+        product: its name, as listed in experiments.
+        stem: the name of its files, without suffixes.
+        title: a short description.
+        needs: its inputs: the metrics of source models, noises, protected datasets or victims; the victims' histories;
+            images of each noise; Snakemake's measurements of the jobs.
     """
 
     kind: ClassVar[Literal["tables", "figures"]]

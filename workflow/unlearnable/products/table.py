@@ -30,25 +30,25 @@ SPECIAL = {
 
 
 def number(mean: float, sd: float, n: int, decimals: int) -> str:
-    """``mean ± sd (n)``; without sd where there is a single run."""
+    """``mean ± sd (n)``; without sd for a single run."""
     return f"{plain_number(mean, sd, decimals)} ({n})"
 
 
 def plain_number(mean: float, sd: float, decimals: int) -> str:
-    """``mean ± sd``; without sd where there is a single run, and nothing where there is no mean."""
+    """``mean ± sd``; without sd for a single run, and empty without a mean."""
     if math.isnan(mean):
         return ""
     return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
 
 
-def save(out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
-    """Write the numbers as CSV and their text as Markdown and LaTeX (booktabs; graphicx where there are many columns).
+def save_table(out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
+    """Write the numbers as CSV and their text as Markdown and LaTeX (booktabs; graphicx if there are many columns).
 
     Args:
         out: files to write.
-        table: the numbers, one row for every cell of the text.
-        text: what a reader sees.
-        caption: what the table shows.
+        table: the numbers, one row per cell of the text.
+        text: the table to read.
+        caption: description of the table.
     """
     body = text.to_markdown(index=False, disable_numparse=True)
     tex = text.map(_latex).rename(columns=_latex).to_latex(index=False, escape=False, caption=_latex(caption))
@@ -66,10 +66,10 @@ def _latex(text: object) -> str:
 
 
 def without_constant_axes(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The rows with readable names of those axes that vary, and a sentence that names the others.
+    """The rows with readable names of the axes that vary, and a sentence that names the others.
 
     Args:
-        rows: a column for each of ``ROW_AXES``, and others, which stay.
+        rows: a column for each of ``ROW_AXES``, and others, which are kept.
     """
     constant = [axis for axis in ROW_AXES if axis != "radius" and rows[axis].nunique() == 1]
     named = [axis for axis in constant if rows[axis].iloc[0] != "none"]
@@ -78,10 +78,10 @@ def without_constant_axes(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def about_countermeasures(rows: pd.DataFrame) -> str:
-    """What must be said where there are counter-measures."""
+    """A remark on counter-measures; empty if there are none."""
     return TRAINING_IMAGES_ONLY if (rows["countermeasure"] != "none").any() else ""
 
 
 def join_sentences(*sentences: str) -> str:
-    """The sentences that are not empty, as one text."""
+    """The non-empty sentences as one text."""
     return " ".join(filter(None, sentences))

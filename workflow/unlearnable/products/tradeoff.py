@@ -1,4 +1,4 @@
-"""Protection against cost: the passes that each noise took, and what victims learn from it."""
+"""Protection against cost: the passes of each noise, and the accuracy of its victims."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AXES = ["dataset", "network", "protected", "countermeasure"]
 
 
 def tradeoff(given: Given[Style], inputs: Inputs) -> pd.DataFrame:
-    """One row for every dataset, network, share, counter-measure, noise and victim's radius.
+    """One row per dataset, network, share, counter-measure, noise and victim's radius.
 
     Args:
         given: noises, their source models, and victims.

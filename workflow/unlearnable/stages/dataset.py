@@ -1,4 +1,4 @@
-"""The dataset stage: any source of images becomes shards and a manifest."""
+"""The dataset stage: from any source of images to shards and a manifest."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from unlearnable.datasets.split import Array
 from unlearnable.datasets.stream import Stream
 
 log = logging.getLogger(__name__)
-DIGEST_BYTES = 16  # of an image's pixels: two images share one by chance never in practice
-PAIRS = 10  # of identical images that the manifest names
+DIGEST_BYTES = 16  # of an image's pixels; collisions do not occur in practice
+PAIRS = 10  # of identical images named in the manifest
 
 
 def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Path, downloads: Path) -> None:
-    """Read, check and store a dataset, a piece at a time.
+    """Read, check and store a dataset, piece by piece.
 
     Args:
         dataset: its description.
-        root: the folder that a relative root in it starts at.
+        root: base folder of a relative root in it.
         train: folder to write the training split into.
         test: folder to write the test split into.
-        manifest: JSON file to write: hashes, rows, shape, classes, provenance, images that stand in both splits.
-        downloads: where to keep what must be downloaded.
+        manifest: JSON file to write: hashes, rows, shape, classes, provenance, images that are in both splits.
+        downloads: folder for downloads.
 
     Raises:
-        UserError: a file is missing, damaged, or not what the description says.
+        UserError: a file is missing, damaged, or does not match the description.
     """
     of_train, of_test, provenance = readers.read(dataset, root, downloads)
     content: dict[str, Any] = {"classes": dataset.classes, "provenance": provenance, files.HASHES: {}}
@@ -51,8 +51,8 @@ def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Pat
     content["duplicates"] = duplicates(*digests)
     if content["duplicates"]["count"]:
         log.warning(
-            "%d of the %d test images stand in the training split as well, pixel by pixel; the first: training image "
-            "%d is test image %d. Accuracy on them tells nothing about new images",
+            "%d of the %d test images are also in the training split, pixel by pixel; the first: training image "
+            "%d is test image %d. Accuracy on them says nothing about new images",
             content["duplicates"]["count"],
             len(of_test.labels),
             *content["duplicates"]["pairs"][0],
@@ -61,7 +61,7 @@ def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Pat
 
 
 def _recording(stream: Stream, digests: Array) -> Stream:
-    """The same stream, which leaves a digest of every image's pixels in ``digests`` as it passes."""
+    """The same stream, which stores a digest of every image's pixels in ``digests`` while it is read."""
 
     def chunks() -> Iterator[Array]:
         done = 0
@@ -75,7 +75,7 @@ def _recording(stream: Stream, digests: Array) -> Stream:
 
 
 def duplicates(train: Array, test: Array) -> dict[str, Any]:
-    """The test images that stand in the training split as well.
+    """The test images that are also in the training split.
 
     Args:
         train: ``(N,)``, a digest of every training image.

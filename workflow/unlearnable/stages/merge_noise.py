@@ -1,4 +1,4 @@
-"""The end of the noise stage: shards become one noise, checked."""
+"""The end of the noise stage: shards are checked and joined into one noise."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from unlearnable.stages.settings.noise import NoiseSettings
 AGAIN = "run the noise stage again"
 
 
-def join(
+def checked_pieces(
     shards: list[Array], names: list[str], shape: tuple[int, ...], batch_size: int, bound: Bound
 ) -> Iterator[Array]:
-    """The whole noise from its shards, in the order of the images and a piece at a time.
+    """The whole noise from its shards, in the order of the images, checked and in pieces.
 
     Args:
         shards: ``(rows, H, W, C)`` each, int8 or int16, whole grey levels, in order; they may be memory maps.
-        names: what to call each shard in a message.
+        names: of the shards, for messages.
         shape: of the whole noise, ``(N, H, W, C)``.
         batch_size: images per batch of the noise pass.
-        bound: what the noise of every image keeps to.
+        bound: of the noise of every image.
 
     Raises:
-        UserError: the shards do not cover every image exactly once, or the noise of an image is beyond the bound.
+        UserError: the shards do not cover every image exactly once, or the noise of an image exceeds the bound.
     """
     done = 0
     step = chunk_rows(shape[1:])
@@ -43,10 +43,10 @@ def join(
         if part.shape != (len(rows), *shape[1:]):
             raise UserError(f"{name}: shape {part.shape} is not {(len(rows), *shape[1:])}; {AGAIN}")
         if part.dtype != shards[0].dtype or part.dtype not in (np.int8, np.int16):
-            raise UserError(f"{name}: {part.dtype} where all shards must be int8, or all int16; {AGAIN}")
+            raise UserError(f"{name}: {part.dtype}, but all shards must be int8, or all int16; {AGAIN}")
         if rows.start != done:
             raise UserError(
-                f"{name}: starts at image {rows.start}, not {done}, so not every image has one noise; {AGAIN}"
+                f"{name}: starts at image {rows.start}, not {done}: not every image has exactly one noise; {AGAIN}"
             )
         for start in range(0, len(part), step):
             piece = part[start : start + step]
@@ -54,7 +54,7 @@ def join(
             if beyond is not None:
                 size = float(bound.sizes(piece[[beyond]])[0])
                 raise UserError(
-                    f"{name}: the noise of image {done + beyond} has a size of {size:g}, beyond the bound, {bound}"
+                    f"{name}: the noise of image {done + beyond} has a size of {size:g} and exceeds the bound, {bound}"
                 )
             yield piece
             done += len(piece)
@@ -71,10 +71,10 @@ def merge(
     manifest: str,
     metrics: str,
 ) -> None:
-    """Join the shards of a noise and record what it was made for.
+    """Join the shards of a noise, and record its dataset and settings.
 
     Args:
-        settings: what the noise was made with.
+        settings: of the noise.
         source: folder of the clean dataset.
         shards: the shards' files, in order.
         shard_metrics: their metrics.
@@ -83,7 +83,8 @@ def merge(
         metrics: JSON file to write: sums over the shards.
 
     Raises:
-        UserError: a shard is damaged, or they are not one noise of all images within the bound; or the disk is full.
+        UserError: a shard is damaged, the shards do not form one noise within the bound for all images, or the disk is
+            full.
     """
     train = files.read_json(source / "manifest.json")["train"]
     shape = (train["rows"], *train["shape"])
@@ -92,7 +93,7 @@ def merge(
     parts = [arrays.map_array(path) for path in shards]
     largest = total = 0
     with arrays.stream_array(noise, shape, parts[0].dtype) as file:
-        pieces = join(parts, shards, shape, settings.noise_pass.batch_size, settings.bound)
+        pieces = checked_pieces(parts, shards, shape, settings.noise_pass.batch_size, settings.bound)
         for piece in passing(pieces, shape[0], "joined"):
             levels = np.abs(piece.astype(np.int32))
             largest = max(largest, int(levels.max(initial=0)))

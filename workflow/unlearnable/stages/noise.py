@@ -1,4 +1,4 @@
-"""The noise stage: every image's noise, afresh, from the frozen source model if it has one, shard by shard."""
+"""The noise stage: every image's final noise, from the frozen source model if it has one, shard by shard."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from unlearnable.compute.augment import transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
 from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.draws import of_rows
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Chosen, Split, shard_rows
-from unlearnable.networks.build import create, restore
+from unlearnable.networks.build import create, load_weights
 from unlearnable.noises.method import Batch, method_of, problem_of
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
@@ -40,23 +40,24 @@ def make_shard(
 ) -> None:
     """Compute the noise of one shard's images (Fu et al. 2022, the pass after Algorithm 1).
 
-    Batches follow the order of the images, and an image's draws depend on its place alone: neither the shard count nor
-    an interruption changes a byte, and the batch size nothing beyond rounding (NTGA's batches are its blocks, though).
+    Batches follow the order of the images, and an image's draws depend only on its index: neither the number of shards
+    nor an interruption changes a byte, and the batch size only affects rounding (except for NTGA, whose batches are its
+    blocks).
 
     Args:
-        settings: what to compute.
+        settings: of the noise.
         train: all clean training images.
-        model: the source model's weights; None for a noise without one.
+        model: the source model's weights; None if the noise has none.
         shard: which shard, from 0.
-        shards: how many there are.
+        shards: number of shards.
         loop: progress, checkpoints and time.
         device: where to compute.
         noise: ``.npy`` file to write: ``(rows, H, W, C)``, whole grey levels.
-        metrics: JSON file to write: passes, seconds, memory, the noise's hash. Every shard computes, and counts, what
-            all images' noise starts from.
+        metrics: JSON file to write: passes, seconds, memory, the noise's hash. Every shard computes, and counts, the
+            basis of all images' noise.
 
     Raises:
-        UserError: a checkpoint or the noise does not fit on the disk, or the method does not fit the images.
+        UserError: a checkpoint or the noise does not fit on the disk, or the method does not support the images.
     """
     problem = problem_of(settings, len(train.classes))
     method = method_of(problem.settings)
@@ -69,7 +70,7 @@ def make_shard(
     state = loop.restore()
     shape, dtype = (len(rows), *train.images.shape[1:]), np.int8 if small else np.int16
     beside = (loop.checkpoint or Path(noise)).with_name(f".{Path(noise).name}.part")
-    # Of all shards, so that all compute alike.
+    # Of all shards, so that all compute in the same way.
     expected = math.ceil(len(train.labels) / size) * method.noise_passes(problem)
 
     with (
@@ -96,7 +97,8 @@ def make_shard(
 
             loop.after(index + 1, len(starts), snapshot, functools.partial("{} passes".format, passes))
         loop.require_wanted()
-        # While the noise has the name that a later run would go on from; else a job that ends here would lose it all.
+        # While the noise still has the name from which a later run resumes; otherwise a job that ends here would lose
+        # it.
         files.write_json(
             metrics,
             {
@@ -107,7 +109,7 @@ def make_shard(
                 files.HASHES: {Path(noise).name: written.sha256()},
             },
         )
-        loop.require_wanted()  # again, as the hash of a large noise takes its time
+        loop.require_wanted()  # again, because hashing a large noise takes time
     loop.done()
 
 
@@ -115,14 +117,14 @@ def make_shard(
 def frozen_source(
     settings: NoiseSettings, train: Split, model: str | Path | None, device: torch.device, passes: int
 ) -> Iterator[FrozenNetwork | None]:
-    """The source model, frozen for the duration; None for a noise without one.
+    """The source model, frozen for the duration; None if the noise has none.
 
     Args:
-        settings: what to compute.
+        settings: of the noise.
         train: all clean training images.
         model: the weights, or None.
         device: where to compute.
-        passes: how many passes through the network the noise of all images takes.
+        passes: number of passes through the network for the noise of all images.
     """
     if model is None or settings.network is None or settings.stem is None:
         yield None
@@ -131,8 +133,8 @@ def frozen_source(
     raw = (channels, height, width)
     shape = transformed(settings.augmentation, raw)
     network = create(settings.network, channels, len(train.classes), shape[1], settings.seed, device, settings.stem)
-    restore(network, model)
-    largest = tuple(map(max, shape, raw))  # some noises pass untransformed images too
+    load_weights(network, model)
+    largest = tuple(map(max, shape, raw))  # some noises pass untransformed images, too
     precision = choose_precision(settings.noise_pass.precision, device)
-    with prepare(network, largest, precision, passes).frozen() as fixed:
+    with choose_engine(network, largest, precision, passes).frozen() as fixed:
         yield fixed

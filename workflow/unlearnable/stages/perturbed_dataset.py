@@ -33,23 +33,23 @@ def publish(
     metrics: Path,
     threads: int = 1,
 ) -> None:
-    """Write a protected dataset as Parquet with PNG images and as NumPy shards, and measure what was written.
+    """Write a protected dataset as Parquet with PNG images and as NumPy shards, and measure the written images.
 
-    The method clean publishes the images as they are: all of them or, asked for a protected share, the rest, which are
-    those that are not protected at that share and seed.
+    The method clean writes the images unchanged: all of them or, for a protected share, the rest: those that are not
+    protected at that share and seed.
 
     Args:
-        settings: what to write, and how its noise was made.
+        settings: of the dataset, and of its noise.
         source: folder of the clean dataset.
         noise: folder of the merged noise, or None for clean images.
         parquet: folder for the Parquet files.
         arrays: folder for the NumPy shards.
         manifest: JSON file to write.
         metrics: JSON file to write: seconds, memory.
-        threads: how many images to encode, and later decode, at a time.
+        threads: number of images to encode, and later decode, at a time.
 
     Raises:
-        UserError: the noise was made for another dataset, or a written image is beyond the bound.
+        UserError: the noise was made for another dataset, or a written image exceeds the bound.
     """
     started = time.monotonic()
     clean = shards.load(source, "train")
@@ -86,7 +86,7 @@ def publish(
 
 
 def read_noise(folder: Path, source: Path) -> Array:
-    """A merged noise, mapped into memory, after making sure that it belongs to the dataset.
+    """A merged noise, mapped into memory, after checking that it belongs to the dataset.
 
     Raises:
         UserError: it was made for another dataset, or is damaged.
@@ -103,7 +103,7 @@ def read_noise(folder: Path, source: Path) -> Array:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the bytes depend on; this project's own is known only where it is installed."""
+    """Versions of everything that the bytes depend on; this project's own is known only if it is installed."""
     found = {name: version(name) for name in ("numpy", "pillow", "pyarrow", "torch")}
     try:
         own = version("unlearnable")

@@ -1,4 +1,4 @@
-"""Source models: the network theta whose frozen weights the noise is computed with."""
+"""The source_model stage: train the network theta, whose frozen weights are used to compute the noise."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from unlearnable import files
 from unlearnable.compute.augment import transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
 from unlearnable.compute.device_batches import Feed
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform
 from unlearnable.countermeasures.base import Lesson
 from unlearnable.datasets.split import Split
 from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
-from unlearnable.networks.build import create, save
+from unlearnable.networks.build import create, save_weights
 from unlearnable.noises.method import Batch, Problem, method_of, problem_of
 from unlearnable.noises.settings import MethodSettings
 from unlearnable.randomness import generator
@@ -40,23 +40,23 @@ def train_source_model(
     *,
     ranks: Ranks = ALONE,
 ) -> None:
-    """Train theta: min-min-max for REM (Fu et al. 2022, Algorithm 1) and its kin, standard training for clean.
+    """Train theta: min-min-max for REM (Fu et al. 2022, Algorithm 1) and its variants, standard training for clean.
 
-    Several ranks compute what one process does, up to rounding: of every batch each has an equal share, the draws of
+    Several ranks give the result of one process, up to rounding: each has an equal share of every batch, the draws for
     its images are the same, and batch norm takes its statistics over the whole batch.
 
     Args:
-        settings: what to train.
+        settings: of the training.
         train: the clean training images.
         loop: progress, checkpoints and time.
         device: where to compute.
         model: safetensors file to write.
-        history: Parquet file to write, one row for every ``history_every`` steps.
+        history: Parquet file to write, one row per ``history_every`` steps.
         metrics: JSON file to write.
-        ranks: who trains it together; the first one writes the files.
+        ranks: the processes that train it together; the first one writes the files.
 
     Raises:
-        UserError: the ranks cannot share this training, or as for ``fit``.
+        UserError: the ranks cannot share this training; or as for ``fit``.
     """
     require_shareable(settings, ranks.size)
     training, seed = settings.training, settings.seed
@@ -77,9 +77,9 @@ def train_source_model(
             kept[ranks.gathered(place)] = ranks.gathered(d.to(kept.dtype))
         return Lesson(pixels, y, clean=pixels)
 
-    engine = prepare(
+    engine = choose_engine(
         network,
-        tuple(map(max, shape, feed.shape)),  # some noises pass untransformed images too
+        tuple(map(max, shape, feed.shape)),  # some noises pass untransformed images, too
         choose_precision(training.precision, device),
         training.steps * method.training_passes(problem),
     )
@@ -98,7 +98,7 @@ def train_source_model(
     )
     if ranks.rank:
         return
-    save(network, model)
+    save_weights(network, model)
     write_history(history, rows)
     last = rows[-1]
     files.write_json(
@@ -117,14 +117,14 @@ def train_source_model(
 
 
 def require_shareable(settings: SourceModelSettings, ranks: int) -> None:
-    """Make sure that a training can be shared by so many ranks.
+    """Make sure that this many ranks can share a training.
 
     Args:
-        settings: what to train.
-        ranks: how many; one can train anything.
+        settings: of the training.
+        ranks: number of ranks; a single one can always train.
 
     Raises:
-        UserError: its batches cannot be cut into equal shares, or their images depend on one another.
+        UserError: its batches cannot be split into equal shares, or their images depend on one another.
     """
     batch = settings.training.batch_size
     if ranks > 1 and batch % ranks:
@@ -140,11 +140,11 @@ def require_shareable(settings: SourceModelSettings, ranks: int) -> None:
 
 
 def carried_noise(problem: Problem[MethodSettings], feed: Feed, seed: int) -> Tensor | None:
-    """The noise that goes on from step to step, as it is before the first: a uniform draw.
+    """The initial noise of methods that carry it from step to step: a uniform draw.
 
     Returns:
-        ``(N, C, H, W)`` int16, that of each image, which is whole grey levels; ``(classes, C, H, W)`` float32, that of
-        each class; or None, where every step draws a new one.
+        ``(N, C, H, W)`` int16 for the noise of each image, in whole grey levels; ``(classes, C, H, W)`` float32 for
+        that of each class; None if every step draws new noise.
     """
     draws = generator(seed, "source model", "start", device=feed.device)
     if problem.settings.carried == "class":
@@ -152,6 +152,6 @@ def carried_noise(problem: Problem[MethodSettings], feed: Feed, seed: int) -> Te
     if problem.settings.carried is None:
         return None
     kept = torch.empty(len(feed), *feed.shape, dtype=torch.int16, device=feed.device)
-    for part in torch.split(kept, chunk_rows(feed.shape)):  # a whole draw would take twice the memory of what is kept
+    for part in torch.split(kept, chunk_rows(feed.shape)):  # a single draw would take twice the memory of the result
         part.copy_(uniform(torch.empty(part.shape, device=feed.device), problem.rho_u, draws).round())
     return kept

@@ -1,4 +1,4 @@
-"""Victims: networks trained on a published dataset, normally or adversarially, with or without a counter-measure."""
+"""The victim stage: train a network on a protected dataset, with or without adversarial training or counter-measure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unlearnable import arrays, files, registry
 from unlearnable.compute.augment import draw, evaluation, transformed
 from unlearnable.compute.device import choose_precision, describe, peak_memory
 from unlearnable.compute.device_batches import Feed
-from unlearnable.compute.engine import prepare
+from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform
 from unlearnable.countermeasures.base import Countermeasure, Lesson
@@ -20,9 +20,9 @@ from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
 from unlearnable.datasets.stream import chunk_rows
-from unlearnable.networks.build import create, save
+from unlearnable.networks.build import create, save_weights
 from unlearnable.progress import passing
-from unlearnable.randomness import number
+from unlearnable.randomness import derived_seed
 from unlearnable.stages.settings.victim import VictimSettings, VictimTraining
 from unlearnable.training.accuracy import accuracy, robust_accuracy
 from unlearnable.training.auto_attack import auto_attack_accuracy, require_library
@@ -43,30 +43,30 @@ def train_victim(
     """Train a victim and measure it on the clean test set (Fu et al. 2022, section 5; PGD: Madry et al. 2018).
 
     Args:
-        settings: what to train, and how.
-        train: the published training images.
+        settings: of the victim.
+        train: the training images of the protected dataset.
         test: the clean test images.
         loop: progress, checkpoints and time.
         device: where to compute.
         model: safetensors file to write.
-        history: Parquet file to write, one row for every ``evaluate_every`` steps.
-        metrics: JSON file to write; accuracies are shares in 0..1, and AutoAttack's passes do not count.
+        history: Parquet file to write, one row per ``evaluate_every`` steps.
+        metrics: JSON file to write; accuracies are shares in 0..1; AutoAttack's passes are not counted.
 
     Raises:
-        UserError: the counter-measure or the augmentation does not fit the images, or AutoAttack is asked for and not
-            installed.
+        UserError: the counter-measure or the augmentation does not support the images, or AutoAttack is requested but
+            not installed.
     """
     training, augmentation = settings.training, settings.augmentation
     radius, seed, classes = settings.radius, settings.seed, len(train.classes)
     if training.auto_attack:
-        require_library(classes)  # before the training, not after it
+        require_library(classes)  # before the training rather than after it
     measure = countermeasure(settings.countermeasure, train, classes, seed)
     feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
     shape = transformed(augmentation, feed.shape)
-    own = number(seed, "victim")  # else it would start from the very weights that the source model of its seed did
+    own = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
     network = create(training.network, shape[0], classes, shape[1], own, device, training.stem)
     passes_of_attacks = training.steps * (training.k_a if radius else 0)
-    engine = prepare(network, shape, choose_precision(training.precision, device), passes_of_attacks)
+    engine = choose_engine(network, shape, choose_precision(training.precision, device), passes_of_attacks)
     see = evaluation(augmentation)
     rows, passes = fit(
         engine,
@@ -89,7 +89,7 @@ def train_victim(
     automatic = (
         auto_attack_accuracy(engine, tests, see, radius, images, classes, seed) if training.auto_attack else None
     )
-    save(network, model)
+    save_weights(network, model)
     write_history(history, rows)
     files.write_json(
         metrics,
@@ -113,20 +113,20 @@ def train_victim(
 
 
 def countermeasure(settings: CountermeasureSettings, train: Split, classes: int, seed: int) -> Countermeasure:
-    """What a victim's trainer does against noise.
+    """The counter-measure of a victim's trainer.
 
     Args:
         settings: of the counter-measure.
-        train: the published training images.
+        train: the training images of the protected dataset.
         classes: number of classes.
         seed: of its random draws.
     """
-    built: Countermeasure = registry.load("countermeasures", settings.kind).build(settings, train, classes, seed)
+    built: Countermeasure = registry.load_module("countermeasures", settings.kind).build(settings, train, classes, seed)
     return built
 
 
 def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, training: VictimTraining) -> Inputs:
-    """What a victim learns from at one step: augmented images, which a counter-measure may change, under attack.
+    """A function for the lesson of one step: images, augmented, changed by the counter-measure, and attacked.
 
     Args:
         augmentation: of the training images.
@@ -150,13 +150,13 @@ def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, tr
 
 
 def counteracted(train: Split, measure: Countermeasure, model: Path) -> Split:
-    """The training images after the counter-measure that changes them once, where it is such a one.
+    """The training images, changed by the counter-measure if it changes them once.
 
-    They lie in a hidden file beside ``model``, which loses its name as soon as it is written and mapped: the system
-    removes it with the last one who reads it, however the job ends. A job that goes on makes them again.
+    They are in a hidden file beside ``model``, which is unlinked as soon as it is written and mapped: the system
+    removes it when its last reader ends, however the job ends. A resumed job creates it again.
 
     Raises:
-        UserError: the counter-measure does not fit the images, or the disk is full.
+        UserError: the counter-measure does not support the images, or the disk is full.
     """
     if measure.images is None:
         return train
@@ -168,7 +168,7 @@ def counteracted(train: Split, measure: Countermeasure, model: Path) -> Split:
 
 
 def write_changed(path: Path, train: Split, change: Callable[[Array], Array]) -> None:
-    """Write the changed training images as ``.npy``, a piece at a time."""
+    """Write the changed training images as ``.npy``, piece by piece."""
     count, step = len(train.labels), chunk_rows(train.images.shape[1:])
     with arrays.stream_array(path, train.images.shape, "uint8") as file:
         pieces = (train.images[start : start + step] for start in range(0, count, step))

@@ -1,4 +1,4 @@
-"""The cells of a study: a noise, a protected dataset, a victim; and where the results of each are."""
+"""The cells of a study (noises, protected datasets, victims) and the folders of their results."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Noise:
 
 @dataclass(frozen=True)
 class Perturbed(Noise):
-    """A published dataset: ``protected`` per cent of its images carry the noise.
+    """A protected dataset: ``protected`` per cent of its images carry the noise.
 
-    For the method clean, no image carries noise, and the ``protected`` per cent that would are left out: with more than
-    0, it is the clean rest of a partly protected dataset.
+    For the method clean, no image carries noise, and the ``protected`` per cent that would are left out: above 0, this
+    is the clean rest of a partly protected dataset.
     """
 
     protected: int
@@ -36,7 +36,7 @@ class Perturbed(Noise):
 
 @dataclass(frozen=True)
 class Victim(Perturbed):
-    """A network trained on a published dataset, with a counter-measure, at a radius (1/255; 0: standard training)."""
+    """A network trained on a protected dataset, with a counter-measure, at a radius (1/255; 0: standard training)."""
 
     network: str
     countermeasure: str
@@ -49,16 +49,16 @@ def path(template: str, cell: Any) -> str:
 
 
 def perturbed_of(cell: Victim) -> Perturbed:
-    """The dataset that a victim trains on. All clean data are the same for every seed, so they are written once."""
+    """The dataset that a victim trains on. Clean data are the same for every seed, so they are written once."""
     seed = 0 if cell.method == "clean" and cell.protected == 0 else cell.seed
     return Perturbed(cell.dataset, cell.method, cell.rho_u, cell.rho_a, seed, cell.protected)
 
 
 def noise_of(cell: Perturbed) -> Noise:
-    """The noise in a published dataset."""
+    """The noise in a protected dataset."""
     return Noise(cell.dataset, cell.method, cell.rho_u, cell.rho_a, cell.seed)
 
 
 def unique(items: list[Any]) -> list[Any]:
-    """The items without repetition, in order of first appearance."""
+    """The distinct items, in order of first appearance."""
     return list(dict.fromkeys(items))

@@ -11,7 +11,7 @@ import yaml
 Key = tuple[str | int, ...]
 Fault = tuple[Key, str]
 
-# The files of config/ that every study is laid over, in the order of the Snakefile.
+# The files of config/ that every study extends, in the order of the Snakefile.
 DEFAULTS = ("config.yaml", "datasets.yaml", "paper.yaml")
 
 
@@ -19,15 +19,15 @@ def line(key: Key, message: str, files: Sequence[str | Path]) -> str:
     """One line about ``key``: file, line, dotted key, message.
 
     Args:
-        key: where the fault is.
-        message: what is wrong, and what would be right.
-        files: the YAML files that the configuration came from; the last one that holds the key is named.
+        key: location of the fault.
+        message: what is wrong, and how to fix it.
+        files: the YAML files of the configuration; the last one with the key is named.
     """
     return f"{_place(key, files)}{'.'.join(map(str, key))}: {message}"
 
 
 def described(error: Any) -> Fault:
-    """The key, from where the validation began, and the message of one error of pydantic's."""
+    """The key, relative to the validated value, and the message of one pydantic error."""
     kind, message = error["type"], error["msg"]
     key: Key = tuple(part for part in error["loc"] if part != "[key]")
     if kind == "unknown_key":
@@ -49,7 +49,7 @@ def _is_number(text: str) -> bool:
 
 
 def _place(key: Key, files: Sequence[str | Path]) -> str:
-    """``file:line: `` of the deepest part of ``key`` that some file holds; of equals the last file, which counts."""
+    """``file:line: `` of the deepest part of ``key`` in any file; if several have it, in the last one, which wins."""
     best, where = 0, ""
     for file in files:
         node = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)

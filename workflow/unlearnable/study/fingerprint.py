@@ -1,4 +1,4 @@
-"""What a stage depends on, as plain values: its canonical settings, and a hash of the code that shapes its results."""
+"""The dependencies of a stage as plain values: canonical settings, and a hash of the code that shapes its results."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from unlearnable.files import digest
 
 PACKAGE = "unlearnable"
 FOLDER = Path(__file__).parents[1]
-# What may change the bytes of a result. All else (jobs, tools, study, progress, messages) only brings a job about, or
-# fills in settings, whose values count by themselves.
+# What may change the bytes of a result. Everything else (jobs, tools, study, progress, messages) only runs jobs or
+# fills in settings, whose values are compared separately.
 SCIENCE = (
     *("datasets", "networks", "noises", "countermeasures", "compute", "training", "stages", "products"),
     *("files", "arrays", "bounds", "randomness"),
@@ -21,7 +21,7 @@ SCIENCE = (
 
 
 def canonical(value: Any) -> Any:
-    """``value`` as plain JSON types with sorted keys, so that equal settings have equal ``repr``.
+    """``value`` as plain JSON types with sorted keys, so that equal settings have an equal ``repr``.
 
     Raises:
         TypeError: the value holds something JSON cannot express.
@@ -33,9 +33,9 @@ def canonical(value: Any) -> Any:
 def code_fingerprint(*modules: str) -> str:
     """A hash of modules, and of every module of the science folders that they import, by content.
 
-    Comments, docstrings, formatting and the wording of logs, errors and descriptions do not count, nor does where a
-    module is or what it is called: in what is hashed, each import is replaced by the hash of what it imports. It is
-    found without running anything, so it costs no import of torch.
+    Comments, docstrings, formatting and the wording of logs, errors and descriptions are ignored, as are the names and
+    places of modules: each import is replaced by the hash of the imported module. Nothing is run, so torch is not
+    imported.
 
     Args:
         modules: of a stage or product, and those that it loads by name, such as ``unlearnable.noises.rem.noise``.
@@ -44,12 +44,12 @@ def code_fingerprint(*modules: str) -> str:
 
 
 def uses(module: str, other: str) -> bool:
-    """Whether a module, or one that it imports, imports another one of the science folders."""
+    """Whether a module imports another module of the science folders, directly or indirectly."""
     return other in _read(module).imported
 
 
 class _Read(NamedTuple):
-    """The hash of a module, in which those that it imports are replaced by theirs; and all of these."""
+    """The hash of a module, computed with imports replaced by hashes; and the modules that it imports."""
 
     hash: str
     imported: frozenset[str]
@@ -64,10 +64,10 @@ def _read(module: str) -> _Read:
 
 
 class _Contents(ast.NodeTransformer):
-    """Removes what only people read, and replaces the project's modules by their hashes."""
+    """Removes text for people, and replaces the project's modules by their hashes."""
 
     def __init__(self) -> None:
-        self.names: dict[str, str] = {}  # what the file calls a module, and its hash
+        self.names: dict[str, str] = {}  # name of a module in the file, and its hash
         self.imported: frozenset[str] = frozenset()
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
@@ -102,7 +102,7 @@ class _Contents(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def _hash_of(self, module: str) -> str:
-        """What an import of a module is replaced by: nothing, where the module is not of the science folders."""
+        """The replacement for an import of a module; empty if the module is not in the science folders."""
         if module.split(".")[1] not in SCIENCE:
             return ""
         self.imported |= {module}
@@ -115,7 +115,7 @@ class _Contents(ast.NodeTransformer):
 
 
 def _is_said(function: ast.expr) -> bool:
-    """Whether a call only says something: ``log.info``, an error for the user."""
+    """Whether a call only outputs text: ``log.info``, an error for the user."""
     if isinstance(function, ast.Attribute):
         return isinstance(function.value, ast.Name) and function.value.id == "log"
     return isinstance(function, ast.Name) and function.id in ("UserError", "Stopped")

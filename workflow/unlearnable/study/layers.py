@@ -23,7 +23,7 @@ Model = TypeVar("Model")
 
 
 class Layer(NamedTuple):
-    """Keys, and where in the configuration they are."""
+    """Keys, and their place in the configuration."""
 
     place: Key
     keys: Keys
@@ -33,7 +33,7 @@ class Faulty(Exception):
     """Merged settings have faults.
 
     Attributes:
-        faults: each at the last layer that has its key.
+        faults: each at the last layer with its key.
     """
 
     def __init__(self, faults: list[Fault]) -> None:
@@ -42,10 +42,10 @@ class Faulty(Exception):
 
 
 def merged(validate: Callable[[Keys], Model], *layers: Layer) -> Model:
-    """Settings from layers, of which a later one wins.
+    """Settings from layers; later ones win.
 
     Raises:
-        Faulty: they do not pass.
+        Faulty: they are invalid.
     """
     keys: Keys = {}
     for layer in layers:
@@ -63,10 +63,10 @@ def _placed(fault: Fault, layers: tuple[Layer, ...]) -> Fault:
 
 
 def entry(axis: str, *layers: Layer) -> Any:
-    """The settings of an entry of the registry, from layers of which the first names it.
+    """The settings of an entry of the registry, from layers; the first one names the entry.
 
     Raises:
-        Faulty: it names none, or they do not pass.
+        Faulty: no entry is named, or the settings are invalid.
     """
     tag, known = registry.AXES[axis].tag, registry.available(axis)
     place, keys = layers[0]
@@ -78,7 +78,7 @@ def entry(axis: str, *layers: Layer) -> Any:
 
 
 class Layers:
-    """The settings that follow from a configuration's layers; each is merged and checked once.
+    """Settings from a configuration's layers; each is merged and checked once.
 
     Args:
         settings: the configuration.
@@ -88,7 +88,7 @@ class Layers:
         self.settings = settings
 
     def faults(self) -> Iterator[Fault]:
-        """What is wrong in any layer, whether or not an experiment uses it."""
+        """The faults in all layers, whether or not an experiment uses them."""
         s = self.settings
         every: list[tuple[Callable[..., Any], list[tuple[str, ...]]]] = [
             (self.dataset, [(name,) for name in s.datasets]),
@@ -109,7 +109,7 @@ class Layers:
 
     @once
     def dataset(self, name: str) -> Dataset:
-        """What a dataset is described by."""
+        """The description of a dataset."""
         described: Dataset = entry(
             "readers", Layer(("datasets", name), _without(self.settings.datasets[name], "augmentation"))
         )
@@ -131,7 +131,7 @@ class Layers:
 
     @once
     def method(self, dataset: str, method: str) -> MethodSettings:
-        """The settings of a method on a dataset, or with an empty name on any."""
+        """The settings of a method on a dataset; with an empty name, on any dataset."""
         found: MethodSettings = entry("noises", *self._method_layers(dataset, method))
         return found
 
@@ -142,17 +142,17 @@ class Layers:
 
     @once
     def source_training(self, dataset: str, method: str) -> SourceTraining:
-        """How a method's source model is trained on a dataset; empty names leave a layer out."""
+        """Settings of training a method's source model on a dataset; empty names leave a layer out."""
         return merged(SourceTraining.model_validate, *self._by_method("source_model", dataset, method))
 
     @once
     def noise_pass(self, dataset: str, method: str) -> ShardedPass:
-        """How a method's noise is computed on a dataset, its own keys aside."""
+        """Settings of a method's noise pass on a dataset, without the method's own keys."""
         return merged(ShardedPass.model_validate, *(_only(layer, True) for layer in self._noise(dataset, method)))
 
     @once
     def noise_method(self, dataset: str, method: str) -> MethodSettings:
-        """The settings of a method in the noise pass, which may differ from those in its source model's training."""
+        """The settings of a method in the noise pass, which may differ from those in source training."""
         changes = [_only(layer, False) for layer in self._noise(dataset, method)]
         known = set(type(self.method(dataset, method)).model_fields)
         unknown = [(place, key) for place, keys in changes for key in keys if key not in known]
@@ -179,7 +179,7 @@ class Layers:
 
     @once
     def victim_training(self, dataset: str, network: str) -> VictimTraining:
-        """How a network is trained as a victim on a dataset; empty names leave a layer out."""
+        """Settings of training a network as a victim on a dataset; empty names leave a layer out."""
         tree = self.settings.victim
         named: Keys = {"network": network} if network else {}
         return merged(
@@ -191,7 +191,7 @@ class Layers:
 
 
 def _pairs(by_method: dict[str, Keys], by_dataset: dict[str, Keys]) -> Iterator[tuple[str, str]]:
-    """Datasets and methods whose settings together take every layer up."""
+    """Datasets and methods whose settings together use every layer."""
     yield from (("", method) for method in ("", *by_method))
     for dataset, keys in by_dataset.items():
         yield from ((dataset, method) for method in ("", *_inner(keys, "by_method")))
@@ -208,7 +208,7 @@ def _without(keys: Keys, name: str) -> Keys:
 
 
 def _only(layer: Layer, of_pass: bool) -> Layer:
-    """The keys of a noise layer that are the pass's, or the method's; only a layer by method has the latter."""
+    """The keys of a noise layer that belong to the pass, or to the method; only layers by method have the latter."""
     own = set(ShardedPass.model_fields)
     by_method = "by_method" in layer.place
     return Layer(layer.place, {key: v for key, v in layer.keys.items() if (key in own or not by_method) == of_pass})

@@ -1,4 +1,4 @@
-"""Names that a configuration uses must exist, and what they name must fit together."""
+"""Checks that the names in a configuration exist, and that their settings are compatible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unlearnable.study.schema import Experiment, NoiseAxis, StudySettings, Victi
 
 
 def undefined(s: StudySettings) -> list[Fault]:
-    """The names in a configuration that name nothing."""
+    """The undefined names in a configuration."""
     networks = registry.available("networks")
     found: list[Fault | None] = []
 
@@ -66,12 +66,12 @@ def _parts(stage: str, tree: Any) -> Iterator[tuple[Key, dict[str, Any]]]:
 
 
 def _group(at: Key, group: int, experiment: Experiment) -> Key:
-    """Where a group of victims is: a lone group need not be in a list."""
+    """The place of a group of victims: a single group need not be in a list."""
     return (*at, "victims", group) if len(experiment.victims) > 1 else (*at, "victims")
 
 
 def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
-    """What does not fit together; what names nothing is left to ``undefined``."""
+    """The incompatible settings of a configuration; undefined names are left to ``undefined``."""
     if "clean" not in s.methods or layers.method("", "clean").algorithm != "clean":
         yield ("methods",), "must define the reference, clean: {algorithm: clean}"
     if "none" not in s.countermeasures or layers.countermeasure("none").kind != "none":
@@ -99,7 +99,7 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
 
 
 def _without_source(layers: Layers, place: Key) -> Iterator[Fault]:
-    """Settings of a method's source model that would do nothing."""
+    """Settings of a method's source model that would have no effect."""
     name = str(place[-1])
     source = layers.method("", name).source
     if source != "own":
@@ -122,7 +122,7 @@ def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, dat
     """A counter-measure must fit the victims and the images of an experiment."""
     measure = layers.countermeasure(name)
     if measure.needs_radius and 0 in axis.radii:
-        yield place, f"{name!r} is a way of adversarial training: its radii must be greater than 0"
+        yield place, f"{name!r} is a form of adversarial training: its radii must be greater than 0"
         return
     for dataset in datasets:
         channels = layers.dataset(dataset).channels
@@ -132,7 +132,7 @@ def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, dat
 
 
 def _radii(layers: Layers, place: Key, axis: NoiseAxis) -> Iterator[Fault]:
-    """Exactly the radii that the method has."""
+    """An experiment must give exactly the radii of the method."""
     needed = layers.method("", axis.method).radii
     for radius in ("rho_u", "rho_a"):
         given = getattr(axis, radius) is not None

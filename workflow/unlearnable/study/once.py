@@ -1,4 +1,4 @@
-"""Methods whose results are computed once: plans ask for the same settings again and again."""
+"""Methods whose results are computed once, because planning requests the same settings many times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def once(
 ) -> Callable[Concatenate[Owner, Parameters], Result]:
     """Compute a method's result once for each set of positional arguments, which must be hashable.
 
-    Every caller is given the same object, so nobody may change it. The results live in the owner, and no longer.
+    All callers share the same object, so they must not change it. Results live as long as their owner.
     """
     name = f"_{method.__name__}_results"
 

@@ -1,4 +1,4 @@
-"""The tables and figures of a study: which there are, what each is made from, and what it depends on."""
+"""The tables and figures of a study: their names, inputs and dependencies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def by_stem(kind: Kind) -> dict[str, type[ProductSettings]]:
 
 
 def targets(study: Study, kind: Kind, suffix: str) -> list[str]:
-    """One file of every table or figure that the experiments to run ask for."""
+    """One file of every table or figure listed in the experiments to run."""
     return [
         f"results/{kind}/{name}/{stem}.{suffix}"
         for stem, product in by_stem(kind).items()
@@ -47,7 +47,7 @@ def targets(study: Study, kind: Kind, suffix: str) -> list[str]:
 
 
 def config(study: Study, experiment: str, product: str) -> dict[str, Any]:
-    """What a product is given: plain values of ``unlearnable.products.product.Given``."""
+    """The input of a product: plain values of ``unlearnable.products.product.Given``."""
     needs = registry.settings("products", product).needs
     cells: dict[str, Sequence[Noise | None]] = {}
     for need in needs:
@@ -77,9 +77,9 @@ def inputs(study: Study, experiment: str, product: str, ancient: Callable[[list[
 
     Args:
         study: the study.
-        experiment: whose product it is.
-        product: which one.
-        ancient: marks files that are read beside others, which alone decide whether the product is made again.
+        experiment: that the product belongs to.
+        product: its name.
+        ancient: marks files that do not make the product run again; the files they are read with do.
     """
     found: dict[str, Any] = {}
     for need in registry.settings("products", product).needs:
@@ -90,7 +90,7 @@ def inputs(study: Study, experiment: str, product: str, ancient: Callable[[list[
 
 @cache
 def code(product: str) -> str:
-    """The fingerprint of a product; where it uses published numbers, their content counts as code does."""
+    """The fingerprint of a product; it covers the published numbers, if the product uses them."""
     module = registry.module_name("products", product)
     fingerprint = code_fingerprint(module)
     if not uses(module, reported.__name__):
@@ -100,24 +100,24 @@ def code(product: str) -> str:
 
 @cache
 def caption(product: str) -> str:
-    """What the report says of a product."""
+    """The caption of a product in the report."""
     folder = registry.module_name("products", product).split(".")[-2]
     return (registry.PACKAGE / "products" / folder / "caption.rst").read_text(encoding="utf-8")
 
 
-def measured(folder: str) -> str:
-    """Where Snakemake keeps what it measures of the job that fills a folder of the results."""
+def benchmark_file(folder: str) -> str:
+    """The file for Snakemake's measurements of the job that fills a folder of the results."""
     return folder.replace("results/", "results/benchmark/", 1) + ".jsonl"
 
 
 @dataclass(frozen=True)
 class Needed:
-    """What fulfils a need.
+    """The cells and files that fulfil a need.
 
     Attributes:
         cells: by the names of ``unlearnable.products.product.Given``.
         files: by the names of ``unlearnable.products.product.Inputs``.
-        beside: files that are read beside these, which alone decide whether a product is made again.
+        beside: further files, which do not make a product run again.
     """
 
     cells: Mapping[str, Sequence[Noise | None]]
@@ -153,11 +153,11 @@ def _needed(study: Study, experiment: str, need: Need) -> Needed:
         manifests = {"clean": [f"{clean}/manifest.json"], "shown": of(PERTURBED, shown, "manifest.json")}
         folders = {"train": [f"{clean}/train"], "shards": of(PERTURBED, shown, "shards")}
         return Needed({"shown": shown}, manifests, folders)
-    return Needed({}, {})  # measured: the loss of such a file would make finished jobs, and all after them, run again
+    return Needed({}, {})  # measured: losing such a file would make finished jobs, and all that follow, run again
 
 
 def _shown(study: Study, experiment: str) -> list[Perturbed]:
-    """What a noise sheet shows: each noise on the first dataset, at the first seed and the largest share."""
+    """The datasets of a noise sheet: each noise on the first dataset, at the first seed and the largest share."""
     axes = study.settings.experiments[experiment]
     wanted = (axes.datasets[0], axes.seeds[0], max(axes.protected))
     cells = study.perturbed(experiment)
@@ -165,7 +165,7 @@ def _shown(study: Study, experiment: str) -> list[Perturbed]:
 
 
 def _as_run(study: Study, cell: Any) -> list[dict[str, Any]]:
-    """A method's settings in its source model's training and in the noise pass, with the steps of the former."""
+    """A method's settings in source training and in the noise pass, with the steps of the former."""
     noise = Noise(cell.dataset, cell.method, cell.rho_u, cell.rho_a, cell.seed)
     source = study.source_of(noise)
     steps = None if source is None else study.source_settings(source).training.steps
@@ -177,15 +177,15 @@ def _as_run(study: Study, cell: Any) -> list[dict[str, Any]]:
 
 
 def _measured(study: Study, experiment: str) -> dict[str, list[list[str]]]:
-    """What Snakemake measured of the jobs of each cell."""
+    """The files with Snakemake's measurements of each cell's jobs."""
 
     def shards(cell: Noise) -> list[str]:
         count = study.shards(cell.dataset, cell.method)
-        return [measured(f"{path(NOISE, cell)}/{shard}-of-{count}") for shard in range(count)]
+        return [benchmark_file(f"{path(NOISE, cell)}/{shard}-of-{count}") for shard in range(count)]
 
     return {
-        "sources": [[measured(path(SOURCE, cell))] for cell in study.sources(experiment)],
+        "sources": [[benchmark_file(path(SOURCE, cell))] for cell in study.sources(experiment)],
         "noises": [shards(cell) for cell in study.noises(experiment)],
-        "perturbed": [[measured(path(PERTURBED, cell))] for cell in study.perturbed(experiment)],
-        "victims": [[measured(path(VICTIM, cell))] for cell in study.victims(experiment)],
+        "perturbed": [[benchmark_file(path(PERTURBED, cell))] for cell in study.perturbed(experiment)],
+        "victims": [[benchmark_file(path(VICTIM, cell))] for cell in study.victims(experiment)],
     }

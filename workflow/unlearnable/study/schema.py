@@ -1,6 +1,6 @@
 """The whole configuration: one sub-tree per stage, and experiments that name the cells they need.
 
-What is merged from several places before it is checked is held as it was written: ``layers`` merges and checks it.
+Keys that are merged from several places are stored as written: ``layers`` merges and checks them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Keys = dict[str, Any]  # some keys of settings, with their values
 
 
 def _holding(name: str, of_keys: bool = True) -> AfterValidator:
-    """Keys of which one, ``name``, may hold others, or other such keys by name."""
+    """Keys, one of which, ``name``, may contain further keys, or further keys by name."""
 
     def check(keys: Keys) -> Keys:
         inner = keys.get(name, {})
@@ -30,9 +30,9 @@ def _holding(name: str, of_keys: bool = True) -> AfterValidator:
 
 
 class ShardedPass(NoisePass):
-    """The noise pass, and among how many jobs it is shared."""
+    """The noise pass, and how many jobs share it."""
 
-    shards: int = Field(1, ge=1, description="jobs that share one noise; the bytes of the noise do not depend on it")
+    shards: int = Field(1, ge=1, description="jobs that share one noise; does not change the noise")
 
 
 class ByMethod(Settings):
@@ -67,7 +67,7 @@ class VictimAxis(Settings):
     """Networks, counter-measures and radii of the victims: all combinations of them."""
 
     networks: list[Slug] = Field(["resnet18"], min_length=1, description="names of networks")
-    countermeasures: list[Slug] = Field(["none"], min_length=1, description="names of what the trainer does against it")
+    countermeasures: list[Slug] = Field(["none"], min_length=1, description="names of counter-measures")
     radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
         [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
     )
@@ -86,7 +86,7 @@ class Experiment(Settings):
         [100], min_length=1, description="per cent of the training images that carry noise"
     )
     clean_rest: bool = Field(
-        False, description="train victims on the unprotected rest alone as well, at every share between 0 and 100"
+        False, description="also train victims on the unprotected rest alone, at every share between 0 and 100"
     )
     victims: Annotated[
         list[VictimAxis], BeforeValidator(_listed, json_schema_input_type=VictimAxis | list[VictimAxis])
@@ -98,10 +98,10 @@ class Experiment(Settings):
 
 
 class Runtime(Settings):
-    """How jobs run. Nothing here makes a stage run again; a GPU and a CPU give results that differ by chance alone."""
+    """How jobs run. Nothing here makes a stage run again; results of a GPU and a CPU differ only by chance."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: a GPU when there is one, else the CPU with a warning; cuda: a GPU or an error"
+        "auto", description="auto: a GPU if there is one, otherwise the CPU with a warning; cuda: a GPU or an error"
     )
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two checkpoints of a long loop")
 
@@ -118,7 +118,7 @@ class LayeredSettings(Settings):
 
 
 class StudySettings(LayeredSettings):
-    """The root of config/config.yaml and of what is laid over it."""
+    """The root of config/config.yaml and of files that extend it."""
 
     run: list[Slug] = Field(min_length=1, description="the experiments to run")
     runtime: Runtime = Runtime()

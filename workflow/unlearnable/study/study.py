@@ -1,4 +1,4 @@
-"""A study: which cells its experiments have, and what the stages of each cell are given."""
+"""A study: the cells of its experiments, and the settings of each cell's stages."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from unlearnable.study.schema import Experiment, LayeredSettings, StudySettings
 
 
 class Study:
-    """A checked configuration, and the cells and stage settings that follow from it.
+    """A checked configuration, with its cells and stage settings.
 
     Each is computed once and shared.
 
     Args:
         config: the merged configuration.
-        files: the YAML files it came from, for error messages.
-        root: the folder that relative dataset roots start at.
+        files: its YAML files, for error messages.
+        root: base folder of relative dataset roots.
 
     Raises:
         UserError: the configuration has faults; one line for each.
@@ -59,7 +59,7 @@ class Study:
 
     @once
     def victims(self, *experiments: str) -> list[Victim]:
-        """The victims of the experiments, without repetition, in the order of their axes."""
+        """The distinct victims of the experiments, in the order of their axes."""
         return unique([cell for name in experiments for cell in self._victims(self.settings.experiments[name])])
 
     def _victims(self, experiment: Experiment) -> Iterator[Victim]:
@@ -71,7 +71,7 @@ class Study:
                     yield Victim(dataset, method, rho_u, rho_a, seed, protected, network, countermeasure, radius)
 
     def _data(self, experiment: Experiment) -> list[tuple[str, int, int, int]]:
-        """Method, rho_u, rho_a and share of the protected datasets; with nothing protected, all are the clean one."""
+        """Method, rho_u, rho_a and share of the protected datasets; at a share of 0, all are the clean dataset."""
         found = []
         for axis in experiment.noises:
             clean = self.algorithm(axis.method) == "clean"
@@ -88,11 +88,11 @@ class Study:
 
     @once
     def noises(self, *experiments: str) -> list[Noise]:
-        """The noises of the experiments; clean data have none."""
+        """The noises of the experiments; clean data has none."""
         return unique([noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"])
 
     def source_of(self, cell: Noise) -> Noise | None:
-        """The source model of a noise: for TAP the clean training, which no radius enters; for some there is none."""
+        """The source model of a noise: for TAP that of clean training, which has no radii; None for some methods."""
         source = self.layers.method("", cell.method).source
         if source == "none":
             return None
@@ -104,7 +104,7 @@ class Study:
         sources = [self.source_of(cell) for cell in self.noises(*experiments)]
         return unique([source for source in sources if source is not None])
 
-    # ---- what each stage is given
+    # ---- settings of each stage
 
     def algorithm(self, method: str) -> str:
         """The algorithm of a method."""
@@ -115,7 +115,7 @@ class Study:
         return self.layers.noise_pass(dataset, method).shards
 
     def dataset_settings(self, dataset: str) -> Dataset:
-        """Settings of the dataset stage; augmentation is not among them, it belongs to the trainings."""
+        """Settings of the dataset stage, without augmentation, which belongs to the trainings."""
         return self.layers.dataset(dataset)
 
     @once
@@ -132,7 +132,7 @@ class Study:
 
     @once
     def noise_settings(self, cell: Noise) -> NoiseSettings:
-        """Settings of the noise pass. The shard count is not among them: it does not change the noise."""
+        """Settings of the noise pass, without the number of shards, which does not change the noise."""
         of_pass = self.layers.noise_pass(cell.dataset, cell.method)
         source = self.source_of(cell)
         network = None if source is None else self.source_settings(source).training
@@ -149,7 +149,7 @@ class Study:
         )
 
     def bound(self, cell: Noise) -> Bound:
-        """How far a noise may go."""
+        """The bound of a noise."""
         data = self.layers.dataset(cell.dataset)
         shape = (data.image_size, data.image_size, data.channels)
         return self.layers.noise_method(cell.dataset, cell.method).bound(cell.rho_u, shape)

@@ -70,7 +70,7 @@ def recorded(results: list[Path]) -> Recorded:
             elif path.suffix == ".sha256":
                 hashes = files.read_checksums(path)
             elif path.suffix == ".jsonl":  # Snakemake's own: it has no checksum, and lists no files
-                benchmark_files.read(path)
+                benchmark_files.read_benchmark(path)
                 hashes = {}
             else:
                 continue

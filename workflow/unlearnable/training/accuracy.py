@@ -1,4 +1,4 @@
-"""What is measured on a trained network. Images pass by in batches, so that any number of them may be measured."""
+"""Measurements on a trained network, batch by batch, so that any number of images can be used."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Seen = Callable[[Tensor], Tensor]
 
 
 def batches(feed: Feed, see: Seen, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The first ``count`` images, ``(B, C, H, W)`` float in [0, 255] as the network sees them, and their labels."""
+    """Batches of the first ``count`` images, ``(B, C, H, W)`` float in [0, 255], transformed, and their labels."""
     rows = (np.arange(at, min(at + BATCH, count)) for at in range(0, count, BATCH))
     return ((see(x).float(), y) for x, y, _ in feed.batches(rows))
 
 
 def accuracy(engine: Engine, feed: Feed, see: Seen) -> float:
-    """The share of the images that the network, in eval mode, classifies right.
+    """The share of the images that the network classifies correctly in eval mode.
 
     Args:
         engine: the network.
         feed: images and labels.
-        see: what the images pass through first (``transforms.evaluation``).
+        see: transform of the images (``augment.evaluation``).
     """
     correct = torch.zeros((), dtype=torch.int64, device=feed.device)
     with frozen(engine.network, engine.precision, engine.micro_batch) as fixed:
@@ -44,17 +44,17 @@ def accuracy(engine: Engine, feed: Feed, see: Seen) -> float:
 def robust_accuracy(
     engine: Engine, feed: Feed, see: Seen, radius: float, steps: int, images: int, seed: int
 ) -> tuple[float, int]:
-    """The accuracy under PGD of ``steps`` steps of radius/5 (1/255) from one random start, and its passes.
+    """The accuracy under PGD with ``steps`` steps of radius/5 (1/255) from one random start, and the passes taken.
 
-    At radius 0 it is the accuracy, and takes no passes forward and back.
+    At radius 0 it is the plain accuracy and takes no forward+backward passes.
 
     Args:
         engine: the network.
         feed: images and labels.
-        see: what the images pass through before the attack.
+        see: transform of the images before the attack.
         radius: of the attack, in units of 1/255.
         steps: of the attack.
-        images: how many images to attack, the first ones.
+        images: number of images to attack, from the first.
         seed: of the random start.
     """
     count = min(images, len(feed))

@@ -1,4 +1,4 @@
-"""Accuracy under AutoAttack (Croce and Hein, ICML 2020), as the Adversarial Robustness Toolbox has it."""
+"""Accuracy under AutoAttack (Croce and Hein, ICML 2020), from the Adversarial Robustness Toolbox."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from unlearnable.compute.engine import Engine
 from unlearnable.compute.frozen import frozen
 from unlearnable.errors import UserError
 from unlearnable.progress import Meter
-from unlearnable.randomness import number
+from unlearnable.randomness import derived_seed
 from unlearnable.training.accuracy import BATCH, Seen, batches
 
 
 def require_library(classes: int) -> None:
-    """Make sure that AutoAttack can be run.
+    """Make sure that AutoAttack can run.
 
     Raises:
         UserError: the library is not installed, or there are too few classes for the difference of logits ratio.
@@ -37,25 +37,25 @@ def auto_attack_accuracy(
 ) -> float | None:
     """The accuracy under the library's standard L-infinity ensemble, computed in float32.
 
-    That is APGD on the cross-entropy and on the difference of logits ratio, with five restarts each, DeepFool and
-    Square: the library has no FAB, and DeepFool in its place. An image counts as right if it withstands all of them.
+    It consists of APGD on the cross-entropy and on the difference of logits ratio, with five restarts each, DeepFool
+    and Square; the library has DeepFool in place of FAB. An image counts as correct if it withstands all of them.
 
     Args:
         engine: the network.
         feed: images and labels.
-        see: what the images pass through before the attack.
+        see: transform of the images before the attack.
         radius: of the attack, in units of 1/255.
-        images: how many images to attack, the first ones.
+        images: number of images to attack, from the first.
         classes: number of classes, at least 3.
-        seed: of the attack's draws, which the library takes from the global streams; these are left as they were.
+        seed: of the attack's draws, which the library takes from the global generators; their state is restored.
 
     Returns:
-        A share in 0..1; None at radius 0, where there is nothing to attack.
+        A share in 0..1; None at radius 0.
     """
     if radius == 0:
         return None
     count, at_once = min(images, len(feed)), min(engine.micro_batch, BATCH)
-    from art.attacks.evasion import AutoAttack  # here, as it is heavy and seldom asked for
+    from art.attacks.evasion import AutoAttack  # imported here, as it is slow to load and rarely needed
     from art.estimators.classification import PyTorchClassifier
 
     right, meter = 0, Meter("image", count, 1, feed.device.type)
@@ -66,7 +66,7 @@ def auto_attack_accuracy(
     ):
         try:
             for index, (x, y) in enumerate(batches(feed, see, count)):
-                drawn = number(seed, "auto attack", index)
+                drawn = derived_seed(seed, "auto attack", index)
                 torch.manual_seed(drawn)
                 np.random.seed(drawn % 2**32)
                 classifier = PyTorchClassifier(

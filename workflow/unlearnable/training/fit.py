@@ -21,7 +21,7 @@ from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.countermeasures.base import Lesson, Objective, cross_entropy
 from unlearnable.datasets.split import Array
 from unlearnable.errors import UserError
-from unlearnable.randomness import generator, number
+from unlearnable.randomness import derived_seed, generator
 from unlearnable.training.loop import Loop
 from unlearnable.training.memory import require_step
 from unlearnable.training.ranks import ALONE, Ranks
@@ -29,7 +29,7 @@ from unlearnable.training.settings import Training
 
 
 def write_history(path: str | Path, rows: list[dict[str, float]]) -> None:
-    """Write one row for every measured step."""
+    """Write the history: one row for every measured step."""
     with files.atomic(path) as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
 
@@ -55,28 +55,28 @@ def fit(
     measure: Callable[[], Row] = dict,
     ranks: Ranks = ALONE,
 ) -> tuple[list[Row], int]:
-    """Train the engine's network by SGD on what ``inputs`` makes of each batch.
+    """Train the engine's network by SGD on the lesson that ``inputs`` makes of each batch.
 
     Args:
-        engine: the network, trained in place, on the device of ``feed``; and how passes through it are made.
+        engine: the network, trained in place, on the device of ``feed``; and how passes through it run.
         feed: the training images.
         training: steps, batch size and optimiser.
-        inputs: maps the frozen network, a float batch in [0, 255], its labels, its rows among the images and the
-            step's generator to what the network learns from at this step.
+        inputs: maps the frozen network, a float batch in [0, 255], its labels, its row numbers and the step's generator
+            to the lesson of this step.
         loop: progress, checkpoints and time.
         shape: ``(C, H, W)`` of one image of a lesson.
-        seed: the cell's seed; with ``stage`` and the step it determines every draw.
+        seed: the cell's seed; it determines every draw, together with ``stage`` and the step.
         stage: name of the stage.
         row_every: steps between two rows of the history; the last step always has one.
         objective: maps the network in train mode and a lesson to the mean loss and the logits.
-        objective_passes: how often it passes a batch through the network.
+        objective_passes: how many times it passes a batch through the network.
         carried: tensors that ``inputs`` changes in place from step to step; saved with every checkpoint.
-        measure: further columns of a row, such as an accuracy; called with the network as it stands.
-        ranks: who trains the network together, in equal shares of each batch. Dropout is drawn by each rank for its
-            own share, from the seed, the stage, the step and the rank; so it is not what one process draws.
+        measure: returns further columns of a row, such as an accuracy; called with the current network.
+        ranks: the processes that train the network together, in equal shares of each batch. Each rank draws dropout for
+            its own share, from the seed, the stage, the step and the rank; so it differs from that of one process.
 
     Returns:
-        The history, one row for every ``row_every`` steps, and the number of forward+backward passes.
+        The history, one row per ``row_every`` steps, and the number of forward+backward passes.
 
     Raises:
         UserError: too few images for one batch, too little memory, or the loss is no longer finite.
@@ -94,7 +94,7 @@ def fit(
         network.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
     )
     drops = [math.ceil(share * training.steps) for share in training.lr_drops]
-    # What has happened so far; with the network and the optimiser it is all that a checkpoint needs.
+    # The state so far; with the network and the optimiser it is all that a checkpoint needs.
     # "sums" are of the loss and of the accuracy over the "since" steps since the last row of the history.
     progress: dict[str, Any] = {
         "step": 0,
@@ -140,7 +140,7 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
-        torch.manual_seed(number(seed, stage, "dropout", step, *ranks.place))  # dropout takes no generator of its own
+        torch.manual_seed(derived_seed(seed, stage, "dropout", step, *ranks.place))  # dropout takes no generator
         with autocast(device, engine.precision):
             loss, logits = objective(trained, lesson)
         optimizer.zero_grad(set_to_none=True)
@@ -161,7 +161,7 @@ def fit(
 
 
 def _batches(rows: int, training: Training, step: int, seed: int, stage: str) -> Iterator[Array]:
-    """The rows of each batch from ``step`` on: whole batches of an order that is drawn afresh for every epoch."""
+    """The rows of each batch from ``step`` on: whole batches in an order drawn again for every epoch."""
     batches = rows // training.batch_size
     order, epoch = np.empty(0, np.int64), -1
     for now in range(step, training.steps):

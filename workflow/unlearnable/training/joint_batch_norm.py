@@ -1,4 +1,4 @@
-"""Batch norm over the images that several ranks have of one batch."""
+"""Batch norm over the images of one batch that is shared by several ranks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from unlearnable.training.ranks import Ranks
 class JointBatchNorm(nn.BatchNorm2d):
     """Batch norm whose training pass takes mean and variance over all ranks' images, as one process would.
 
-    In place of torch's ``SyncBatchNorm``, which has no implementation for a CPU. Statistics are taken in float32
-    where the images are less exact. In eval mode, and in the names of its state, it is ``BatchNorm2d``.
+    Replaces torch's ``SyncBatchNorm``, which does not run on a CPU. Statistics are computed in float32 if the images
+    are less exact. In eval mode, and in the names of its state, it equals ``BatchNorm2d``.
 
     Args:
-        norm: the batch norm that it takes the place of; its parameters and running statistics are taken over.
-        ranks: who shares the batch; each has the same number of images.
+        norm: the batch norm to replace; its parameters and running statistics are kept.
+        ranks: the processes that share the batch; each has the same number of images.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, ranks: Ranks) -> None:
@@ -49,7 +49,7 @@ class JointBatchNorm(nn.BatchNorm2d):
 
 
 def synchronise(network: nn.Module, ranks: Ranks) -> None:
-    """Let every batch norm of ``network``, in place, take its statistics over all ranks' images."""
+    """Make every batch norm of ``network``, in place, take its statistics over all ranks' images."""
     if ranks.size == 1:
         return
     for name, module in list(network.named_modules()):
@@ -66,7 +66,7 @@ class _Normalise(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         variance, mean = torch.var_mean(_exact(x), (0, 2, 3), correction=0)
         parts = ranks.gathered(torch.stack([mean, variance])[None])
-        means, variances = parts.unbind(1)  # of equally many pixels each
+        means, variances = parts.unbind(1)  # each of the same number of pixels
         mean = means.mean(0)
         variance = variances.mean(0) + (means - mean).square().mean(0)  # within the ranks, and between them
         ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt())
@@ -80,7 +80,7 @@ class _Normalise(torch.autograd.Function):
         gradient = _exact(gradient)
         normal = (_exact(x) - _channels(mean)) * _channels(scale)
         of_bias, of_weight = gradient.sum((0, 2, 3)), (gradient * normal).sum((0, 2, 3))
-        # Every rank's images moved the statistics that every rank's images are normalised with.
+        # Every rank's images affect the statistics that normalise the images of all ranks.
         pixels = x.numel() // x.shape[1]
         through_mean, through_variance = ctx.ranks.mean(torch.stack([of_bias, of_weight])) / pixels
         of_x = gradient - _channels(through_mean) - normal * _channels(through_variance)
@@ -88,7 +88,7 @@ class _Normalise(torch.autograd.Function):
 
 
 def _exact(values: Tensor) -> Tensor:
-    """In float32, or more exact where it is."""
+    """As float32, unless it is more exact already."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 

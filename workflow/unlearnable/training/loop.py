@@ -1,4 +1,4 @@
-"""Long loops that report progress, save checkpoints, stop in time, and continue where they stopped."""
+"""Long loops that report progress, save checkpoints, stop in time and resume where they stopped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 State = dict[str, Any]
 
 
-UNREADABLE = (  # what zipfile and torch.load raise for a damaged file
+UNREADABLE = (  # raised by zipfile and torch.load for a damaged file
     *(OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
     *(UnpicklingError, zipfile.BadZipFile, zlib.error),
 )
@@ -35,17 +35,17 @@ def _always_wanted() -> None:
 
 @dataclass
 class Loop:
-    """The outside of one long loop.
+    """The progress, checkpoints and limits of one long loop.
 
     Attributes:
-        checkpoint: the side file that holds the loop's state; None for no checkpoints.
-        fingerprint: of everything the state depends on; another loop's checkpoint is ignored.
+        checkpoint: side file with the loop's state; None for no checkpoints.
+        fingerprint: of everything that the state depends on; a checkpoint with another one is ignored.
         every: seconds between two checkpoints.
-        deadline: ``time.monotonic()`` at which to save and leave, or None.
-        stop_requested: whether to save and leave after the current step.
-        unwanted: why nobody waits for the result any more, or None; asked after every step, so it should be quick.
-        images: how many images a step sees, on average; for the reports.
-        device: what computes the steps; for the reports.
+        deadline: ``time.monotonic()`` at which to save and stop, or None.
+        stop_requested: whether to save and stop after the current step.
+        unwanted: returns why the result is no longer needed, or None; called after every step, so it should be fast.
+        images: average number of images in a step, for the reports.
+        device: the device that computes the steps, for the reports.
     """
 
     checkpoint: Path | None = None
@@ -62,7 +62,7 @@ class Loop:
     _meter: Meter | None = None
 
     def restore(self) -> State | None:
-        """The state that an earlier run of this very loop saved, if any."""
+        """The state saved by an earlier run of this loop; None if there is none."""
         if self.checkpoint is None or not self.checkpoint.is_file():
             return None
         try:
@@ -85,20 +85,20 @@ class Loop:
 
     @property
     def seconds(self) -> float:
-        """Time spent in the loop, earlier runs of it included."""
+        """Seconds spent in the loop, including earlier runs."""
         return self._before + time.monotonic() - self._started
 
     def after(self, step: int, steps: int, state: Callable[[], State], report: Callable[[], str]) -> None:
-        """To be called after each of ``steps`` steps: report, checkpoint or stop when it is time to.
+        """Call this after each of ``steps`` steps: it reports, saves a checkpoint or stops when due.
 
         Args:
-            step: how many steps are done.
-            steps: how many there are.
-            state: returns what is needed to go on after this step; called only to save it.
-            report: returns what to say of the progress; called only to say it.
+            step: number of finished steps.
+            steps: total number of steps.
+            state: returns the state to continue from after this step; called only to save it.
+            report: returns text for the progress line; called only if one is due.
 
         Raises:
-            Stopped: the state is saved and the loop must be left; the same command goes on from here.
+            Stopped: the state is saved and the loop must be left; the same command resumes from here.
         """
         if self._meter is None:
             self._meter = Meter("step", steps, self.images, self.device)
@@ -109,7 +109,7 @@ class Loop:
         if why is not None or time.monotonic() - self._saved >= self.every:
             self._save(state())
         if why is not None:
-            raise Stopped(f"{why}: state saved after step {step} of {steps}; the same command goes on from there")
+            raise Stopped(f"{why}: state saved after step {step} of {steps}; the same command continues from there")
 
     def _why_stop(self) -> str | None:
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -120,17 +120,17 @@ class Loop:
 
     def _save(self, state: State) -> None:
         if self.checkpoint is not None:
-            content = io.BytesIO()  # torch.save straight to the file would hide why a write failed
+            content = io.BytesIO()  # torch.save to the file itself would hide why a write failed
             torch.save({"fingerprint": self.fingerprint, "seconds": self.seconds, "state": state}, content)
             with files.atomic(self.checkpoint) as file:
                 file.write(content.getbuffer())
         self._saved = time.monotonic()
 
     def require_wanted(self) -> None:
-        """Make sure that somebody waits for the result: without its Snakemake, the next one makes it again.
+        """Make sure that the result is still needed: without the job's Snakemake, the next one makes it again.
 
         Raises:
-            Stopped: nobody does.
+            Stopped: it is not.
         """
         if (why := self.unwanted()) is not None:
             raise Stopped(f"{why}; the same command continues from the checkpoint")
@@ -139,9 +139,9 @@ class Loop:
         """Remove the checkpoint: the result is in place.
 
         Raises:
-            Stopped: nobody waits for it any more; the checkpoint is kept.
+            Stopped: the result is no longer needed; the checkpoint is kept.
         """
         self.require_wanted()
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
-            files.remove_leftovers(self.checkpoint)  # of a run that was killed while it wrote one
+            files.remove_leftovers(self.checkpoint)  # of a run killed while writing one

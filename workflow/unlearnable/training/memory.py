@@ -1,4 +1,4 @@
-"""The memory that a training step needs, and the batch that fits into what is free."""
+"""The memory that a training step needs, and the largest batch that fits into the free memory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def of_step(
     """The footprint of one SGD step with momentum in training mode.
 
     Args:
-        network: on the device where it will run.
+        network: on the device that will run it.
         shape: of one image, ``(C, H, W)``.
         precision: of its convolutions.
-        objective: what is minimised; some take several passes, which are all in memory at once.
+        objective: to minimise; some take several passes, all in memory at once.
     """
     gradients_and_momentum = 2 * sum(p.nbytes for p in network.parameters() if p.requires_grad)
     trained = copy.deepcopy(network).train()  # a copy, because the pass moves the running statistics
@@ -46,9 +46,9 @@ def require_step(
     """Make sure that a training step fits.
 
     Raises:
-        UserError: it does not; names the batch that would.
+        UserError: it does not; the message names the batch size that would.
     """
-    footprint, free = of_step(network, shape, precision, objective), memory.available(device)
+    footprint, free = of_step(network, shape, precision, objective), memory.free_bytes(device)
     if footprint.bytes(batch) > USABLE * free:
         fits = footprint.largest(USABLE * free)
         raise UserError(

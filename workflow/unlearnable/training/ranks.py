@@ -1,7 +1,7 @@
-"""The processes that train one network together, each on its own device: shares of a batch, and what they exchange.
+"""The processes that train one network together, each on its own device: shares of a batch and exchanges.
 
-What is added up over ranks is gathered first and then added in their order. That takes more traffic than a library's
-own sum, whose order depends on how it cuts and routes the numbers; but the same ranks give the same bytes anywhere.
+Sums over ranks are gathered first and then added in rank order. This takes more traffic than a library's own sum, whose
+order depends on how it splits and routes the numbers; but the same ranks give the same bytes anywhere.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from unlearnable.errors import UserError
 
 
 class Ranks:
-    """One process, which trains alone: nothing to share, nothing to exchange.
+    """A single process: nothing to share, nothing to exchange.
 
     Attributes:
-        rank: which of the processes this one is.
-        size: how many there are.
-        place: what tells the draws of this rank from those of the others, where each makes its own.
+        rank: number of this process.
+        size: number of processes.
+        place: distinguishes this rank's draws from those of the others, where each makes its own.
     """
 
     rank = 0
@@ -37,7 +37,8 @@ class Ranks:
         return batch
 
     def draws(self, generator: torch.Generator, batch: int) -> Draws:
-        """The draws of this rank's share of a batch of so many images: those that one process makes for these images.
+        """The draws of this rank's share of a batch of ``batch`` images, equal to those of one process for these
+        images.
 
         Args:
             generator: that of the whole batch, in the same state on every rank.
@@ -46,7 +47,7 @@ class Ranks:
         return generator
 
     def gathered(self, part: Tensor) -> Tensor:
-        """What all ranks have, ``(size * n, ...)`` in their order, of each one's ``(n, ...)``."""
+        """The tensors ``(n, ...)`` of all ranks in rank order, as ``(size * n, ...)``."""
         return part
 
     def mean(self, values: Tensor) -> Tensor:
@@ -58,15 +59,15 @@ class Ranks:
         return flags
 
     def trained(self, network: nn.Module) -> nn.Module:
-        """The network as passes in train mode go through it; its gradients are then those of the mean over ranks."""
+        """The network to use for passes in train mode; its gradients are then the mean over ranks."""
         return network
 
     def named(self, device: str) -> str:
-        """What all ranks compute on, of which each has such a device."""
+        """The devices of all ranks, given the device of each."""
         return device
 
     def require_same(self, step: int) -> None:
-        """Make sure that all ranks go on from the same step.
+        """Make sure that all ranks continue from the same step.
 
         Raises:
             UserError: they do not.
@@ -95,7 +96,7 @@ class Group(Ranks):
         return Part(generator, self.rank * share, (self.rank + 1) * share, batch)
 
     def gathered(self, part: Tensor) -> Tensor:
-        """What all ranks have, in their order; as bytes, because the backends lack some of torch's types."""
+        """The tensors of all ranks, in rank order; sent as bytes, because the backends lack some of torch's types."""
         mine = part.contiguous().flatten().view(torch.uint8)
         whole = mine.new_empty(self.size * len(mine))
         dist.all_gather_into_tensor(whole, mine)
@@ -114,7 +115,7 @@ class Group(Ranks):
     def trained(self, network: nn.Module) -> nn.Module:
         """The network under DistributedDataParallel.
 
-        The running statistics of batch norm are not sent around: from joint statistics they are equal on all ranks.
+        Running statistics of batch norm are not exchanged: computed from joint statistics, they are equal on all ranks.
         """
         known = inspect.signature(DistributedDataParallel).parameters
         option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # its older name
@@ -125,11 +126,11 @@ class Group(Ranks):
         return parallel
 
     def named(self, device: str) -> str:
-        """What all ranks compute on."""
+        """The devices of all ranks."""
         return f"{self.size} x {device}"
 
     def require_same(self, step: int) -> None:
-        """Make sure that all ranks go on from the same step."""
+        """Make sure that all ranks continue from the same step."""
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
         steps = self.gathered(torch.tensor([step], device=device)).tolist()
         if len(set(steps)) > 1:
@@ -145,7 +146,7 @@ def _added(parts: Tensor) -> Tensor:
 
 
 def _mean_in_order(size: int, bucket: Any) -> torch.futures.Future[Tensor]:
-    """What DistributedDataParallel does with a bucket (``GradBucket``) of gradients in place of its own sum."""
+    """Hook of DistributedDataParallel for a bucket (``GradBucket``) of gradients: their mean, in rank order."""
     mine = bucket.buffer()
     whole = mine.new_empty(size * len(mine))
     gathering = dist.all_gather_into_tensor(whole, mine, async_op=True)

@@ -1,4 +1,4 @@
-"""How a network is trained; shared by source models and victims."""
+"""Training settings shared by source models and victims."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Training(Settings):
     """SGD with momentum and a step schedule, over shuffled whole batches."""
 
     network: Slug = Field("resnet18", description="one of the networks below")
-    stem: Stem = Field("cifar", description="how the network begins: cifar for small images, imagenet for large ones")
+    stem: Stem = Field("cifar", description="first layers: cifar for small images, imagenet for large ones")
     steps: int = Field(5000, ge=1, description="SGD steps, each on a batch of shuffled images")
-    batch_size: int = Field(128, ge=2, description="images of a step; batches are whole")
+    batch_size: int = Field(128, ge=2, description="images per step; incomplete batches are not used")
     lr: float = Field(0.1, gt=0, description="learning rate of the first step")
     lr_drops: Annotated[list[float], AfterValidator(_increasing_shares)] = Field(
         [0.4, 0.8], description="shares of the steps after which lr is multiplied by lr_factor"
     )
-    lr_factor: float = Field(0.1, gt=0, le=1, description="what lr is multiplied by at each of lr_drops")
+    lr_factor: float = Field(0.1, gt=0, le=1, description="factor of lr at each of lr_drops")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(5.0e-4, ge=0, description="of SGD")
-    precision: Precision = Field("auto", description="auto: bfloat16 where the hardware has it, else float32")
+    precision: Precision = Field("auto", description="auto: bfloat16 if the hardware has it, otherwise float32")

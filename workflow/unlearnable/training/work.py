@@ -1,4 +1,4 @@
-"""What a job computes, in terms that can be counted from its settings and timed by themselves."""
+"""The work of a job, in kinds that can be counted from its settings and timed separately."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ Pass = Literal["gradient", "step", "forward"]
 
 
 class Kind(ABC):
-    """A kind of work that can be timed; a frozen dataclass, so that equal ones are timed once.
+    """A kind of work that can be timed; subclasses are frozen dataclasses, so that equal kinds are timed once.
 
     Attributes:
-        batch: how many images a job does it for at once.
+        batch: number of images that a job processes at once.
     """
 
     batch: int
 
     @property
     def fewest(self) -> int:
-        """How many images to time at first; more follow where the time allows."""
-        return 2  # batch norm learns from no fewer
+        """The number of images to time first; more follow if time allows."""
+        return 2  # batch norm needs at least two
 
     @property
     def scale(self) -> float:
-        """How many times as long it takes as what ``prepared`` gives."""
+        """Ratio of the time of this work to that of the function from ``prepared``."""
         return 1.0
 
     @abstractmethod
     def prepared(self, device: torch.device) -> AbstractContextManager[Once]:
-        """All that the work needs, and what does it once.
+        """A context with everything the work needs; gives a function that does it once.
 
         Raises:
             UserError: jobs with this work will be refused.
@@ -58,7 +58,7 @@ class Amount:
 
     Attributes:
         kind: of work.
-        images: how many images take part, each as often as it does.
+        images: number of images processed, counting repetitions.
         passes: forward and backward passes over a batch, as ``metrics.json`` counts them.
     """
 
@@ -74,12 +74,12 @@ class NetworkWork(Kind):
     Attributes:
         work: ``gradient``: the input gradient through the frozen network; ``step``: an SGD step; ``forward``: the
             logits alone, of the frozen network.
-        network: its name.
-        stem: how it begins.
+        network: name of the network.
+        stem: its first layers.
         shape: of one image, ``(C, H, W)``.
-        classes: how many there are.
+        classes: number of classes.
         precision: as in the settings, ``auto`` included.
-        batch: how many images a job passes through it at once.
+        batch: number of images that a job passes through it at once.
     """
 
     work: Pass
@@ -92,7 +92,7 @@ class NetworkWork(Kind):
 
     @contextmanager
     def prepared(self, device: torch.device) -> Iterator[Once]:
-        """The network and a batch. Nothing is compiled."""
+        """The network and a batch; nothing is compiled."""
         precision = choose_precision(self.precision, device)
         channels, size, _ = self.shape
         on_gpu = device.type == "cuda"
@@ -100,7 +100,7 @@ class NetworkWork(Kind):
         pixels = (255 * torch.rand(self.batch, *self.shape, device=device)).to(memory_format=torch.channels_last)
         labels = torch.zeros(self.batch, dtype=torch.int64, device=device)
         if self.work == "step":
-            if on_gpu:  # on a CPU it would take long to find out
+            if on_gpu:  # on a CPU this check would take long
                 require_step(network, self.shape, precision, device, self.batch, self.network)
             network.train()
             optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4)
@@ -124,13 +124,13 @@ class NetworkWork(Kind):
 
 @dataclass(frozen=True)
 class Subject:
-    """A network and the images that it sees.
+    """A network and its images.
 
     Attributes:
-        network: its name.
-        stem: how it begins.
-        shape: of an image as stored, ``(C, H, W)``.
-        classes: how many there are.
+        network: name of the network.
+        stem: its first layers.
+        shape: ``(C, H, W)`` of a stored image.
+        classes: number of classes.
         augmentation: the victim's transform.
         precision: as in the settings, ``auto`` included.
     """
@@ -143,6 +143,6 @@ class Subject:
     precision: Precision
 
     def work(self, work: Pass, batch: int, raw: bool = False) -> NetworkWork:
-        """A kind of work on transformed images, or on those as they are stored."""
+        """A kind of work on transformed images or, if ``raw``, on stored images."""
         shape = self.shape if raw else transformed(self.augmentation, self.shape)
         return NetworkWork(work, self.network, self.stem, shape, self.classes, self.precision, batch)

@@ -17,10 +17,10 @@ from unlearnable.datasets.split import Split
 def build(settings: Cutmix, train: Split, classes: int, seed: int) -> Countermeasure:
     """A box of each augmented image is replaced by the same box of another one, and labels mix by the area.
 
-    One box a batch, with the image's proportions, a centre drawn uniformly over the image and an area of
-    1 - lambda before it is cut off at the border; lambda ~ Beta(alpha, alpha). Labels are weighted by the exact area.
-    It happens at every step, as in the paper's algorithm; the authors' commands for small images do it at every other
-    step, at random.
+    There is one box per batch. It has the image's proportions, a centre drawn uniformly over the image and an area of 1
+    - lambda before it is cut off at the border, with lambda ~ Beta(alpha, alpha). Labels are weighted by the exact
+    area. It is applied at every step, as in the paper's algorithm; the authors' commands for small images apply it at
+    half of the steps, at random.
     """
 
     def batch(pixels: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ def build(settings: Cutmix, train: Split, classes: int, seed: int) -> Countermea
 
 
 def _side(extent: int, ratio: float, draws: np.random.Generator) -> slice:
-    """One side of the box: ``ratio`` of the extent, rounded down, about a random centre, within the image."""
+    """One side of the box: ``ratio`` of the extent, rounded down, around a random centre, within the image."""
     side = int(extent * ratio)
     start = int(draws.integers(extent)) - side // 2
     return slice(max(start, 0), min(start + side, extent))

@@ -10,13 +10,13 @@ from unlearnable.countermeasures.cutout.settings import Cutout
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 
-GREY = 127.5  # what every network sees as 0; the original fills with 0 too, after it has normalised the images
+GREY = 127.5  # which every network sees as 0; the original also fills with 0, after normalising the images
 
 
 def build(settings: Cutout, train: Split, classes: int, seed: int) -> Countermeasure:
     """A square of mid-grey in each augmented image, with a centre drawn uniformly over the image.
 
-    What of the square lies beyond the border is cut off, as in the original, whose side for images of 32 pixels is 16.
+    The square is cut off at the border, as in the original, whose side is 16 for images of 32 pixels.
 
     Raises:
         UserError: the square is larger than the image.

@@ -10,7 +10,7 @@ from unlearnable.countermeasures.settings import CountermeasureSettings
 
 
 class Cutout(CountermeasureSettings):
-    """Cutout (DeVries and Taylor 2017): a mid-grey square in each training image, drawn afresh at each step."""
+    """Cutout (DeVries and Taylor 2017): a mid-grey square in each training image, drawn again at each step."""
 
     kind: Literal["cutout"]
     size: int | None = Field(None, ge=1, description="side of the square, in pixels; none: half the image's side")

@@ -8,7 +8,7 @@ from unlearnable.countermeasures.settings import CountermeasureSettings, Window
 
 
 class Gaussian(CountermeasureSettings):
-    """Low-pass: a Gaussian window, whose width OpenCV derives from its size; 3 is the kernel 1-2-1."""
+    """Low-pass: a Gaussian window whose width OpenCV derives from its size; size 3 is the kernel 1-2-1."""
 
     kind: Literal["gaussian"]
     size: Window = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from unlearnable.countermeasures._images import each, once
+from unlearnable.countermeasures._images import applied_once, each
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.grayscale.settings import Grayscale
 from unlearnable.datasets.split import Array, Split
@@ -15,9 +15,9 @@ def build(settings: Grayscale, train: Split, classes: int, seed: int) -> Counter
     """The luma of ITU-R 601 in each of three channels: 0.299 R + 0.587 G + 0.114 B, as Pillow's ``convert("L")``.
 
     Raises:
-        UserError: the images have no colour to take away.
+        UserError: the images are already grey.
     """
-    return once(settings, train, each(_luma))
+    return applied_once(settings, train, each(_luma))
 
 
 def _luma(image: Array) -> Array:

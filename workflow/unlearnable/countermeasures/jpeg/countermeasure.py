@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from unlearnable.countermeasures._images import each, once
+from unlearnable.countermeasures._images import applied_once, each
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.jpeg.settings import Jpeg
 from unlearnable.datasets.split import Array, Split
@@ -25,4 +25,4 @@ def build(settings: Jpeg, train: Split, classes: int, seed: int) -> Countermeasu
         Image.fromarray(image).save(buffer, "JPEG", quality=settings.quality)
         return np.asarray(Image.open(buffer))
 
-    return once(settings, train, each(compress))
+    return applied_once(settings, train, each(compress))

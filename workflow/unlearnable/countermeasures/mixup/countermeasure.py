@@ -14,7 +14,7 @@ from unlearnable.datasets.split import Split
 def build(settings: Mixup, train: Split, classes: int, seed: int) -> Countermeasure:
     """Each augmented image becomes lambda x + (1 - lambda) x', and its label likewise.
 
-    lambda ~ Beta(alpha, alpha) is one draw a batch, and x' a random other image of the batch or x itself, as in the
+    lambda ~ Beta(alpha, alpha) is drawn once per batch; x' is a random image of the batch, possibly x itself, as in the
     authors' code.
     """
 

@@ -10,26 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlearnable.countermeasures._images import once
+from unlearnable.countermeasures._images import applied_once
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.orthogonal.settings import Orthogonal
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 from unlearnable.randomness import generator
 
-PIECE = 2**24  # values that are computed with at once: 64 MiB of float32, 128 of float64
+PIECE = 2**24  # values processed at once: 64 MiB of float32, 128 of float64
 FINE, COARSE = 2.0**24, 2.0**8
 
 
 def build(settings: Orthogonal, train: Split, classes: int, seed: int) -> Countermeasure:
-    """Images from which the directions that a linear classifier learnt on them are projected out.
+    """Project out of the images the directions that a linear classifier learnt on them.
 
-    Where the noise of a class is one pattern, those directions are the patterns. The original trains on the projected
-    floats; here they are rounded and clipped to grey levels. The released code takes the classifier's batches in the
-    order of the files; here they are shuffled, as files may be sorted by class.
+    If every class has one noise pattern, those directions are the patterns. The original trains on the projected
+    floats; here they are rounded and clipped to grey levels. The released code takes the classifier's batches in file
+    order; here they are shuffled, because files may be sorted by class.
 
     Raises:
-        UserError: there are as many classes as values in an image, so that nothing would be left.
+        UserError: there are as many classes as values in an image, so nothing would be left.
     """
     values = math.prod(train.images.shape[1:])
     if classes >= values:
@@ -45,18 +45,18 @@ def build(settings: Orthogonal, train: Split, classes: int, seed: int) -> Counte
     def change(images: Array) -> Array:
         return np.concatenate([levels(part) for part in pieces(images, PIECE // values)])
 
-    return once(settings, train, change)
+    return applied_once(settings, train, change)
 
 
 def pieces(array: Array, rows: int) -> Iterator[Array]:
-    """Consecutive parts of ``array``, of so many rows or one."""
+    """Consecutive parts of ``array``, each of ``rows`` rows but at least one."""
     rows = max(1, rows)
     for at in range(0, len(array), rows):
         yield array[at : at + rows]
 
 
 def class_weights(settings: Orthogonal, train: Split, classes: int, seed: int) -> Array:
-    """The weights of a linear softmax classifier of the raw pixels in [0, 1], without bias.
+    """The weights of a linear softmax classifier on the raw pixels in [0, 1], without bias.
 
     SGD without momentum on shuffled batches; the learning rate falls to a tenth after half and after three quarters
     of the epochs.
@@ -65,7 +65,7 @@ def class_weights(settings: Orthogonal, train: Split, classes: int, seed: int) -
         ``(classes, H * W * C)`` float32.
     """
     values = math.prod(train.images.shape[1:])
-    labels = torch.from_numpy(np.array(train.labels))  # a copy, as torch wants to be able to write
+    labels = torch.from_numpy(np.array(train.labels))  # a copy, as torch needs a writable array
     weights = torch.empty(classes, values).uniform_(
         -(values**-0.5), values**-0.5, generator=generator(seed, "orthogonal", "weights")
     )
@@ -95,8 +95,8 @@ def orthonormal(weights: Array) -> Array:
 def project(images: Array, basis: Array) -> Array:
     """Images ``(n, H, W, C)`` uint8 less their components along the basis, float64, in grey levels.
 
-    The components are rounded to multiples of 2^-8. With the basis on its own grid every sum here is then exact in
-    float64, so that an image's result depends neither on the images beside it nor on the order of summation.
+    The components are rounded to multiples of 2^-8. As the basis is rounded too, every sum here is exact in float64, so
+    an image's result depends neither on the other images nor on the order of summation.
     """
     pixels = torch.from_numpy(images.reshape(len(images), -1).astype(np.float64))
     directions = torch.from_numpy(basis)

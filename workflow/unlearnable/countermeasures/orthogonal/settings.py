@@ -15,4 +15,4 @@ class Orthogonal(CountermeasureSettings):
     kind: Literal["orthogonal"]
     epochs: int = Field(20, ge=1, description="of the linear classifier's training")
     batch_size: int = Field(1024, ge=1, description="of the linear classifier's training")
-    lr: float = Field(0.1, gt=0, description="of the linear classifier's training; a tenth from each of 1/2 and 3/4 on")
+    lr: float = Field(0.1, gt=0, description="of the linear classifier's training; divided by 10 after 1/2 and 3/4")

@@ -13,9 +13,9 @@ from unlearnable.datasets.split import Split
 
 
 def build(settings: Trades, train: Split, classes: int, seed: int) -> Countermeasure:
-    """Adversarial training in which attacked images learn the clean images' predictions, and those the labels.
+    """Adversarial training that fits clean images to the labels and attacked images to the clean predictions.
 
-    The logits that the objective returns are those of the attacked images, as in plain adversarial training.
+    The objective returns the logits of the attacked images, as in plain adversarial training.
     """
 
     def objective(network: nn.Module, lesson: Lesson) -> tuple[Tensor, Tensor]:
@@ -26,10 +26,10 @@ def build(settings: Trades, train: Split, classes: int, seed: int) -> Countermea
 
 
 def predictions(network: FrozenNetwork, pixels: Tensor, targets: Tensor) -> Tensor:
-    """The network's probabilities ``(B, classes)`` for the clean images, which the attack moves away from.
+    """The network's probabilities ``(B, classes)`` for the clean images, from which the attack moves away.
 
-    The cross-entropy against them is KL(f(x) || f(x + e)) plus their entropy, on which e has no influence: both have
-    the same gradient.
+    The cross-entropy against them is KL(f(x) || f(x + e)) plus their entropy, which does not depend on e: both have the
+    same gradient.
     """
     return network.logits(pixels).softmax(1)
 
@@ -39,7 +39,7 @@ def loss(clean: Tensor, attacked: Tensor, labels: Tensor, beta: float) -> Tensor
 
     Args:
         clean: logits ``(B, classes)`` of the images, with the network in train mode.
-        attacked: those of the attacked images, of a pass of its own.
+        attacked: logits of the attacked images, from a separate pass.
         labels: ``(B,)`` int64.
         beta: weight of the divergence; 1 over the paper's lambda.
     """

@@ -1,4 +1,4 @@
-"""Where the files of a dataset are: with the user, or to be downloaded; and whether they are the right ones."""
+"""The files of a dataset: the user's copy or a download, with their checksums checked."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ log = logging.getLogger(__name__)
 def archive(
     given: str | None, name: str, sha256: str, mirrors: Sequence[str], root: Path, downloads: Path
 ) -> tuple[Path, str]:
-    """The one archive of a dataset, checked before anything of it is read.
+    """The archive of a dataset, checked before it is read.
 
     Args:
         given: the user's copy; None for the download.
-        name: what the file is called at the mirrors.
+        name: of the file at the mirrors.
         sha256: its expected checksum.
-        mirrors: addresses of folders that hold it.
-        root: the folder that a relative path starts at.
-        downloads: where to keep a download.
+        mirrors: addresses of folders with the file.
+        root: base folder of a relative path.
+        downloads: folder for downloads.
 
     Returns:
-        The archive, and what to call it in the provenance.
+        The archive, and its name in the provenance.
 
     Raises:
-        UserError: it is missing, cannot be downloaded, or has another checksum.
+        UserError: it is missing, cannot be downloaded, or has the wrong checksum.
     """
     if given is None:
-        instead = f"without a network, get {name} elsewhere and give its path as the dataset's key archive"
+        instead = f"without a network, get {name} elsewhere and set the dataset's key archive to its path"
         return fetch(addresses(mirrors, name), downloads / name, sha256, instead=instead), name
     path = root / given
     if not path.is_file():
         raise UserError(f"{path}: no such file; archive must be the path of {name}")
-    compare(path, files.sha256(path), sha256)
+    require_checksum(path, files.sha256(path), sha256)
     return path, given
 
 
 def given_folder(given: str | None, root: Path) -> Path | None:
-    """The user's folder of a dataset's files; None, with a warning where one is named, when they are downloaded.
+    """The user's folder of a dataset's files; None if they must be downloaded, with a warning if a folder is given.
 
     Args:
-        given: the folder, as it is described; None for the download.
-        root: the folder that a relative path starts at.
+        given: the folder in the description; None for the download.
+        root: base folder of a relative path.
     """
     if given is None:
         return None
@@ -60,44 +60,44 @@ def given_folder(given: str | None, root: Path) -> Path | None:
 
 
 def addresses(mirrors: Sequence[str], name: str) -> list[str]:
-    """The addresses of a file at some mirrors."""
+    """The addresses of a file at the mirrors."""
     return [f"{mirror.rstrip('/')}/{name}" for mirror in mirrors]
 
 
-def compare(path: Path, found: str, expected: str | None) -> None:
-    """Make sure that a file has the expected checksum, where there is one.
+def require_checksum(path: Path, found: str, expected: str | None) -> None:
+    """Make sure that a file has the expected checksum, if there is one.
 
     Raises:
-        UserError: it has another one.
+        UserError: it does not.
     """
     if expected is not None and found != expected:
         raise UserError(
             f"{path}: checksum mismatch: expected sha256 {expected}, found {found}; "
-            "if this is the file that is meant, give the latter as the dataset's sha256"
+            "if this is the right file, set the dataset's sha256 to the latter"
         )
 
 
-def hashes(folder: Path, names: Sequence[str], expected: dict[str, str]) -> dict[str, str]:
-    """The SHA-256 of some files, compared with the expected one where there is one.
+def checked_hashes(folder: Path, names: Sequence[str], expected: dict[str, str]) -> dict[str, str]:
+    """The SHA-256 of files, each compared with the expected one if there is one.
 
     Raises:
-        UserError: a file is missing or has another checksum, or a checksum is of none of the files.
+        UserError: a file is missing or has the wrong checksum, or a checksum belongs to none of the files.
     """
-    known(folder, names, expected)
+    require_known(folder, names, expected)
     found = {}
     for name in names:
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: no such file; root must be a folder that holds {', '.join(names)}")
         found[name] = files.sha256(folder / name)
-        compare(folder / name, found[name], expected.get(name))
+        require_checksum(folder / name, found[name], expected.get(name))
     return found
 
 
-def known(folder: Path, names: Sequence[str], expected: dict[str, str]) -> None:
-    """Make sure that every checksum is of a file of the dataset.
+def require_known(folder: Path, names: Sequence[str], expected: dict[str, str]) -> None:
+    """Make sure that every checksum belongs to a file of the dataset.
 
     Raises:
-        UserError: one is of another file, so that a misspelt name would go unchecked.
+        UserError: one does not, such as that of a misspelt name.
     """
     for name in expected:
         if name not in names:

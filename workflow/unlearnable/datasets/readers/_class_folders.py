@@ -1,4 +1,4 @@
-"""Image files in one folder a class."""
+"""Image files in one folder per class."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
 from unlearnable.settings import nearest
 
-IGNORED = ("Thumbs.db", "desktop.ini")  # what file managers leave behind, as are names that begin with a dot
+IGNORED = ("Thumbs.db", "desktop.ini")  # left by file managers; so are names that begin with a dot
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 Labelled = list[tuple[Path, int]]  # image files and their labels
 
 
 def ignored(name: str) -> bool:
-    """Whether a file is nobody's."""
+    """Whether a file is not part of a dataset."""
     return name.startswith(".") or name in IGNORED
 
 
 def entries(folder: Path) -> list[Path]:
-    """What a folder holds, in the order of names, which is the same on every machine."""
+    """The entries of a folder, sorted by name, so that their order is the same on every machine."""
     return sorted(path for path in folder.iterdir() if not ignored(path.name))
 
 
 def refuse_loose(folder: Path, example: Path) -> None:
-    """Make sure that no image lies directly in ``folder``; other files may.
+    """Make sure that no image is directly in ``folder``; other files may be.
 
     Args:
-        folder: what holds the class folders, or the folders of the splits.
-        example: a folder that images may lie in, for the message.
+        folder: the parent of the class folders, or of the folders of the splits.
+        example: a folder in which images are allowed, for the message.
 
     Raises:
-        UserError: some do.
+        UserError: some are.
     """
     loose = [path.name for path in entries(folder) if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     if loose:
         raise UserError(
-            f"{folder}: {len(loose)} images lie outside the class folders, first {loose[0]}; each must lie in "
+            f"{folder}: {len(loose)} images are outside the class folders, first {loose[0]}; each must be in "
             f"the folder of its class, such as {example}"
         )
 
@@ -49,16 +49,16 @@ def by_class(folder: Path, classes: Sequence[str], others: bool) -> Labelled:
     """The files in the class folders of ``folder``: by label, then by name.
 
     Args:
-        folder: what holds the class folders.
+        folder: the parent of the class folders.
         classes: their names, by label.
-        others: whether it may hold other folders, which are not read.
+        others: whether to ignore other folders in it rather than to refuse them.
 
     Raises:
-        UserError: a class folder is missing; there is another one, and may not; an image lies outside of them, or a
-            folder inside.
+        UserError: a class folder is missing, another folder is not allowed, an image is outside the class folders, or a
+            folder is inside one.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; it must hold one folder a class")
+        raise UserError(f"{folder}: no such folder; it must hold a folder per class")
     held = entries(folder)
     folders = [path.name for path in held if path.is_dir()]
     refuse_loose(folder, folder / classes[0])
@@ -73,13 +73,13 @@ def by_class(folder: Path, classes: Sequence[str], others: bool) -> Labelled:
     for label, name in enumerate(classes):
         for path in entries(folder / name):
             if path.is_dir():
-                raise UserError(f"{path}: a folder inside a class folder; images must lie directly in it")
+                raise UserError(f"{path}: a folder inside a class folder; images must be directly in it")
             found.append((path, label))
     return found
 
 
 def stream(images: Labelled, where: str, fit: Fit) -> Stream:
-    """The images of some files."""
+    """The stream of image files."""
 
     def encoded() -> Iterator[Encoded]:
         return ((str(path), path.read_bytes) for path, _ in images)

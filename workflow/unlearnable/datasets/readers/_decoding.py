@@ -1,18 +1,18 @@
-"""Encoded images of any origin to pixels.
+"""From encoded images of any origin to pixels.
 
-The same for all kinds of datasets that hold image files:
+For all kinds of datasets with image files:
 
-- PNG, JPEG, GIF, BMP and WebP are read, whatever a file is called. Of a JPEG that holds several pictures (MPO, which
-  cameras write) the first one is taken.
-- A camera's orientation (EXIF) is applied, so that an image stands as viewers show it.
+- PNG, JPEG, GIF, BMP and WebP are read, whatever a file's name. Of a JPEG with several pictures (MPO, written by
+  cameras) the first is used.
+- A camera's orientation (EXIF) is applied, so that an image is oriented as viewers show it.
 - Palettes, CMYK and YCbCr are converted to RGB by Pillow's formulas; colour profiles are ignored.
 - Transparent parts become white.
-- Where ``channels`` is 3, grey images get three equal channels. Where it is 1, a coloured image whose channels are
-  equal everywhere becomes grey; any other is refused, because colour would be lost.
-- With ``resize: squash`` an image becomes ``image_size`` x ``image_size`` whatever its shape was, by bilinear
-  interpolation over all pixels that it covers (antialiased). Without it every image must have that size.
-- Refused are empty, truncated and otherwise damaged files, animations (more than one frame) and PNG of 16 bits a
-  channel. None is left out silently: the message names up to ten images that cannot be used, and their number.
+- If ``channels`` is 3, grey images get three equal channels. If it is 1, a colour image whose channels are equal
+  everywhere becomes grey; any other is refused, because its colour would be lost.
+- With ``resize: squash`` an image of any shape becomes ``image_size`` x ``image_size``, by antialiased bilinear
+  interpolation. Without it every image must have that size.
+- Empty, truncated and otherwise damaged files, animations (more than one frame) and PNGs with 16 bits a channel are
+  refused. None is skipped silently: the message states how many images cannot be used and names up to ten.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-NAMED = 10  # of the images that cannot be used, in the message
-WORKERS = min(8, os.cpu_count() or 1)  # Pillow decodes without holding Python's lock
+NAMED = 10  # images that cannot be used named in the message
+WORKERS = min(8, os.cpu_count() or 1)  # Pillow releases Python's lock while decoding
 PNG_START = b"\x89PNG\r\n\x1a\n"
-PNG_BIT_DEPTH = 24  # place of the byte
+PNG_BIT_DEPTH = 24  # offset of the byte
 GREY = ("1", "L", "LA")
 
 
-Encoded = tuple[str, Callable[[], bytes]]  # what to call an image in a message, and what gives its bytes
+Encoded = tuple[str, Callable[[], bytes]]  # an image's name in messages, and a function that returns its bytes
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What an image must be or become: ``(size, size, channels)``; resized to it or not."""
+    """The required shape of images, ``(size, size, channels)``, and whether they are resized to it."""
 
     size: int
     channels: int
@@ -52,19 +52,19 @@ class Fit:
 
 
 def decoded(images: Iterable[Encoded], total: int, where: str, fit: Fit) -> Iterator[Array]:
-    """Decode images, a few at a time.
+    """Decode images, in pieces.
 
     Args:
         images: in the order of their labels.
-        total: how many they are, for the message.
-        where: what to call them all in the message.
-        fit: what they must be or become.
+        total: number of images, for the message.
+        where: name of all images in the message.
+        fit: the required shape.
 
     Yields:
         ``(n, H, W, C)`` uint8 pieces.
 
     Raises:
-        UserError: there are images that cannot be used; after all have been looked at, so that it names them all.
+        UserError: some images cannot be used; raised after all have been tried.
     """
     images = iter(images)
     rows = chunk_rows((fit.size, fit.size, fit.channels))
@@ -85,7 +85,7 @@ def decoded(images: Iterable[Encoded], total: int, where: str, fit: Fit) -> Iter
 
 
 def _attempt(image: Encoded, fit: Fit) -> Array | str:
-    """The pixels of an image, or why there are none."""
+    """The pixels of an image, or why it cannot be used."""
     where, content = image
     try:
         return pixels(content(), where, fit)
@@ -96,12 +96,12 @@ def _attempt(image: Encoded, fit: Fit) -> Array | str:
 
 
 def pixels(data: bytes, where: str, fit: Fit) -> Array:
-    """Decode one image to ``(size, size, channels)`` uint8, as this module's description says.
+    """Decode one image to ``(size, size, channels)`` uint8, by the rules in this module's docstring.
 
     Args:
         data: the encoded image.
-        where: what to call it in a message.
-        fit: what it must be or become.
+        where: its name in messages.
+        fit: the required shape.
 
     Raises:
         UserError: it cannot be used.
@@ -138,5 +138,5 @@ def _converted(image: Image.Image, where: str, channels: int) -> Image.Image:
         return image
     red, green, blue = image.split()
     if not red.tobytes() == green.tobytes() == blue.tobytes():
-        raise UserError(f"{where}: a coloured image, where channels is 1")
+        raise UserError(f"{where}: a colour image, but channels is 1")
     return red

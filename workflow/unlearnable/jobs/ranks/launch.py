@@ -1,7 +1,7 @@
 """The job's side of a source model: trained in this process, or by several ranks under torchrun.
 
-The ranks' logs go through a pipe into the job's. Whichever process dies, the others end: torchrun and the ranks with
-the job, the job when torchrun ends, which ends when a rank does.
+The ranks' logs go through a pipe into the job's. If any process dies, the others end: torchrun and the ranks with the
+job, torchrun when a rank ends, the job when torchrun ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 
 from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
-from unlearnable.jobs.ranks.mailbox import STOP, Outcome, Task
+from unlearnable.jobs.ranks.mailbox import STOP, Outcome, TrainingTask
 from unlearnable.settings import plain
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import require_shareable, train_source_model
@@ -28,7 +28,7 @@ from unlearnable.training.loop import Loop
 
 log = logging.getLogger(__name__)
 POLL = 0.1  # seconds between two looks at the ranks
-GRACE = 5.0  # seconds to wait for the last lines of the ranks when torchrun has ended
+GRACE = 5.0  # seconds to wait for the ranks' last lines after torchrun has ended
 ENDS = {"Stopped": Stopped, "UserError": UserError, "RuntimeError": RuntimeError}
 
 
@@ -46,13 +46,13 @@ def source_model(
     """Train a source model.
 
     Args:
-        settings: what to train.
+        settings: of the training.
         dataset: the folder of the clean images.
         loop: progress, checkpoints and time.
-        device: where to compute; of several ranks, the kind of each one's device.
+        device: where to compute; with several ranks, the kind of device of each.
         model, history, metrics: the files to write.
-        ranks: how many processes share the training, each on its own device.
-        threads: how many of the processor's the job has, altogether.
+        ranks: number of processes that share the training, each on its own device.
+        threads: of the whole job.
 
     Raises:
         Stopped: the state is saved.
@@ -64,7 +64,7 @@ def source_model(
         return
     require_shareable(settings, ranks)
     train_on_ranks(
-        Task(
+        TrainingTask(
             *(plain(settings), str(dataset), model, history, metrics),
             *(None if loop.checkpoint is None else str(loop.checkpoint), loop.fingerprint, loop.every, loop.deadline),
             *(device.type, ranks, max(1, threads // ranks), os.getpid()),
@@ -73,8 +73,8 @@ def source_model(
     )
 
 
-def train_on_ranks(task: Task, loop: Loop) -> None:
-    """Start the ranks, pass on what they log and that they are to stop, and wait for their end.
+def train_on_ranks(task: TrainingTask, loop: Loop) -> None:
+    """Start the ranks, forward their logs and any request to stop, and wait for their end.
 
     Args:
         task: what to train.
@@ -85,7 +85,7 @@ def train_on_ranks(task: Task, loop: Loop) -> None:
         UserError: they refused the task, or one of them was killed.
         RuntimeError: one of them failed; with its traceback.
     """
-    from unlearnable.jobs.ranks import torchrun, worker  # here, because one process does without them
+    from unlearnable.jobs.ranks import torchrun, worker  # imported here, because a single process does not need them
 
     with tempfile.TemporaryDirectory(prefix="unlearnable-ranks-") as name:
         folder = Path(name)
@@ -95,7 +95,7 @@ def train_on_ranks(task: Task, loop: Loop) -> None:
             [sys.executable, "-m", torchrun.__name__, worker.__name__, name, str(os.getpid())],
             env=os.environ
             | {"PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
-            | {"PYTHONSAFEPATH": "1"}  # nothing in the working directory takes the place of a module
+            | {"PYTHONSAFEPATH": "1"}  # nothing in the working directory replaces a module
             | {"OMP_NUM_THREADS": str(task.threads)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

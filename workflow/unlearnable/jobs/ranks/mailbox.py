@@ -1,6 +1,6 @@
-"""What a job and its ranks exchange, as files of a folder: the task, a request to stop, and why they ended early.
+"""The files that a job and its ranks exchange: the task, a request to stop, and why they ended early.
 
-A rank that raises writes the error file of torch elastic; torchrun makes one ``Outcome`` of all of them.
+A rank that raises writes the error file of torch elastic; torchrun combines these into one ``Outcome``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ STOP = "stop"  # a file of this name asks the ranks to save their state and stop
 
 
 @dataclass(frozen=True)
-class Task:
-    """What the ranks train, all of it plain values.
+class TrainingTask:
+    """The training to do, in plain values.
 
     Attributes:
-        config: of the source model, as ``Study.source_config`` gives it.
+        config: settings of the source model, as plain values.
         dataset: the folder of the dataset.
         model, history, metrics: the files to write.
         checkpoint, fingerprint, every, deadline: of the loop, as in ``Loop``.
         device: the kind of device, ``cpu`` or ``cuda``.
-        ranks: how many.
+        ranks: number of ranks.
         threads: of each rank.
-        job: the number of the process that wants the result.
+        job: process id of the job.
     """
 
     config: dict[str, Any]
@@ -47,7 +47,7 @@ class Task:
         (folder / "task.json").write_text(json.dumps(asdict(self)))
 
     @classmethod
-    def read(cls, folder: Path) -> Task:
+    def read(cls, folder: Path) -> TrainingTask:
         """The task of a folder."""
         return cls(**json.loads((folder / "task.json").read_bytes()))
 
@@ -57,8 +57,8 @@ class Outcome:
     """Why the ranks ended before the training was done.
 
     Attributes:
-        kind: they stopped when asked to, the task or the machine was at fault, or one of them failed.
-        message: what to tell the user; of a failure, with the traceback.
+        kind: they were asked to stop, the task or the machine was at fault, or a rank failed.
+        message: for the user; of a failure, with the traceback.
     """
 
     kind: Literal["Stopped", "UserError", "RuntimeError"]

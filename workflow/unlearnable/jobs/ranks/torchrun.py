@@ -1,4 +1,4 @@
-"""The process between a job and its ranks: torchrun, which says why they ended early.
+"""The process between a job and its ranks: torchrun, which reports why they ended early.
 
 It ends when the job does, and the ranks end with it: the kernel kills them (Linux).
 """
@@ -15,16 +15,16 @@ from pathlib import Path
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from unlearnable.jobs.ranks.mailbox import Outcome, Task
+from unlearnable.jobs.ranks.mailbox import Outcome, TrainingTask
 
-SAME_TIME = 2  # seconds between the deaths of a rank and of those that wait for it, at most; torchrun counts whole ones
+SAME_TIME = 2  # most seconds between the deaths of a rank and of ranks that wait for it; torchrun counts whole seconds
 
 
 def end_with(parent: int) -> None:
-    """Let the kernel kill this process when its parent dies; where it cannot (not Linux), only look whether it lives.
+    """Let the kernel kill this process when its parent dies; elsewhere than on Linux, only check that it lives.
 
     Raises:
-        SystemExit: the parent is dead already.
+        SystemExit: the parent is already dead.
     """
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
@@ -34,16 +34,16 @@ def end_with(parent: int) -> None:
 
 
 def killed_by(number: int) -> str:
-    """What to say of a process that a signal ended."""
+    """The message for a process ended by a signal."""
     return f"was killed by {signal.Signals(number).name}; the same command continues from the last checkpoint"
 
 
 def outcome_of(failures: dict[int, ProcessFailure], ranks: int) -> Outcome:
-    """What ranks ended with; the first cause, where the end of one was the end of the others.
+    """The outcome of failed ranks: the first cause, if the failure of one rank ended the others.
 
     Args:
-        failures: of each rank that did not end well, as torchrun has them.
-        ranks: how many there were.
+        failures: of each failed rank, from torchrun.
+        ranks: number of ranks.
     """
     wrote = {rank: failure for rank, failure in failures.items() if os.path.isfile(failure.error_file)}
     in_order = sorted(wrote, key=lambda rank: os.stat(wrote[rank].error_file).st_mtime_ns)
@@ -52,7 +52,7 @@ def outcome_of(failures: dict[int, ProcessFailure], ranks: int) -> Outcome:
     for kind, text in raised.values():
         if kind == "UserError":
             return Outcome(kind, text)
-    # Torchrun itself kills the others later, those that hang; and NCCL aborts a rank whose peers are gone.
+    # Torchrun kills ranks that hang later, and NCCL aborts a rank whose peers are gone.
     first = min(failure.timestamp for failure in failures.values())
     order = sorted(failures.items(), key=lambda item: (item[1].exitcode == -signal.SIGABRT, item[1].timestamp))
     for rank, failure in order:
@@ -65,22 +65,22 @@ def outcome_of(failures: dict[int, ProcessFailure], ranks: int) -> Outcome:
             trace = said[rank]["extraInfo"]["py_callstack"]
             return Outcome("RuntimeError", f"rank {rank} (of {ranks}, counted from 0) failed:\n{trace}")
     if raised:
-        return Outcome("Stopped", raised[min(raised)][1])  # the first rank knows the reason
+        return Outcome("Stopped", raised[min(raised)][1])  # the first rank has the reason
     status = next(iter(failures.values())).exitcode
-    return Outcome("RuntimeError", f"a rank ended with status {status} and did not say why")
+    return Outcome("RuntimeError", f"a rank ended with status {status} without giving a reason")
 
 
 def main() -> None:
-    """Run torchrun on the task of a folder and say there why it failed; started by ``launch``."""
+    """Run torchrun on the task in a folder and write there why it failed; started by ``launch``."""
     module, folder, job = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     end_with(job)
-    # Terminals and batch systems send signals to every process of a job. The ranks are stopped by the job itself;
-    # torchrun would only give them less time. They inherit the mask, and let SIGTERM through when they can handle it.
+    # Terminals and batch systems send signals to every process of a job. The job itself stops the ranks; torchrun would
+    # only give them less time. They inherit the mask, and unblock SIGTERM once they can handle it.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are here, and a host's name may lead elsewhere
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the job says it in one line
-    ranks = Task.read(folder).ranks
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the job reports failures in one line
+    ranks = TrainingTask.read(folder).ranks
     options = ["--standalone", "--local-addr", "127.0.0.1", "--max-restarts", "0", "--nproc-per-node", str(ranks)]
     try:
         run.main([*options, "--log-dir", str(folder), "-m", module, str(folder), str(os.getpid())])

@@ -1,4 +1,4 @@
-"""One of the processes that train a source model together: what torchrun runs for each device."""
+"""One of the processes that train a source model together; torchrun runs one for each device."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped
 from unlearnable.jobs import leases, snakemake_process
 from unlearnable.jobs.presence import join
-from unlearnable.jobs.ranks.mailbox import STOP, Task
+from unlearnable.jobs.ranks.mailbox import STOP, TrainingTask
 from unlearnable.jobs.ranks.torchrun import end_with
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import train_source_model
 from unlearnable.training.loop import Loop, State
 from unlearnable.training.ranks import ALONE, Group, Ranks
 
-FAREWELL = 60  # seconds that a rank has to part from the others when all have stopped
-GRACE = 5  # seconds that a rank has to leave when it has failed
+FAREWELL = 60  # seconds for a rank to leave the group after all have stopped
+GRACE = 5  # seconds for a rank to leave after it has failed
 
 
 @dataclass
 class JointLoop(Loop):
-    """A loop that several ranks go through: the first one reports and saves, and all leave after the same step.
+    """A loop shared by several ranks: the first one reports and saves, and all leave after the same step.
 
     Attributes:
         ranks: the processes that share it.
-        elsewhere: whether another process wants the loop to stop.
+        elsewhere: whether another process has asked the loop to stop.
     """
 
     ranks: Ranks = ALONE
     elsewhere: Callable[[], bool] = bool
 
     def done(self) -> None:
-        """Keep the checkpoint: the job removes it when all ranks have ended well."""
+        """Keep the checkpoint: the job removes it once all ranks have succeeded."""
 
     def after(self, step: int, steps: int, state: Callable[[], State], report: Callable[[], str]) -> None:
-        """As in ``Loop``; a signal to another rank than the first counts one step later.
+        """As in ``Loop``; a signal to a rank other than the first takes effect one step later.
 
         Raises:
             Stopped: on all ranks.
@@ -64,7 +64,7 @@ class JointLoop(Loop):
         self.stop_requested = asked
 
 
-def train(task: Task, stop: Path) -> None:
+def train(task: TrainingTask, stop: Path) -> None:
     """This rank's part of the training; the file ``stop`` asks it to save its state and stop.
 
     Raises:
@@ -93,7 +93,7 @@ def train(task: Task, stop: Path) -> None:
         elsewhere=lambda: stop.exists() or job.gone(),
     )
 
-    def request_stop(*_: object) -> None:  # a batch system sends it several times, so also a second one only asks
+    def request_stop(*_: object) -> None:  # batch systems send it several times, so a second one does not interrupt
         loop.stop_requested = True
 
     signal.signal(signal.SIGTERM, request_stop)
@@ -112,25 +112,25 @@ def train(task: Task, stop: Path) -> None:
 
 
 def main() -> None:
-    """Train as one rank, and record why if it ends early; started by torchrun."""
+    """Train as one rank and, if it ends early, record why; started by torchrun."""
     folder, torchrun = Path(sys.argv[1]), int(sys.argv[2])
     end_with(torchrun)
     logging.basicConfig(level=logging.ERROR if int(os.environ["RANK"]) else logging.INFO, format="%(message)s")
     try:
         with join():
-            train(Task.read(folder), folder / STOP)
+            train(TrainingTask.read(folder), folder / STOP)
     except Exception as error:  # not swallowed: the job raises it
         get_error_handler().record_exception(error)
         stopped = isinstance(error, Stopped)
         signal.alarm(FAREWELL if stopped else GRACE)  # the kernel ends a rank that hangs; torchrun waits for one to end
         if stopped:
-            part()
+            leave_group()
         sys.exit(1)
-    part()
+    leave_group()
 
 
-def part() -> None:
-    """Leave the group together with all ranks; after a failure that could wait for ever."""
+def leave_group() -> None:
+    """Leave the group together with all ranks; after a failure this could wait forever."""
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -1,6 +1,6 @@
 """torchvision's families of networks, with a stem for small images or for large ones.
 
-Their weights start from PyTorch's own initialisation.
+Weights are initialised by PyTorch's defaults.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def resnet(make: Callable[..., nn.Module], channels: int, classes: int, stem: st
 def vgg(make: Callable[..., nn.Module], channels: int, classes: int, stem: str) -> nn.Module:
     """A VGG with batch norm (Simonyan and Zisserman 2015).
 
-    The convolutions are the same for both stems. For small images the head is one linear layer on the average of what
-    they give, for large ones the published three with dropout.
+    The convolutions are the same for both stems. The head is one linear layer on averaged features for small images,
+    and the published three layers with dropout for large ones.
     """
     network = make(num_classes=classes)
     network.set_submodule("features.0", nn.Conv2d(channels, 64, 3, padding=1))
@@ -36,7 +36,7 @@ def vgg(make: Callable[..., nn.Module], channels: int, classes: int, stem: str) 
 
 
 def densenet(make: Callable[..., nn.Module], channels: int, classes: int, stem: str) -> nn.Module:
-    """A DenseNet (Huang et al. 2017); for small images the stem is a lone 3x3 convolution of stride 1."""
+    """A DenseNet (Huang et al. 2017); for small images the stem is a single 3x3 convolution of stride 1."""
     network = make(num_classes=classes)
     if stem == "cifar":
         network.set_submodule("features.conv0", nn.Conv2d(channels, 64, 3, padding=1, bias=False))
@@ -48,7 +48,7 @@ def densenet(make: Callable[..., nn.Module], channels: int, classes: int, stem: 
 
 
 def initialised(network: nn.Module) -> nn.Module:
-    """The network with every layer's weights drawn as PyTorch draws them by default."""
+    """The network with the weights of every layer drawn by PyTorch's defaults."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             module.reset_parameters()

@@ -1,4 +1,4 @@
-"""LeNet-5 (LeCun et al. 1998) with rectifiers, max-pooling and batch norm: small, and aware of where a pixel is."""
+"""LeNet-5 (LeCun et al. 1998) with rectifiers, max-pooling and batch norm: small and position-aware."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from unlearnable.errors import UserError
 def build(channels: int, classes: int, stem: str) -> nn.Module:
     """Two 5x5 convolutions of width 6 and 16, each with pooling, and linear layers of 120 and 84 units and the classes.
 
-    The linear layers see every position of the last 5x5 map, while the other networks here average over them. For
-    images other than 28x28 the second pooling is adaptive.
+    The linear layers see every position of the last 5x5 map, whereas the other networks here average over positions.
+    For images other than 28x28 the second pooling is adaptive.
 
     Raises:
-        UserError: another stem than for small images is asked for.
+        UserError: the stem is not the one for small images.
     """
     if stem != "cifar":
         raise UserError(f"network lenet5 has no stem {stem!r}; set stem: cifar")

@@ -12,12 +12,12 @@ WIDTH = 16
 def build(channels: int, classes: int, stem: str) -> nn.Module:
     """Four 3x3 convolutions of width 16 to 64, global average pooling, a linear head.
 
-    The first one sees blocks of 2x2 pixels as channels (so its field is 6x6 pixels, its stride 2): on a CPU
-    a convolution from one channel at full resolution would cost more than the three others together.
-    The image's sides must be even.
+    The first one takes blocks of 2x2 pixels as channels, so its receptive field is 6x6 pixels and its stride 2: on a
+    CPU a convolution from one channel at full resolution would cost more than the three others together. The image's
+    sides must be even.
 
     Raises:
-        UserError: another stem than for small images is asked for.
+        UserError: the stem is not the one for small images.
     """
     if stem != "cifar":
         raise UserError(f"network small-cnn has no stem {stem!r}; set stem: cifar")

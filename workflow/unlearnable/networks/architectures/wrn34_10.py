@@ -29,7 +29,7 @@ class Block(nn.Module):
 def build(channels: int, classes: int, stem: str) -> nn.Module:
     """WRN-34-10: 46,160,474 parameters for 3 channels, 10 classes and the stem ``cifar``.
 
-    It was made for small images. Its stem for large ones is that of ResNet: 7x7 of stride 2, then max-pooling.
+    It was designed for small images. Its stem for large ones is ResNet's: 7x7 of stride 2, then max-pooling.
     """
     layers: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1, bias=False)]
     if stem != "cifar":

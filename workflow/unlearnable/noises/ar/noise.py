@@ -18,34 +18,34 @@ from unlearnable.randomness import numpy_generator
 
 TAPS = [(row, column) for row in (2, 1, 0) for column in (2, 1, 0)][
     :-1
-]  # how far back, reading order; the ninth is now
+]  # offsets to earlier values in reading order; the ninth is the value itself
 
 
-CROP = 4  # rows and columns that are cut off a field, because it starts there as white noise
-BLOCK = 64  # processes that are drawn and tried at once
-STARTS = 2  # fields that a process is tried on
-STEADY = 0.5  # what each quarter of a field keeps of the whole field's root mean square, at least
-CANDIDATES = 16  # steady processes of which a class takes one
-APART = 0.1  # what one class's filter leaves of another class's field, at least
-ROUNDS = 64  # of candidates for one class, and of draws among which none is steady
+CROP = 4  # rows and columns cut off a field, where it starts as white noise
+BLOCK = 64  # processes drawn and tried at once
+STARTS = 2  # fields on which a process is tried
+STEADY = 0.5  # smallest root mean square of a quarter of a field, as a share of the whole field's
+CANDIDATES = 16  # steady processes from which a class takes one
+APART = 0.1  # smallest share of another class's field that a class's filter must leave
+ROUNDS = 64  # of candidates for one class, and of draws without a steady one
 
 
 def _edge(height: int, width: int) -> int:
-    """How many values start a field of that size: its first two rows and columns."""
+    """The number of values that start a field of this size: its first two rows and columns."""
     return 2 * (width + CROP) + 2 * (height + CROP - 2)
 
 
 def grow(coefficients: Tensor, starts: Tensor, height: int, width: int) -> Tensor:
-    """Fields of autoregressive processes, in which each value is a weighted sum of the eight before it.
+    """Fields of autoregressive processes: each value is a weighted sum of the eight before it.
 
-    The eight are those of the 3x3 window whose last corner, bottom right, the value is. All of them lie on earlier
+    The eight are the others in the 3x3 window with the value at the bottom right. All of them are on earlier
     anti-diagonals, so a whole anti-diagonal of a whole batch is computed at once.
 
     Args:
         coefficients: ``(B, C or 1, 8)``, of the window's values in reading order.
         starts: ``(B, C, n)``, the first two rows and then the rest of the first two columns of the uncropped field.
         height: rows of the result.
-        width: its columns.
+        width: columns of the result.
 
     Returns:
         ``(B, C, H, W)``, without the ``CROP`` first rows and columns.
@@ -69,10 +69,10 @@ def grow(coefficients: Tensor, starts: Tensor, height: int, width: int) -> Tenso
 
 
 def steady(fields: Tensor) -> Tensor:
-    """Whether a process neither blows up nor dies: ``(N, starts, H, W)`` to ``(N,)`` bool.
+    """Whether a process neither explodes nor dies out: ``(N, starts, H, W)`` to ``(N,)`` bool.
 
-    It does neither where all its values are finite and each quarter of the image keeps, over the starts, at least
-    ``STEADY`` of the whole image's root mean square.
+    That is, all its values are finite and, over the starts, the root mean square of each quarter of the image is at
+    least ``STEADY`` of the whole image's.
     """
     half_height, half_width = fields.shape[2] // 2, fields.shape[3] // 2
     squares = fields.square()
@@ -89,7 +89,7 @@ def steady(fields: Tensor) -> Tensor:
 def _windows(fields: Tensor) -> Tensor:
     """The mean products G of the nine values of a 3x3 window over fields: ``(N, starts, H, W)`` to ``(N, 9, 9)``.
 
-    With them the mean square of what a filter f leaves of the fields is f' G f.
+    The mean square of the residual of a filter f on the fields is then f' G f.
     """
     height, width = fields.shape[2] - 2, fields.shape[3] - 2
     shifted = [fields[:, :, 2 - up : 2 - up + height, 2 - back : 2 - back + width] for up, back in (*TAPS, (0, 0))]
@@ -98,10 +98,10 @@ def _windows(fields: Tensor) -> Tensor:
 
 
 def _processes(generator: np.random.Generator, height: int, width: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Steady processes of one channel, as many as are asked for: coefficients ``(8,)`` and windows ``(9, 9)``.
+    """Steady processes of one channel, without end: coefficients ``(8,)`` and windows ``(9, 9)``.
 
     Raises:
-        UserError: none of many draws is steady.
+        UserError: no draw was steady in many attempts.
     """
     in_vain = 0
     while in_vain < ROUNDS:
@@ -112,9 +112,7 @@ def _processes(generator: np.random.Generator, height: int, width: int) -> Itera
         good = steady(fields)
         in_vain = 0 if good.any() else in_vain + 1
         yield from zip(coefficients[good], _windows(fields[good]), strict=True)
-    raise UserError(
-        f"method ar: none of {ROUNDS * BLOCK} processes is steady on {height}x{width}; smaller images may do"
-    )
+    raise UserError(f"method ar: none of {ROUNDS * BLOCK} processes is steady on {height}x{width}; try smaller images")
 
 
 def _candidates(processes: Iterator[tuple[Tensor, Tensor]], channels: int) -> tuple[Tensor, Tensor]:
@@ -126,7 +124,7 @@ def _candidates(processes: Iterator[tuple[Tensor, Tensor]], channels: int) -> tu
 
 
 def _leaves(coefficients: Tensor, windows: Tensor) -> Tensor:
-    """What each process's filter leaves of the fields of others, as a share of their root mean square.
+    """The residual of each process's filter on the fields of others, as a share of their root mean square.
 
     Args:
         coefficients: ``(N, C, 8)``.
@@ -143,17 +141,17 @@ def _leaves(coefficients: Tensor, windows: Tensor) -> Tensor:
 def basis(network: FrozenNetwork | None, train: Split, problem: Problem[Ar], seed: int, device: torch.device) -> Tensor:
     """The coefficients of each class's processes, one process for each channel.
 
-    They are normal draws, divided by their sum. A process counts only if it is steady on fields of the images' size
-    (see ``steady``), which excludes those that blow up, die out or give NaN. Of ``CANDIDATES`` such draws a class
-    takes the one that stands out most from the classes before it: for which the least of what its filter leaves of
-    their fields, and their filters of its own, is largest. Where that least is not even ``APART`` of a field's root
-    mean square, other candidates are drawn.
+    They are normal draws, divided by their sum. Only processes that are steady on fields of the images' size count (see
+    ``steady``), which excludes those that explode, die out or give NaN. Of ``CANDIDATES`` such draws a class takes the
+    one that differs most from the classes before it: the one with the largest minimum of the residuals of its filter on
+    their fields and of their filters on its own. If that minimum is less than ``APART`` of a field's root mean square,
+    other candidates are drawn.
 
     Returns:
         ``(classes, C, 8)``, float64.
 
     Raises:
-        UserError: no process stands apart from the others in ``ROUNDS`` rounds of candidates.
+        UserError: no process differs enough from the others in ``ROUNDS`` rounds of candidates.
     """
     height, width, channels = train.images.shape[1:]
     processes = _processes(numpy_generator(seed, "ar", "coefficients"), height, width)
@@ -168,8 +166,8 @@ def basis(network: FrozenNetwork | None, train: Split, problem: Problem[Ar], see
         else:
             raise UserError(
                 f"method ar: class {label} ({train.classes[label]!r}): none of {ROUNDS * CANDIDATES} processes on "
-                f"{height}x{width}x{channels} stands apart from those of the classes before it; fewer classes or "
-                f"another seed than {seed} may do"
+                f"{height}x{width}x{channels} differs enough from those of the classes before it; try fewer classes or "
+                f"another seed than {seed}"
             )
         coefficients = torch.cat([coefficients, more[best][None]])
         windows = torch.cat([windows, more_windows[best][None]])
@@ -177,12 +175,12 @@ def basis(network: FrozenNetwork | None, train: Split, problem: Problem[Ar], see
 
 
 def noise(coefficients: Tensor, batch: Batch[Ar]) -> Tensor:
-    """A field of each image's class, grown from its own normal draws and scaled to the radius.
+    """A field of the class of each image, generated from its own normal draws and scaled to the radius.
 
-    In double precision, so that no value rounds to another grey level in another batch.
+    Computed in double precision, so that no value rounds to another grey level in another batch.
 
     Args:
-        coefficients: what ``basis`` gives.
+        coefficients: from ``basis``.
         batch: the images.
 
     Returns:

@@ -12,7 +12,7 @@ from unlearnable.noises.settings import MethodSettings as Method
 
 
 class Ar(Method):
-    """Autoregressive perturbations (Sandoval-Segura et al. 2022): each class a process of its own, no network."""
+    """Autoregressive perturbations (Sandoval-Segura et al. 2022): a process for each class, without a network."""
 
     source: ClassVar[Literal["own", "clean", "none"]] = "none"
     radii: ClassVar[tuple[str, ...]] = ()
@@ -22,7 +22,7 @@ class Ar(Method):
         1.0,
         gt=0,
         description="Euclidean norm of an image's change, its values in [0, 1]; 1.0 is a root mean square of 4.6/255 "
-        "at 32x32x3, and of 0.7/255 at 224x224x3, where most of it rounds to nothing",
+        "at 32x32x3, and of 0.7/255 at 224x224x3, where most of it is lost in rounding",
     )
 
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:

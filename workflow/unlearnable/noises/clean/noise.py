@@ -1,4 +1,4 @@
-"""No noise: standard training on clean data, which is also TAP's source model."""
+"""No noise; standard training on clean data is also TAP's source model."""
 
 from __future__ import annotations
 

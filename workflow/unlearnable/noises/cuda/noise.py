@@ -17,7 +17,8 @@ from unlearnable.randomness import numpy_generator
 def basis(
     network: FrozenNetwork | None, train: Split, problem: Problem[Cuda], seed: int, device: torch.device
 ) -> Tensor:
-    """The filter of each class: weights drawn from U(0, blur), and one of them, drawn as well, is 1 (section 3.3).
+    """The filter of each class: weights drawn from U(0, blur), except for a randomly chosen one, which is 1 (section
+    3.3).
 
     Returns:
         ``(classes, kernel_size, kernel_size)``, float64.
@@ -30,14 +31,15 @@ def basis(
 
 
 def noise(filters: Tensor, batch: Batch[Cuda]) -> Tensor:
-    """From each image to itself under its class's filter, divided by its largest value over pixels and channels.
+    """The change from each image to the image filtered by its class's filter and divided by its largest value.
 
-    All channels take the same filter; beyond its edges an image is black. A black image stays black. The sums are in
-    double precision, so that no pixel rounds to another grey level in another batch.
+    All channels use the same filter, and the largest value is over pixels and channels. Images are padded with black,
+    and black images stay black. Sums are in double precision, so that no pixel rounds to another grey level in another
+    batch.
 
     Args:
-        filters: what ``basis`` gives.
-        batch: the images; nothing is drawn for them.
+        filters: from ``basis``.
+        batch: the images; nothing is drawn.
 
     Returns:
         ``(B, C, H, W)``, whole numbers d with x + d in [0, 255].

@@ -18,19 +18,19 @@ def _odd(size: int) -> int:
 
 
 class Cuda(Method):
-    """Convolution-based unlearnable datasets (Sadasivan et al. 2023): each class a blur of its own, no network."""
+    """Convolution-based unlearnable datasets (Sadasivan et al. 2023): a blur for each class, without a network."""
 
     source: ClassVar[Literal["own", "clean", "none"]] = "none"
     radii: ClassVar[tuple[str, ...]] = ()
 
     algorithm: Literal["cuda"]
     kernel_size: Annotated[int, AfterValidator(_odd)] = Field(
-        3, ge=3, description="side of the filters, in pixels; the paper takes 9 for ImageNet"
+        3, ge=3, description="side of the filters, in pixels; 9 for ImageNet in the paper"
     )
     blur: float = Field(
-        0.3, gt=0, le=1, description="largest weight of a filter beside its 1; the paper takes 0.06 for ImageNet"
+        0.3, gt=0, le=1, description="largest weight of a filter other than its 1; 0.06 for ImageNet in the paper"
     )
 
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:
-        """None: a blurred image may go any distance."""
+        """Unbounded: a blur may change an image by any amount."""
         return bounds.unbounded()

@@ -15,29 +15,30 @@ from unlearnable.noises.method import Batch, Problem, augmented
 
 
 def noise_passes(problem: Problem[Em]) -> int:
-    """Forward+backward passes over a batch that its noise takes."""
+    """Forward+backward passes over a batch to compute its noise."""
     return problem.settings.k_u
 
 
 def noise(network: FrozenNetwork, batch: Batch[Em]) -> Tensor:
-    """Descend on the loss of the image in the frame that ``frame`` says: no adversary, no expectation.
+    """Descend on the loss of the image, without adversary or expectation; ``frame`` says whether it is transformed
+    first.
 
     Returns:
-        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``. That of a transformed image is published in the place of
-        the raw one, as it is in Fu et al.'s code.
+        ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``. The noise of a transformed image is added to the raw one,
+        as in Fu et al.'s code.
 
     Raises:
-        UserError: a transformed image is of another size than the raw one.
+        UserError: transformed images have another size than raw ones.
     """
     return _descend(network, _framed(batch))
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[Em]) -> tuple[Tensor, Tensor]:
-    """What the source model learns from at one step, and the noise in it.
+    """The source model's input at one step, and the noise in it.
 
-    In the raw frame these are protected images, augmented as a victim would: without that transform, noise made for a
-    small network does not survive a shift by one pixel. In the augmented frame they are transformed images with the
-    noise on top, and no transform follows.
+    In the raw frame the input is protected images, augmented as by a victim: without that transform, noise made for a
+    small network does not survive a shift by one pixel. In the augmented frame it is transformed images with the noise
+    added afterwards.
 
     Raises:
         UserError: as for ``noise``.
@@ -54,14 +55,14 @@ def _descend(network: FrozenNetwork, batch: Batch[Em]) -> Tensor:
 
 
 def _framed(batch: Batch[Em]) -> Batch[Em]:
-    """The batch that the noise descends on: as it is, or transformed."""
+    """The batch to descend on: raw or transformed."""
     images, problem = batch.images, batch.problem
     if problem.settings.frame == "raw":
         return batch
     z = draw(problem.augmentation, images, batch.draws)(images)
     if z.shape != images.shape:
         raise UserError(
-            f"method em: with frame augmented the noise is as large as a transformed image, {z.shape[2]}x{z.shape[3]} "
-            f"pixels, but images are published with {images.shape[2]}x{images.shape[3]}; use frame: raw"
+            f"method em: with frame: augmented the noise has the size of transformed images, {z.shape[2]}x{z.shape[3]} "
+            f"pixels, but images have {images.shape[2]}x{images.shape[3]}; use frame: raw"
         )
     return replace(batch, images=z)

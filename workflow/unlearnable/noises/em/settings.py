@@ -18,8 +18,8 @@ class Em(NoiseDescent):
     )
     frame: Literal["raw", "augmented"] = Field(
         "raw",
-        description="raw: the noise is computed on the image as published; augmented: on a transformed copy, and "
-        "published as it is, so that it seldom meets the pixels that it was made for (as Fu et al.'s code does)",
+        description="raw: the noise is computed on the image itself; augmented: on a transformed copy, and "
+        "added to the image untransformed, so that it rarely meets the pixels it was made for (as in Fu et al.'s code)",
     )
 
     @property

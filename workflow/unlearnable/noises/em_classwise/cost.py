@@ -1,4 +1,4 @@
-"""What class-wise error-minimizing noise costs."""
+"""The cost of class-wise error-minimizing noise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unlearnable.training.work import Amount
 
 
 def of_noise(shard: Shard[EmClasswise]) -> list[Amount]:
-    """All passes are made for the noises of the classes, which every shard computes."""
+    """All passes are for the noises of the classes, which every shard computes."""
     assert shard.subject is not None
     s = shard.problem.settings
     images = s.k_u * s.rounds * shared_rows(s, shard.problem.classes, shard.all_rows)

@@ -19,11 +19,11 @@ from unlearnable.noises.method import Batch, Problem, augmented
 from unlearnable.randomness import generator as generator_of
 from unlearnable.randomness import numpy_generator
 
-BATCH = 128  # images whose classes' noises move at once
+BATCH = 128  # images per update of the classes' noises
 
 
 def noise_passes(problem: Problem[EmClasswise]) -> int:
-    """Forward+backward passes for each batch of all images, rounded up; they are all made for the basis."""
+    """Forward+backward passes for each batch of all images, rounded up; all of them are for the basis."""
     s = problem.settings
     return math.ceil(s.k_u * s.rounds * s.share)
 
@@ -36,10 +36,10 @@ def training_passes(problem: Problem[EmClasswise]) -> int:
 def basis(
     network: FrozenNetwork, train: Split, problem: Problem[EmClasswise], seed: int, device: torch.device
 ) -> Tensor:
-    """The noise of each class: from a uniform draw, the steps of source training against the finished source model.
+    """The noise of each class: a uniform draw, updated as in source training but with the finished source model.
 
-    They go ``rounds`` times over a share of the training images, class-balanced, in batches. The noise of a class that
-    is so small that the share holds none of it stays where it was drawn.
+    The updates run ``rounds`` times over a class-balanced share of the training images, in batches. If a class is too
+    small to be in the share, its noise stays as drawn.
 
     Returns:
         ``(classes, C, H, W)``, whole numbers with ``|d| <= rho_u``.
@@ -58,7 +58,7 @@ def basis(
 
 
 def shared_rows(settings: EmClasswise, classes: int, rows: int) -> int:
-    """How many of ``rows`` training images the classes' noises are made on."""
+    """How many of ``rows`` training images are used to compute the classes' noises."""
     return min(rows, max(classes, round(settings.share * rows)))
 
 
@@ -66,8 +66,8 @@ def noise(noises: Tensor, batch: Batch[EmClasswise]) -> Tensor:
     """The noise of each image's class.
 
     Args:
-        noises: of each class, as ``basis`` gives them.
-        batch: the images; nothing is drawn for them.
+        noises: of each class, from ``basis``.
+        batch: the images; nothing is drawn.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
@@ -76,20 +76,20 @@ def noise(noises: Tensor, batch: Batch[EmClasswise]) -> Tensor:
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[EmClasswise]) -> tuple[Tensor, Tensor]:
-    """What the source model learns from at one step, and the noise of each image's class after it.
+    """The source model's input at one step, and the noise of each image's class after the step.
 
-    The class noises move one step on. The images carry them rounded, as they would be published, and are augmented.
+    The class noises are updated once. The images carry them rounded, as in a protected dataset, and are augmented.
 
     Args:
         network: the source model.
-        batch: its ``start`` is the noise of each image's class before the step; None for a draw for each class.
+        batch: its ``start`` is the noise of each image's class before the step; None to draw one for each class.
     """
     images, labels, problem = batch.images, batch.labels, batch.problem
     every = images.new_zeros(problem.classes, *images.shape[1:])
     if batch.start is None:
         every = uniform(every, problem.rho_u, batch.draws)
     else:
-        every[labels] = batch.start  # images of one class bring the same noise
+        every[labels] = batch.start  # images of one class have the same noise
     d = updated(network, batch, every)[labels]
     return augmented(batch, d.round()), d
 
@@ -97,8 +97,8 @@ def training_inputs(network: FrozenNetwork, batch: Batch[EmClasswise]) -> tuple[
 def updated(network: FrozenNetwork, batch: Batch[EmClasswise], noises: Tensor) -> Tensor:
     """The classes' noises ``(classes, C, H, W)`` after a batch.
 
-    Each image's copy of its class's noise descends on the image's loss; the new noise of a class is the mean of its
-    images' copies. Classes that the batch lacks keep theirs.
+    Each image's copy of its class's noise descends on the image's loss; the new noise of a class is the mean over its
+    images' copies. Classes that are not in the batch keep their noise.
     """
     labels, rho_u = batch.labels, batch.problem.rho_u
     d = minimise(replace(batch, start=noises[labels]), lambda x: network.gradient(x, labels))

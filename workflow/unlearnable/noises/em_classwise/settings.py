@@ -19,13 +19,13 @@ class EmClasswise(SignDescent):
         "pixels", description="box: each step clips d to rho_u; pixels: it also clips x + d to [0, 255]"
     )
     share: float = Field(
-        0.2, gt=0, le=1, description="of the training images, class-balanced: those that the published noise is made on"
+        0.2, gt=0, le=1, description="share of the training images, class-balanced, for the final noise"
     )
     rounds: int = Field(10, ge=1, description="passes over that share")
 
     @property
     def carried(self) -> Literal["image", "class"] | None:
-        """The noise of each class goes on from step to step."""
+        """The noise of each class is carried from step to step."""
         return "class"
 
     @property

@@ -22,9 +22,9 @@ SEPARATION = 10.0  # of the classes: half the side of the hypercube, in standard
 def basis(
     network: FrozenNetwork | None, train: Split, problem: Problem[Lsp], seed: int, device: torch.device
 ) -> Tensor:
-    """The centre of each class's cluster: a corner of its own of the hypercube [-10, 10]^n, drawn from the seed.
+    """The centre of each class's cluster: distinct corners of the hypercube [-10, 10]^n, drawn from the seed.
 
-    n is the number of patches that cover an image, in each channel. All corners are equally far from the middle, so
+    n is the number of patches that cover an image, times the channels. All corners are equally far from the origin, so
     that scaling the noise to its radius keeps the classes linearly separable.
 
     Returns:
@@ -43,7 +43,7 @@ def basis(
             f"{2**values} classes apart, not {problem.classes}; a smaller patch makes more"
         )
     draws = numpy_generator(seed, "lsp", "corners")
-    counted = min(values, 60)  # the bits of a corner's number; beyond them any bit does
+    counted = min(values, 60)  # bits of a corner's number; further bits are arbitrary
     numbers = draws.choice(2**counted, problem.classes, replace=False)
     bits = numbers[:, None] >> np.arange(counted) & 1
     bits = np.concatenate([bits, draws.integers(0, 2, (problem.classes, values - counted))], axis=1)
@@ -52,14 +52,14 @@ def basis(
 
 
 def noise(centres: Tensor, batch: Batch[Lsp]) -> Tensor:
-    """A draw from the normal distribution around the class's centre, each value a patch, scaled to the radius.
+    """A normal draw around the class's centre, one value for each patch, scaled to the radius.
 
     The clusters are isotropic, of standard deviation 1. (The authors draw with scikit-learn's ``make_classification``,
-    which also mixes the values of each cluster by a random matrix.) Patches beyond the edge of an image are cropped.
-    In double precision, so that no value rounds to another grey level in another batch.
+    which also mixes the values of each cluster by a random matrix.) Patches are cropped at the edges of an image.
+    Computed in double precision, so that no value rounds to another grey level in another batch.
 
     Args:
-        centres: what ``basis`` gives.
+        centres: from ``basis``.
         batch: the images.
 
     Returns:

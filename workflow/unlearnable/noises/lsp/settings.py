@@ -13,14 +13,14 @@ from unlearnable.noises.settings import MethodSettings as Method
 
 
 class Lsp(Method):
-    """Linearly separable perturbations (Yu et al. 2022): a pattern of patches around each class's own, no network."""
+    """Linearly separable perturbations (Yu et al. 2022): patches around a pattern for each class, without a network."""
 
     source: ClassVar[Literal["own", "clean", "none"]] = "none"
     radii: ClassVar[tuple[str, ...]] = ()
 
     algorithm: Literal["lsp"]
     radius: float = Field(6.0, gt=0, le=255, description="root-mean-square change of an image, in units of 1/255")
-    patch: int = Field(8, ge=1, description="side of the square patches of one value, in pixels")
+    patch: int = Field(8, ge=1, description="side of the constant square patches, in pixels")
 
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:
         """The Euclidean norm of a change whose root mean square is ``radius``: 1.304 at 6/255 and 32x32x3."""

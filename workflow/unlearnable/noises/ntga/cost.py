@@ -1,4 +1,4 @@
-"""What the neural tangent generalization attack costs."""
+"""The cost of the neural tangent generalization attack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unlearnable.noises.ntga.noise import HeldOut, held_out_gradient
 from unlearnable.noises.ntga.settings import Ntga
 from unlearnable.training.work import Amount, Kind, Once
 
-BLOCK_VALUES = 2**22  # of the images in a block and of those held out, beyond which they are timed cropped
+BLOCK_VALUES = 2**22  # in the images of a block and of those held out; larger images are timed cropped
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class KernelWork(Kind):
 
     Attributes:
         shape: of one image, ``(C, H, W)``.
-        classes: how many there are.
+        classes: number of classes.
         batch: images in a block.
-        held_out: images that the loss is measured on.
+        held_out: images on which the loss is measured.
         activation: of the wide network.
     """
 
@@ -41,16 +41,16 @@ class KernelWork(Kind):
 
     @property
     def fewest(self) -> int:
-        """A whole block, as the time is not proportional to its images."""
+        """A whole block, because the time is not proportional to its images."""
         return self.batch
 
     @property
     def scale(self) -> float:
-        """Of large images only a part is timed, to whose size the time is proportional."""
+        """The ratio of an image's size to that of the part timed, to which the time is proportional."""
         return math.prod(self.shape) / self._values()
 
     def _values(self) -> int:
-        """How many values of an image are timed."""
+        """Number of values of an image that are timed."""
         return min(math.prod(self.shape), BLOCK_VALUES // (self.batch + self.held_out))
 
     @contextmanager
@@ -70,7 +70,7 @@ class KernelWork(Kind):
 
 
 def of_noise(shard: Shard[Ntga]) -> list[Amount]:
-    """Steps of the kernel, and no passes through a network."""
+    """Steps of the kernel; no passes through a network."""
     s = shard.problem.settings
     block = min(shard.batch_size, shard.rows), min(s.held_out, shard.all_rows)
     return [Amount(KernelWork(shard.shape, shard.problem.classes, *block, s.activation), shard.rows * s.steps)]

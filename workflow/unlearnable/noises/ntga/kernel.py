@@ -1,4 +1,4 @@
-"""Infinitely wide fully connected networks: their kernels, and what training makes of them, in closed form."""
+"""Infinitely wide fully connected networks: their kernels, and the result of training them, in closed form."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-TOUCHING = 1e-13  # a cosine that close to 1 or -1 is taken to be there: rounding decides no angle below 5e-7
-SMALL = 1e-3  # exponents below which the series of the divided difference is the more accurate
+TOUCHING = 1e-13  # a cosine this close to 1 or -1 counts as 1 or -1: angles below 5e-7 are lost in rounding
+SMALL = 1e-3  # exponents below which the series of the divided difference is more accurate
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class WideNetwork:
     Attributes:
         depth: hidden layers.
         weight_variance: of a layer's weights, times its number of inputs.
-        bias_variance: of a layer's biases; where it is 0, no input may be zero.
+        bias_variance: of a layer's biases; if it is 0, no input may be zero.
         activation: of the hidden layers.
     """
 
@@ -40,9 +40,9 @@ class WideNetwork:
 
             S <- weight_variance * V(S) + bias_variance        T <- S + weight_variance * V'(S) * T
 
-        from ``S = T = weight_variance * x.z / inputs + bias_variance``. ReLU's NTK has a kink where two inputs have one
-        direction. Its gradient there is the mean of the one-sided ones; on the diagonal of ``kernels(x, x)``, where an
-        input meets itself and the angle stays zero, that is the gradient.
+        from ``S = T = weight_variance * x.z / inputs + bias_variance``. ReLU's NTK has a kink where two inputs have the
+        same direction. Its gradient there is the mean of the one-sided gradients; on the diagonal of ``kernels(x, x)``,
+        where an input meets itself and the angle stays zero, this is the exact gradient.
 
         Args:
             x: ``(N, D)``, float64.
@@ -68,10 +68,10 @@ class WideNetwork:
 
 
 def trained(kernel: Tensor, targets: Tensor, time: float) -> Tensor:
-    """What gradient flow on the squared error, from the zero function, has made of a wide network after some time.
+    """A wide network after training by gradient flow on the squared error, from the zero function, for some time.
 
     Its prediction at any x is then ``K(x, X) A`` with ``A = K^-1 (1 - exp(-time K)) targets`` (Lee et al. 2019, eq. 10
-    and 11). A singular kernel and one with equal eigenvalues are no special cases, here and in the gradient.
+    and 11). Singular kernels and equal eigenvalues need no special treatment, here and in the gradient.
 
     Args:
         kernel: K, ``(N, N)``, symmetric and positive semidefinite, float64; differentiable.
@@ -101,7 +101,7 @@ class _ArcCosine(torch.autograd.Function):
     """The arc-cosine kernels of first and zeroth order as functions of the cosine c of the angle a.
 
     ``k1 = (sin a + (pi - a) cos a) / pi`` has the derivative ``k0 = (pi - a) / pi``, whose own, ``1 / (pi sin a)``,
-    has no limit at c = 1 and -1. There 0 is given for it.
+    has no limit at c = 1 and -1, where 0 is used instead.
     """
 
     @staticmethod
@@ -115,7 +115,7 @@ class _ArcCosine(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """The gradient by the cosine."""
+        """The gradient with respect to the cosine."""
         sine, slope = ctx.saved_tensors
         by_first, by_zeroth = gradients
         by_cosine: Tensor = by_first * slope + torch.where(sine > 0, by_zeroth / (math.pi * sine), 0)
@@ -134,7 +134,7 @@ class _Trained(torch.autograd.Function):
     def forward(ctx: Any, kernel: Tensor, targets: Tensor, time: float) -> Tensor:
         """``p(K) targets``."""
         values, vectors = torch.linalg.eigh(kernel)
-        exponents = time * values.clamp_min(0)  # below 0 by rounding alone
+        exponents = time * values.clamp_min(0)  # negative only by rounding
         spread = vectors.T @ targets
         ctx.save_for_backward(exponents, vectors, spread)
         ctx.time = time
@@ -143,7 +143,7 @@ class _Trained(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """The gradient by the kernel, symmetric."""
+        """The gradient with respect to the kernel, symmetric."""
         exponents, vectors, spread = ctx.saved_tensors
         inner = ctx.time**2 * _saturation_differences(exponents) * (vectors.T @ gradients[0] @ spread.T)
         whole = vectors @ inner @ vectors.T
@@ -156,7 +156,7 @@ def _saturation(u: Tensor) -> Tensor:
 
 
 def _saturation_differences(u: Tensor) -> Tensor:
-    """The divided differences of ``_saturation``, ``(N, N)`` for ``(N,)``, without cancellation between near values.
+    """The divided differences of ``_saturation``, ``(N, N)`` for ``(N,)``, without cancellation between close values.
 
     For s = _saturation and a >= b, ``a s(a) = 1 - exp(-a)`` gives ``s[a, b] = (exp(-b) s(a - b) - s(b)) / a``; for
     small a it is the series ``-1/2 + (a + b)/6 - ...``.

@@ -1,10 +1,10 @@
 """Neural tangent generalization attack, NTGA (Yuan and Wu, ICML 2021): noise from a kernel, without a source model.
 
-Where this differs from the authors' released code: the kernel has a linear readout after its five hidden layers, ReLU
-by default (theirs ends in the fifth error function); the held-out images are a part of the training set, and fewer; the
+Differences from the authors' released code: the kernel has a linear readout after its five hidden layers, ReLU
+by default (theirs ends in the fifth error function); the held-out images are fewer, and part of the training set; the
 last block may be smaller, where theirs is left out; no multiple of the identity is added to the kernel, which is only
-needed to invert it; and every step goes on from the last one, where theirs starts at the clean image each time and its
-ten steps are one of rho_u.
+needed to invert it; and every step continues from the last one, where each of their ten steps starts at the clean image
+and so amounts to a single step of rho_u.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unlearnable.noises.ntga.kernel import WideNetwork, trained
 from unlearnable.noises.ntga.settings import Ntga
 from unlearnable.randomness import numpy_generator
 
-DEPTH = 5  # this and the variances: as in the authors' code
+DEPTH = 5  # this and the variances as in the authors' code
 WEIGHT_VARIANCE = 1.76
 BIAS_VARIANCE = 0.18
 PIECE = 512  # held-out images whose kernel is in memory at once
@@ -32,7 +32,7 @@ PIECE = 512  # held-out images whose kernel is in memory at once
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The images that a network trained on the protected ones is to get wrong.
+    """Images that a network trained on the protected images should misclassify.
 
     Attributes:
         pixels: ``(M, D)``, float64 in [0, 1].
@@ -46,11 +46,11 @@ class HeldOut:
 def basis(
     network: FrozenNetwork | None, train: Split, problem: Problem[Ntga], seed: int, device: torch.device
 ) -> HeldOut:
-    """Draw ``held_out`` training images, or take all if there are fewer, with the classes' shares of the training set.
+    """Draw ``held_out`` training images, or all if there are fewer, with the class proportions of the training set.
 
-    The authors set 10,000 images aside for this and publish the others. Here an owner's images are all to be protected,
-    so those held out for one block are images of other blocks. The few that are in the block itself stay, as a loss on
-    training images.
+    The authors set 10,000 images aside for this and protect the others. Here all images are to be protected, so the
+    images held out for one block belong to other blocks. The few that are in the block itself are kept; for them the
+    loss is a training loss.
 
     Raises:
         UserError: there are more classes than held-out images.
@@ -58,11 +58,11 @@ def basis(
     wanted = problem.settings.held_out
     if wanted < problem.classes:
         raise UserError(
-            f"methods, algorithm ntga, key held_out: {wanted} image(s) cannot hold one of each of "
+            f"methods, algorithm ntga, key held_out: {wanted} image(s) cannot include one of each of "
             f"{problem.classes} classes; give at least {problem.classes}"
         )
     rows = stratified_order(train.labels, numpy_generator(seed, "ntga", "held out"))[:wanted]
-    rows.sort()  # files are read in their order
+    rows.sort()  # read files in order
     images = torch.from_numpy(train.images[rows]).permute(0, 3, 1, 2).to(device)
     return HeldOut(_flat(images), torch.from_numpy(train.labels[rows]).to(device))
 
@@ -70,8 +70,8 @@ def basis(
 def noise(held_out: HeldOut, batch: Batch[Ntga]) -> Tensor:
     """Ascend on the held-out loss of a network trained on the block of images.
 
-    The batch is the block, so, unlike other noises, an image's depends on its batch. It starts from zero and draws
-    nothing.
+    The batch is the block, so, unlike other noises, an image's noise depends on its batch. It starts from zero and uses
+    no random draws.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u`` and ``images + d`` in [0, 255].
@@ -85,16 +85,16 @@ def noise(held_out: HeldOut, batch: Batch[Ntga]) -> Tensor:
 
 
 def held_out_gradient(images: Tensor, labels: Tensor, held_out: HeldOut, problem: Problem[Ntga]) -> Tensor:
-    """The gradient of the summed held-out cross-entropy, after training on a block, by the block's pixels.
+    """The gradient of the summed held-out cross-entropy, after training on a block, with respect to the block's pixels.
 
     The wide network is trained on one-hot labels for a time ``t`` at a rate of 1. The squared error is half its mean
     over all ``B * classes`` outputs, as in neural-tangents' ``gradient_descent_mse``, which the authors use: hence
-    ``t / (B * classes)`` in the exponent. Its outputs count as logits.
+    ``t / (B * classes)`` in the exponent. Its outputs are used as logits.
 
     Args:
         images: the block, ``(B, C, H, W)``, in [0, 255].
         labels: ``(B,)``, int64.
-        held_out: where the loss is measured.
+        held_out: images on which the loss is measured.
         problem: its settings give ``t`` and the activation.
 
     Returns:
@@ -105,7 +105,7 @@ def held_out_gradient(images: Tensor, labels: Tensor, held_out: HeldOut, problem
         x = _flat(images.detach()).requires_grad_()
         y = F.one_hot(labels, problem.classes).to(x.dtype)
         weights = trained(wide.kernels(x, x)[1], y, problem.settings.t / y.numel())
-        fixed = weights.detach().requires_grad_()  # so that every piece's graph can go before the next one's comes
+        fixed = weights.detach().requires_grad_()  # so that every piece's graph is freed before the next is built
         gradient, by_weights = torch.zeros_like(x), torch.zeros_like(fixed)
         pieces = zip(torch.split(held_out.pixels, PIECE), torch.split(held_out.labels, PIECE), strict=True)
         for pixels, targets in pieces:
@@ -119,5 +119,5 @@ def held_out_gradient(images: Tensor, labels: Tensor, held_out: HeldOut, problem
 
 
 def _flat(images: Tensor) -> Tensor:
-    """Images in [0, 255] as float64 vectors in [0, 1], which is how the authors' kernel sees them."""
+    """Images in [0, 255] as float64 vectors in [0, 1], as the authors' kernel takes them."""
     return images.to(torch.float64).flatten(1) / 255

@@ -10,7 +10,7 @@ from unlearnable.noises.settings import MethodSettings as Method
 
 
 class Ntga(Method):
-    """Neural tangent generalization attack (Yuan and Wu 2021); the noise pass's batch is its block of images."""
+    """Neural tangent generalization attack (Yuan and Wu 2021); a batch of the noise pass is one block of images."""
 
     source: ClassVar[Literal["own", "clean", "none"]] = "none"
     radii: ClassVar[tuple[str, ...]] = ("rho_u",)
@@ -19,5 +19,5 @@ class Ntga(Method):
     steps: int = Field(10, ge=1, description="ascent steps on the noise")
     alpha: float = Field(0.11, gt=0, description="ascent step, as a share of rho_u")
     t: float = Field(64, gt=0, description="how long the wide network trains on a block of images, in steps of rate 1")
-    held_out: int = Field(512, ge=1, description="training images that it is then to get wrong, at most")
-    activation: Literal["relu", "erf"] = Field("relu", description="of that network, five hidden layers deep")
+    held_out: int = Field(512, ge=1, description="largest number of training images that it should then misclassify")
+    activation: Literal["relu", "erf"] = Field("relu", description="of that network, which has five hidden layers")

@@ -34,7 +34,7 @@ class Shortcuts:
 
 
 def _moments(images: Images, rows: Array) -> tuple[Array, Array]:
-    """Exact sums over some images: of the values, ``(H, W, C)``, and of their products, ``(H, W, C, C)``; int64."""
+    """Exact sums over images: of the values, ``(H, W, C)``, and of their products, ``(H, W, C, C)``; int64."""
     height, width, channels = images.shape[1:]
     sums = np.zeros((height, width, channels), np.int64)
     products = np.zeros((height, width, channels, channels), np.int64)
@@ -51,18 +51,18 @@ def _moments(images: Images, rows: Array) -> tuple[Array, Array]:
 
 
 def _statistics(images: Images, rows: Array, colours: Array) -> tuple[Array, Array]:
-    """Mean and variance of the distance from some images to each colour at each pixel, in grey levels.
+    """Mean and variance of the distance from images to each colour at each pixel, in grey levels.
 
-    The distance is summed over the channels. A colour is 0 or 1 in each, so that every term is the value itself or 255
-    minus it, and the first two moments of the values give those of all colours.
+    The distance is summed over the channels. A colour is 0 or 1 in each channel, so every term is the value or 255
+    minus the value, and the first two moments of the values give those of all distances.
 
     Args:
         images: of the training set.
-        rows: which of them, at least one.
+        rows: of the images to use, at least one.
         colours: ``(colours, C)`` of 0 and 1.
 
     Returns:
-        Two arrays ``(H, W, colours)``, float64; a variance is 0 exactly where the images are all alike.
+        Two arrays ``(H, W, colours)``, float64; a variance is exactly 0 where all images are equal.
     """
     count = len(rows)
     sums, products = _moments(images, rows)
@@ -75,14 +75,14 @@ def _statistics(images: Images, rows: Array, colours: Array) -> tuple[Array, Arr
 def basis(
     network: FrozenNetwork | None, train: Split, problem: Problem[Ops], seed: int, device: torch.device
 ) -> Shortcuts:
-    """For each class the pixel and the colour in {0, 1}^C that are far from all its images (equations 1 and 2).
+    """For each class, the pixel and the colour in {0, 1}^C that are farthest from all its images (equations 1 and 2).
 
-    That is, those of the largest mean(D) / Var(D), where D is the distance from an image to the colour at the pixel,
-    summed over the channels. Where all images of the class are alike the quotient is infinite; then the largest mean
-    decides, then the distance from the border, which a victim's crops cut off, then the seed. No two classes get the
-    same pixel and colour: the later one takes its next best.
+    They maximise mean(D) / Var(D), where D is the distance from an image to the colour at the pixel, summed over the
+    channels. If all images of the class are equal there, the quotient is infinite; ties are broken by the largest mean,
+    then by the distance from the border, which a victim's crops cut off, then by the seed. No two classes get the same
+    pixel and colour: the later class takes its next best.
 
-    The images are read class by class in chunks, and never held in memory all at once.
+    The images are read class by class in chunks, never all at once.
     """
     height, width, channels = train.images.shape[1:]
     colours = np.array(list(itertools.product((0, 1), repeat=channels)))
@@ -106,11 +106,11 @@ def basis(
 
 
 def noise(shortcuts: Shortcuts, batch: Batch[Ops]) -> Tensor:
-    """What sets the pixel of each image's class to its colour (equation 3), and zero elsewhere.
+    """The change that sets the pixel of each image's class to its colour (equation 3); zero elsewhere.
 
     Args:
-        shortcuts: what ``basis`` gives.
-        batch: the images; nothing is drawn for them.
+        shortcuts: from ``basis``.
+        batch: the images; nothing is drawn.
 
     Returns:
         ``(B, C, H, W)``, whole numbers.

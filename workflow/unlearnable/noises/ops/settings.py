@@ -10,7 +10,7 @@ from unlearnable.noises.settings import MethodSettings as Method
 
 
 class Ops(Method):
-    """The one-pixel shortcut (Wu et al. 2023): one pixel of each class set to one colour, no network."""
+    """The one-pixel shortcut (Wu et al. 2023): one pixel of each class set to one colour, without a network."""
 
     source: ClassVar[Literal["own", "clean", "none"]] = "none"
     radii: ClassVar[tuple[str, ...]] = ()

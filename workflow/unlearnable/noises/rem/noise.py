@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unlearnable.compute.augment import Transform, draw, join, transformed
+from unlearnable.compute.augment import Transform, concatenated, draw, transformed
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform, within_pixels
 from unlearnable.datasets.augmentation import Augmentation
@@ -17,7 +17,7 @@ from unlearnable.noises.rem.settings import Rem, RobustDescent
 
 
 def noise_passes(problem: Problem[Rem]) -> int:
-    """Forward+backward passes over a batch that its noise takes."""
+    """Forward+backward passes over a batch to compute its noise."""
     s = problem.settings
     return s.k_u * s.j * (1 if s.attack == "free" else ascent_passes(problem) + 1)
 
@@ -28,12 +28,12 @@ def training_passes(problem: Problem[Rem]) -> int:
 
 
 def ascent_passes(problem: Problem[RobustDescent]) -> int:
-    """Forward+backward passes of the adversary's whole attack; without a radius it makes none."""
+    """Forward+backward passes of the adversary's whole attack; 0 without a radius."""
     return problem.settings.k_a if problem.rho_a else 0
 
 
 def noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
-    """Descend on the expected loss, over J transforms, of the image under the strongest adversary.
+    """Descend on the loss expected over J transforms, under the strongest adversary.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
@@ -43,13 +43,13 @@ def noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[Rem]) -> tuple[Tensor, Tensor]:
-    """What the source model learns from at one step, protected images under attack, and the noise in them."""
+    """The source model's input at one step: protected images under attack; and the noise in them."""
     d = noise(network, batch)
     return attacked(network, batch, d), d
 
 
 def attacked(network: FrozenNetwork, batch: Batch[RobustDescent], d: Tensor) -> Tensor:
-    """Images with the noise ``d``, augmented and attacked afresh."""
+    """Images with the noise ``d``, under a new draw of the transform and a new attack."""
     problem, s = batch.problem, batch.problem.settings
     protected = batch.images + d
     z = draw(problem.augmentation, protected, batch.draws)(protected.clamp(0, 255))
@@ -58,9 +58,9 @@ def attacked(network: FrozenNetwork, batch: Batch[RobustDescent], d: Tensor) -> 
 
 
 def robust_noise(network: FrozenNetwork, batch: Batch[RobustDescent], ascent_steps: int) -> Tensor:
-    """The noise against an adversary of ``ascent_steps`` steps; with none (SEM) a uniform draw remains of it.
+    """The noise against an adversary of ``ascent_steps`` steps; with 0 (SEM) the adversary is a uniform draw.
 
-    The J transforms of a step are one joined batch: few large operations in place of many small ones.
+    The J transforms of a step form one batch: a few large operations instead of many small ones.
     """
     images, draws, problem, s = batch.images, batch.draws, batch.problem, batch.problem.settings
     augmentation = _expected_over(problem)
@@ -69,7 +69,7 @@ def robust_noise(network: FrozenNetwork, batch: Batch[RobustDescent], ascent_ste
 
     def expected_gradient(protected: Tensor) -> Tensor:
         drawn = [(draw(augmentation, images, draws), uniform(one, problem.rho_a, draws)) for _ in range(s.j)]
-        t = join([transform for transform, _ in drawn])
+        t = concatenated([transform for transform, _ in drawn])
         z = t(torch.cat([protected] * s.j))
         e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start in drawn]))
         return _summed(t, network.gradient(z + e, y), s.j)
@@ -78,10 +78,10 @@ def robust_noise(network: FrozenNetwork, batch: Batch[RobustDescent], ascent_ste
 
 
 def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
-    """The noise against an adversary that ascends by the same gradients by which the noise descends.
+    """The noise against an adversary that ascends along the same gradients along which the noise descends.
 
-    As in "free" adversarial training (Shafahi et al. 2019) one pass serves both. The adversary's e lives in the frame
-    of the untransformed image, so that it survives from one draw of the transforms to the next.
+    As in "free" adversarial training (Shafahi et al. 2019), one pass serves both. The adversary's e is in the frame of
+    the untransformed image, so that it can be kept from one draw of the transforms to the next.
     """
     images, draws, problem, s = batch.images, batch.draws, batch.problem, batch.problem.settings
     augmentation = _expected_over(problem)
@@ -91,7 +91,7 @@ def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
 
     def shared_gradient(protected: Tensor) -> Tensor:
         nonlocal e
-        t = join([draw(augmentation, images, draws) for _ in range(s.j)])
+        t = concatenated([draw(augmentation, images, draws) for _ in range(s.j)])
         e = within_pixels(e, protected)
         g = _summed(t, network.gradient(t(torch.cat([protected + e] * s.j)), y), s.j)
         e = (e + s.alpha_a * problem.rho_a * g.sign()).clamp(-problem.rho_a, problem.rho_a)
@@ -101,11 +101,11 @@ def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
 
 
 def _expected_over(problem: Problem[RobustDescent]) -> Augmentation:
-    """The transforms that the noise is to survive: T, or for the ablation none."""
+    """The transforms that the noise should survive: T, or none in the ablation."""
     return problem.augmentation if problem.settings.expectation == "transform" else Augmentation()
 
 
 def _summed(t: Transform, gradients: Tensor, j: int) -> Tensor:
-    """The gradients of a joined batch, pulled back to the images and summed over their J transforms."""
+    """The gradients of a batch of J transforms, pulled back to the images and summed over the transforms."""
     parts = t.pull_back(gradients).chunk(j)
     return torch.stack(parts).sum(0)

@@ -18,7 +18,7 @@ class RobustDescent(NoiseDescent):
     j: int = Field(5, ge=1, description="transforms drawn for the expectation")
     expectation: Literal["transform", "identity"] = Field(
         "transform",
-        description="identity: an ablation whose noise is computed on untransformed images, j draws of the adversary "
+        description="identity: an ablation with noise computed on untransformed images, with j draws of the adversary "
         "each; the source model is still trained on transformed ones",
     )
 
@@ -35,5 +35,5 @@ class Rem(RobustDescent):
     attack: Literal["fresh", "free"] = Field(
         "fresh",
         description="fresh: k_a ascent steps for each descent step, as published; "
-        "free: one pass is a step of both, and the adversary goes on from where it was",
+        "free: one pass is a step of both, and the adversary continues from its last state",
     )

@@ -1,4 +1,4 @@
-"""Stable error-minimizing noise, SEM (AAAI 2024): REM whose noise sees a random draw in place of the attack."""
+"""Stable error-minimizing noise, SEM (AAAI 2024): REM with a random draw in place of the attack on the noise."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from unlearnable.noises.sem.settings import Sem
 
 
 def noise_passes(problem: Problem[Sem]) -> int:
-    """Forward+backward passes over a batch that its noise takes."""
+    """Forward+backward passes over a batch to compute its noise."""
     return problem.settings.k_u * problem.settings.j
 
 
 def training_passes(problem: Problem[Sem]) -> int:
-    """Forward+backward passes of a source-training step before its update, which sees the full adversary."""
+    """Forward+backward passes of a source-training step before its update, with the full adversary."""
     return noise_passes(problem) + ascent_passes(problem)
 
 
 def noise(network: FrozenNetwork, batch: Batch[Sem]) -> Tensor:
-    """Descend on the expected loss, over J transforms, under one uniform draw in the rho_a box.
+    """Descend on the loss expected over J transforms, each under one uniform draw in the rho_a box.
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
@@ -30,6 +30,6 @@ def noise(network: FrozenNetwork, batch: Batch[Sem]) -> Tensor:
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[Sem]) -> tuple[Tensor, Tensor]:
-    """What the source model learns from at one step, protected images under attack, and the noise in them."""
+    """The source model's input at one step: protected images under attack; and the noise in them."""
     d = noise(network, batch)
     return attacked(network, batch, d), d

@@ -8,7 +8,7 @@ from unlearnable.noises.rem.settings import RobustDescent
 
 
 class Sem(RobustDescent):
-    """Stable error-minimizing noise (AAAI 2024): the noise sees one uniform draw where REM's sees k_a ascent steps.
+    """Stable error-minimizing noise (AAAI 2024): REM with one uniform draw in place of k_a ascent steps on the noise.
 
     The source model is still trained against the full adversary.
     """

@@ -13,12 +13,12 @@ from unlearnable.noises.tap.settings import Tap
 
 
 def noise_passes(problem: Problem[Tap]) -> int:
-    """Forward+backward passes over a batch that its noise takes."""
+    """Forward+backward passes over a batch to compute its noise."""
     return problem.settings.restarts * problem.settings.steps
 
 
 def noise(network: FrozenNetwork, batch: Batch[Tap]) -> Tensor:
-    """Descend on the loss towards the next class, (y + 1) mod C; keep the best of the restarts for each image.
+    """Descend on the loss towards the next class, (y + 1) mod C; keep the best restart for each image.
 
     Every step draws a fresh transform and clips to valid pixels.
 

@@ -6,13 +6,22 @@ import matplotlib as mpl
 import numpy as np
 
 from unlearnable.products.accuracy_figure.settings import AccuracyFigure
-from unlearnable.products.figure import PANEL, STYLE, accuracy_panels, legend_outside, looks, save, title, training_kind
+from unlearnable.products.figure import (
+    PANEL,
+    STYLE,
+    accuracy_panels,
+    legend_outside,
+    looks,
+    save_figure,
+    title,
+    training_kind,
+)
 from unlearnable.products.frames import frame, grouped, with_clean_at_every_share
 from unlearnable.products.product import FigureFiles, Given, Inputs
 
 
 def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> None:
-    """Clean-test accuracy against the victim's radius: a line for every noise, with standard deviations.
+    """Clean-test accuracy against the victim's radius: one line per noise, with standard deviations.
 
     Args:
         given: the victims.
@@ -32,7 +41,7 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
             radii = sorted(panel["radius"].unique().tolist())
             for place, (name, look) in enumerate(chosen.items()):
                 line = 100 * panel[panel["label"] == name].groupby("radius")["test_accuracy"].agg(["mean", "std"])
-                x = line.index if len(radii) > 1 else np.full(len(line), place)  # a lone radius: side by side
+                x = line.index if len(radii) > 1 else np.full(len(line), place)  # a single radius: side by side
                 axes.errorbar(x, line["mean"], line["std"].fillna(0), label=name, capsize=3, **look)
             if len(radii) > 1:
                 axes.set_xticks(radii)
@@ -43,4 +52,4 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
                 axes.set_xlabel(training_kind(radii[0]))
         figure.tight_layout()
         legend_outside(figure, all_axes, list(chosen))
-        save(out, figure, given.style.dpi)
+        save_figure(out, figure, given.style.dpi)

@@ -16,23 +16,23 @@ from unlearnable.products.table import (
     about_countermeasures,
     join_sentences,
     number,
-    save,
+    save_table,
     without_constant_axes,
 )
 
 MEASURED = ("test_accuracy", "best_test_accuracy", "train_accuracy", "robust_accuracy", "auto_attack_accuracy")
-FAR = 3  # points from a published accuracy, beyond which a cell is marked
+FAR = 3  # points; cells that differ more from a published accuracy are marked
 
 
 def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
-    """Clean-test accuracy of the victims, a column for every noise (Fu et al. 2022, Tables 1 to 3), beside theirs.
+    """Clean-test accuracy of the victims, one column per noise (Fu et al. 2022, Tables 1 to 3), beside published
+    numbers.
 
     Args:
         given: the victims.
         inputs: their metrics.
-        out: files to write. CSV: mean, sd, n of the last and of the best accuracy, of train and robust accuracy; where
-            there is one, Fu et al.'s accuracy, the difference from it, and whether that is beyond 3 points. Text: last
-            accuracy, in per cent.
+        out: files to write. CSV: mean, sd, n of the last, best, train and robust accuracy; Fu et al.'s accuracy if
+            there is one, the difference from it, and whether that exceeds 3 points. Text: last accuracy, in per cent.
     """
     data = frame(given.victims, inputs.victims)
     data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)
@@ -61,11 +61,11 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
         about_countermeasures(table),
         fixed,
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)
 
 
 def _beside(measured: float, published: float) -> dict[str, Any]:
-    """A published accuracy, how far the measured one is from it, and whether that is far; empty without one."""
+    """A published accuracy, the difference of the measured one, and whether that is large; empty without one."""
     if math.isnan(published):
         return {"published": math.nan, "difference": math.nan, "beyond_3_points": None}
     difference = measured - published

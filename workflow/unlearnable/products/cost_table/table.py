@@ -1,4 +1,4 @@
-"""The table of what every stage cost."""
+"""The table of the cost of every stage."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from unlearnable.products.cost_table.settings import CostTable
 from unlearnable.products.frames import frame, records
 from unlearnable.products.product import Given, Inputs, NoiseCell, TableFiles
 from unlearnable.products.reported import GenerationTime, Published
-from unlearnable.products.table import join_sentences, number, plain_number, save
+from unlearnable.products.table import join_sentences, number, plain_number, save_table
 
 SUMS = ("passes", "seconds", SECONDS)
 GENERATION = "source model and noise"
 
 
 def write(given: Given[CostTable], inputs: Inputs, out: TableFiles) -> None:
-    """What each stage cost: passes, seconds, memory, as means over seeds; noises beside their published times.
+    """The cost of each stage: passes, seconds, memory, as means over seeds; noises beside their published times.
 
     Args:
-        given: the cells of all stages, and what Snakemake measured of their jobs.
+        given: the cells of all stages, and Snakemake's measurements of their jobs.
         inputs: the metrics of all of them.
         out: files to write.
     """
@@ -78,7 +78,7 @@ def write(given: Given[CostTable], inputs: Inputs, out: TableFiles) -> None:
         f"and the memory of its processes on the host, sampled, so at least that. Computed on: {devices}.",
         about_published,
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)
 
 
 def _with_usage(data: pd.DataFrame, jobs: Sequence[Sequence[str]]) -> pd.DataFrame:
@@ -87,7 +87,7 @@ def _with_usage(data: pd.DataFrame, jobs: Sequence[Sequence[str]]) -> pd.DataFra
 
 
 def _costs(stage: str, data: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for every dataset, noise and way of training."""
+    """One row per dataset, noise and way of training."""
     if data.empty:
         return []
     kinds = [""] * len(data)
@@ -115,7 +115,7 @@ def _costs(stage: str, data: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _generation(given: Given[CostTable], sources: pd.DataFrame, noises: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for every noise whose generation time is published: source model and noise together."""
+    """One row per noise with a published generation time, for source model and noise together."""
     published = Published(given.methods, given.countermeasures)
     by_cell: dict[NoiseCell, dict[str, Any]] = dict(zip(given.sources, records(sources), strict=True))
     runs: list[dict[str, Any]] = []

@@ -15,18 +15,18 @@ from unlearnable.products.table import (
     join_sentences,
     number,
     plain_number,
-    save,
+    save_table,
     without_constant_axes,
 )
 
 
 def write(given: Given[EarlyStoppingTable], inputs: Inputs, out: TableFiles) -> None:
-    """What a trainer with clean data to judge by would gain by stopping early: last against best accuracy.
+    """The gain of early stopping for a trainer with clean test data: last against best accuracy.
 
     Args:
         given: the victims.
         inputs: their metrics.
-        out: files to write: a row for every noise and way of training, in per cent.
+        out: files to write: one row per noise and way of training, in per cent.
     """
     decimals = given.style.decimals
     data = with_clean_at_largest_share(frame(given.victims, inputs.victims))
@@ -54,4 +54,4 @@ def write(given: Given[EarlyStoppingTable], inputs: Inputs, out: TableFiles) -> 
         about_countermeasures(table),
         fixed,
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
-from unlearnable.products.figure import STYLE, accuracy_panels, legend_outside, looks, save, title, training_kind
+from unlearnable.products.figure import STYLE, accuracy_panels, legend_outside, looks, save_figure, title, training_kind
 from unlearnable.products.fraction_figure.settings import FractionFigure
 from unlearnable.products.frames import CLEAN, frame, grouped
 from unlearnable.products.product import FigureFiles, Given, Inputs
@@ -16,14 +16,14 @@ from unlearnable.products.reported import published_accuracies
 
 PANEL = ["dataset", "network", "countermeasure", "radius"]
 HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markersize": 6, "markeredgewidth": 1.0, "linestyle": ""}
-BESIDE = 2.5  # per cent to the right of the measured marker, which would hide the published one
+BESIDE = 2.5  # per cent by which published markers are shifted right, so that measured ones do not hide them
 
 
 def write(given: Given[FractionFigure], inputs: Inputs, out: FigureFiles) -> None:
-    """Clean-test accuracy against the protected share: a line for every noise, and one for the clean rest alone.
+    """Clean-test accuracy against the protected share: one line per noise, and one for the clean rest alone.
 
-    At a share of 0 all of them are the clean reference, where every line begins. Hollow markers, a little to the right
-    of the measured ones, are Fu et al.'s.
+    Every line begins at a share of 0, with the clean reference. Hollow markers, slightly to the right of the measured
+    ones, are Fu et al.'s.
 
     Args:
         given: the victims.
@@ -49,7 +49,7 @@ def write(given: Given[FractionFigure], inputs: Inputs, out: FigureFiles) -> Non
         if data["published"].notna().any():
             all_axes[-1].plot([], [], label="published", **HOLLOW | {"marker": "o", "color": "#666666"})
         legend_outside(figure, all_axes, list(chosen))
-        save(out, figure, given.style.dpi)
+        save_figure(out, figure, given.style.dpi)
 
 
 def _line(axes: Axes, data: pd.DataFrame, clean: pd.DataFrame, name: str, look: dict[str, Any]) -> None:

@@ -11,13 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unlearnable.products.figure import STYLE, save
+from unlearnable.products.figure import STYLE, save_figure
 from unlearnable.products.frames import in_order, trainer
 from unlearnable.products.heat_map.settings import HeatMap
 from unlearnable.products.product import FigureFiles, Given, Inputs
 from unlearnable.products.ranking import BLOCK, HIGHEST, MEAN, ranking
 
-COLOURS = "cividis"  # grows in lightness, so it reads in grey and without colour vision
+COLOURS = "cividis"  # increases in lightness, so it is readable in grey and without colour vision
 
 
 def write(given: Given[HeatMap], inputs: Inputs, out: FigureFiles) -> None:
@@ -34,7 +34,7 @@ def write(given: Given[HeatMap], inputs: Inputs, out: FigureFiles) -> None:
     columns = [HIGHEST, MEAN, *(trainer(*way) for way in in_order(table, ["countermeasure", "radius"]))]
     names = [list(dict.fromkeys(block["noise"])) for _, block in blocks]
     left = 0.45 + 0.07 * max(len(name) for of_block in names for name in of_block)
-    header = 0.1 + 0.045 * max(map(len, columns))  # the height of its slanted names
+    header = 0.1 + 0.045 * max(map(len, columns))  # height of the slanted names
     right, row, footer = 0.75, 0.27, 0.32
     inner = style.width - left - right
     height = header + sum(len(of_block) * row + footer for of_block in names)
@@ -72,7 +72,7 @@ def write(given: Given[HeatMap], inputs: Inputs, out: FigureFiles) -> None:
         bar = figure.colorbar(image, cax=figure.add_axes(bar_at))
         bar.set_label("clean-test accuracy (%)")
         bar.outline.set_visible(False)
-        save(out, figure, style.dpi)
+        save_figure(out, figure, style.dpi)
 
 
 def _title(block: tuple[Any, ...]) -> str:
@@ -81,7 +81,7 @@ def _title(block: tuple[Any, ...]) -> str:
 
 
 def _grid(block: pd.DataFrame, names: list[str], columns: list[str]) -> np.ndarray[Any, Any]:
-    """Accuracies ``(noises, columns)``; nan where a noise was not trained on in a way."""
+    """Accuracies ``(noises, columns)``; nan if there is no victim for a noise and a way of training."""
     values = block.pivot(index="noise", columns="trainer", values="mean").reindex(index=names, columns=columns)
     summaries = block.drop_duplicates("noise").set_index("noise")
     values[HIGHEST], values[MEAN] = summaries["highest_mean"], summaries["mean_mean"]
@@ -97,6 +97,6 @@ def _write_numbers(axes: Axes, values: np.ndarray[Any, Any], size: float) -> Non
 
 
 def text_colour(value: float) -> str:
-    """Black or white: what reads on the cell of an accuracy in per cent."""
+    """Black or white, whichever is readable on the cell of an accuracy in per cent."""
     red, green, blue, _ = mpl.colormaps[COLOURS](value / 100)
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.46 else "white"

@@ -8,11 +8,11 @@ from unlearnable.products.product import FigureFiles, Given, Inputs
 
 
 def write(given: Given[LossFigure], inputs: Inputs, out: FigureFiles) -> None:
-    """The training loss and the clean-test accuracy over the steps of the victims (Fu et al. 2022, their motivation).
+    """Training loss and clean-test accuracy over the victims' steps (the motivation of Fu et al. 2022).
 
     Args:
         given: the victims.
-        inputs: their histories, and the metrics that know the histories' hashes.
+        inputs: their histories, and the metrics that contain the histories' hashes.
         out: files to write.
     """
     columns = {"loss": "training loss\n(log scale)", "test_accuracy": "clean-test\naccuracy (%)"}

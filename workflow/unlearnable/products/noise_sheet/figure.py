@@ -1,4 +1,4 @@
-"""The noise sheet: what a reader sees of a noise."""
+"""The noise sheet: images, their noise and the protected images."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from unlearnable.datasets import protected
 from unlearnable.datasets.shards import load
 from unlearnable.datasets.split import Array
-from unlearnable.products.figure import STYLE, save
+from unlearnable.products.figure import STYLE, save_figure
 from unlearnable.products.frames import labels
 from unlearnable.products.noise_sheet.settings import NoiseSheet
 from unlearnable.products.product import FigureFiles, Given, Inputs, PerturbedCell
 
 GREY = 127.5
 GAP = 0.06  # between images, as a share of their width
-FEW = 3  # changed pixels of an image that are circled
+FEW = 3  # largest number of changed pixels of an image that are circled
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Strip:
     """One row of the sheet.
 
     Attributes:
-        text: what stands beside it.
+        text: shown beside it.
         images: ``(N, H, W, C)`` uint8.
         circled: image, row and column of pixels, ``(P, 3)``.
     """
@@ -38,34 +38,34 @@ class Strip:
 
 
 def write(given: Given[NoiseSheet], inputs: Inputs, out: FigureFiles) -> None:
-    """The first protected image of each class, the noise in it (amplified around grey) and what was published.
+    """The first protected image of each class: the original, its noise (amplified around grey) and the protected image.
 
-    A noise is amplified (or weakened) as ``amplify`` says. Where no more than a few pixels of an image change, they are
-    circled: they would be lost among the others.
+    Noise is amplified (or weakened) by ``amplify``. If only a few pixels of an image change, they are circled, so that
+    they are visible.
 
     Args:
-        given: the protected datasets that are shown.
+        given: the protected datasets to show.
         inputs: their manifests, and that of the clean dataset.
         out: files to write.
     """
     style = given.style
     clean = load(inputs.clean[0].parent, "train")
     shown = _shown(given.shown, clean.labels, len(clean.classes))[: style.images]
-    originals = clean.images[shown]  # only these rows are read, here and below
+    originals = clean.images[shown]  # reads only these rows, here and below
     groups = [[Strip("original", originals)]]
     for name, manifest in zip(labels(given.shown), inputs.shown, strict=True):
-        published = protected.load(manifest.parent).images[shown]
+        published = protected.load_protected(manifest.parent).images[shown]
         change = published.astype(np.int16) - originals
         factor, amplified = amplify(change)
         noise = Strip(f"{name}\nnoise x{factor:.2g}", amplified, few_pixels(change))
         groups.append([noise, Strip(f"{name}\nprotected", published)])
     names = [clean.classes[label] for label in clean.labels[shown]]
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        save(out, _draw(groups, names, style.width, style.dpi), style.dpi)
+        save_figure(out, _draw(groups, names, style.width, style.dpi), style.dpi)
 
 
 def _shown(cells: Sequence[PerturbedCell], labels: Array, classes: int) -> Array:
-    """The first protected row of each class; at one seed and share all methods protect the same rows."""
+    """The first protected row of each class; all methods protect the same rows at one seed and share."""
     rows = np.ones(len(labels), bool)
     if cells:
         rows = protected.protected_rows(labels, cells[0].protected, cells[0].seed)
@@ -73,10 +73,10 @@ def _shown(cells: Sequence[PerturbedCell], labels: Array, classes: int) -> Array
 
 
 def amplify(change: Array) -> tuple[float, Array]:
-    """A change as an image around grey, in which the largest changes are black or white.
+    """A change as an image around grey, with the largest changes black or white.
 
-    The largest is what 99 of 100 changed values do not exceed: for a bounded noise that is its radius, and one without
-    a bound, such as a blur, would look like nothing beside its few extremes.
+    The largest change is taken as the 99th percentile of the changed values: for a bounded noise this is its radius;
+    unbounded noise, such as a blur, would be invisible beside a few extremes.
 
     Args:
         change: ``(N, H, W, C)`` signed whole grey levels.
@@ -90,7 +90,7 @@ def amplify(change: Array) -> tuple[float, Array]:
 
 
 def few_pixels(change: Array) -> Array:
-    """Image, row and column of every changed pixel, ``(P, 3)``, where no image has more than ``FEW``; else none.
+    """Image, row and column of every changed pixel, ``(P, 3)``, if no image has more than ``FEW``; otherwise none.
 
     Args:
         change: ``(N, H, W, C)`` signed whole grey levels.
@@ -116,7 +116,7 @@ def _draw(groups: list[list[Strip]], names: list[str], width: float, dpi: int) -
         for row in group:
             axes = figure.add_axes((label_room / width, (top - side) / height, strip / width, side / height))
             mosaic = _side_by_side(row.images)
-            fine = mosaic.shape[1] > strip * dpi  # more pixels than the PNG has there
+            fine = mosaic.shape[1] > strip * dpi  # more pixels than the PNG has for it
             axes.imshow(
                 mosaic, cmap="gray", vmin=0, vmax=255, interpolation="antialiased" if fine else "nearest", aspect="auto"
             )
@@ -137,7 +137,7 @@ def _draw(groups: list[list[Strip]], names: list[str], width: float, dpi: int) -
 
 
 def _short(name: str, characters: int) -> str:
-    """The first of a class's names, cut to what fits above its image."""
+    """The first of a class's names, cut to fit above its image."""
     first = name.split(",")[0]
     return first if len(first) <= characters else f"{first[: characters - 1]}…"
 

@@ -11,16 +11,22 @@ from unlearnable.products.frames import CLEAN, in_order, records, trainer
 from unlearnable.products.product import Given, Inputs, TableFiles
 from unlearnable.products.ranking import BLOCK, HIGHEST, MEAN, ranking
 from unlearnable.products.ranking_table.settings import RankingTable
-from unlearnable.products.table import about_countermeasures, join_sentences, plain_number, save, without_constant_axes
+from unlearnable.products.table import (
+    about_countermeasures,
+    join_sentences,
+    plain_number,
+    save_table,
+    without_constant_axes,
+)
 
 
 def write(given: Given[RankingTable], inputs: Inputs, out: TableFiles) -> None:
-    """All noises, ranked by how well they protect from every way of training, and clean images below them.
+    """All noises, ranked by how well they protect against every way of training, and clean images below them.
 
     Args:
         given: the victims.
         inputs: their metrics.
-        out: files to write. CSV: a row for every noise and way of training. Text: a row for every noise.
+        out: files to write. CSV: one row per noise and way of training. Text: one row per noise.
     """
     decimals = given.style.decimals
     table = ranking(given.victims, inputs.victims)
@@ -47,7 +53,7 @@ def write(given: Given[RankingTable], inputs: Inputs, out: TableFiles) -> None:
         about_countermeasures(table),
         fixed,
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)
 
 
 def _cell(row: dict[str, Any], decimals: int) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from unlearnable.products.figure import STYLE, legend_outside, looks, save, set_title, title, training_kind
+from unlearnable.products.figure import STYLE, legend_outside, looks, save_figure, set_title, title, training_kind
 from unlearnable.products.frames import grouped
 from unlearnable.products.product import FigureFiles, Given, Inputs
 from unlearnable.products.tradeoff import AXES, tradeoff
@@ -15,7 +15,7 @@ from unlearnable.products.tradeoff_figure.settings import TradeoffFigure
 
 
 def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> None:
-    """Accuracy against passes: a point for every noise, a panel for every radius, a line for what takes no passes.
+    """Accuracy against passes: one point per noise, one panel per radius, lines for noises without passes.
 
     Args:
         given: noises, their source models, and victims.
@@ -34,7 +34,7 @@ def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> Non
             named = title(data, dict(zip(AXES, key, strict=True)))
             for axes, radius in zip(axes_row, radii, strict=True):
                 shown = panel[panel["radius"] == radius]
-                if shown.empty:  # a counter-measure that is not combined with this radius
+                if shown.empty:  # a counter-measure not combined with this radius
                     axes.set_axis_off()
                     continue
                 for row in shown.itertuples():
@@ -58,4 +58,4 @@ def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> Non
             axes_row[0].set_ylabel("clean-test accuracy (%)")
         figure.tight_layout()
         legend_outside(figure, list(grid.ravel()), list(chosen))
-        save(out, figure, style.dpi)
+        save_figure(out, figure, style.dpi)

@@ -10,7 +10,7 @@ from unlearnable.products.table import (
     about_countermeasures,
     join_sentences,
     number,
-    save,
+    save_table,
     without_constant_axes,
 )
 from unlearnable.products.tradeoff import AXES, tradeoff
@@ -18,7 +18,7 @@ from unlearnable.products.tradeoff_table.settings import TradeoffTable
 
 
 def write(given: Given[TradeoffTable], inputs: Inputs, out: TableFiles) -> None:
-    """A row for every noise, the costliest first: its passes, and the victims' accuracy at each radius.
+    """One row per noise, the costliest first: its passes, and the victims' accuracy at each radius.
 
     Args:
         given: noises, their source models, and victims.
@@ -52,4 +52,4 @@ def write(given: Given[TradeoffTable], inputs: Inputs, out: TableFiles) -> None:
         fixed,
         about_countermeasures(table),
     )
-    save(out, table, text, caption)
+    save_table(out, table, text, caption)

@@ -12,7 +12,7 @@ def write(given: Given[TrainingCurves], inputs: Inputs, out: FigureFiles) -> Non
 
     Args:
         given: the victims.
-        inputs: their histories, and the metrics that know the histories' hashes.
+        inputs: their histories, and the metrics that contain the histories' hashes.
         out: files to write.
     """
     columns = {

@@ -1,4 +1,4 @@
-"""What the stages noise and merge_noise are given."""
+"""Settings of the stages noise and merge_noise."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ AnyBound = Annotated[Bound, BeforeValidator(_bound)]
 
 
 class NoisePass(Settings):
-    """The pass that computes the published noise with the frozen source model."""
+    """The pass that computes the final noise with the frozen source model."""
 
-    batch_size: int = Field(128, ge=1, description="images that are computed together; shards are whole batches")
+    batch_size: int = Field(128, ge=1, description="images computed together; shards are whole batches")
     precision: Precision = Field("auto", description="as of a source model")
 
 
@@ -33,13 +33,13 @@ class NoiseSettings(Settings):
     Attributes:
         noise_pass: batches and precision; ``pass`` in JSON.
         method: the noise method.
-        bound: what the noise of every image keeps to.
-        network: of the source model; None for a noise without one.
+        bound: of the noise of every image.
+        network: of the source model; None if the noise has none.
         stem: of the source model's network, likewise.
         augmentation: the victim's transform T.
         rho_u: radius of the noise, in units of 1/255.
         rho_a: radius of the source model's adversary, in units of 1/255.
-        seed: of all draws.
+        seed: of all random draws.
     """
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)

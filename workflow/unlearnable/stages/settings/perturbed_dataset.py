@@ -1,4 +1,4 @@
-"""What the perturbed_dataset stage is given."""
+"""Settings of the perturbed_dataset stage."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from unlearnable.stages.settings.source_model import SourceModelSettings
 
 
 class PerturbedDatasetSettings(ProtectedFiles):
-    """One protected dataset, and for its manifest how its noise was made.
+    """One protected dataset and, for its manifest, the settings of its noise.
 
     Attributes:
         method: name of the noise method; ``clean`` for images without noise.
-        protected: per cent of the images that carry noise; of clean images, that are left out.
-        seed: which images those are.
-        bound: what the change of every image keeps to.
+        protected: percentage of images that carry noise; of clean images, those left out.
+        seed: of the choice of these images.
+        bound: of the change of every image.
         dataset: the clean images.
-        noise: what the noise was made with; None for clean images.
-        source_model: what its source model was trained with; None for a noise without one.
+        noise: settings of the noise; None for clean images.
+        source_model: settings of its source model; None if the noise has none.
     """
 
     method: Slug

@@ -1,4 +1,4 @@
-"""What the source_model stage is given."""
+"""Settings of the source_model stage."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class SourceModelSettings(Settings):
 
     Attributes:
         training: its network, steps and optimiser.
-        method: the noise that it learns to be protected by.
+        method: the noise that it is trained for.
         augmentation: the victim's transform T.
         rho_u: radius of the noise, in units of 1/255.
         rho_a: radius of the adversary, in units of 1/255.
-        seed: of all draws.
+        seed: of all random draws.
     """
 
     training: SourceTraining

@@ -1,4 +1,4 @@
-"""What the victim stage is given."""
+"""Settings of the victim stage."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from unlearnable.training.settings import Training
 
 
 class VictimTraining(Training):
-    """Standard (radius 0) or PGD-adversarial (radius > 0) training on a published dataset."""
+    """Standard (radius 0) or PGD-adversarial (radius > 0) training on a protected dataset."""
 
     steps: int = Field(40_000, ge=1, description="SGD steps, each on a batch of shuffled images")
     k_a: int = Field(10, ge=1, description="steps of the training attack")
     alpha_a: float = Field(0.2, gt=0, description="step of the training attack, as a share of the victim's radius")
     evaluate_every: int = Field(1000, ge=1, description="steps between two evaluations on the clean test set")
     robust_steps: int = Field(20, ge=1, description="steps of the PGD attack that measures robust accuracy")
-    robust_images: int = Field(1000, ge=1, description="test images under that attack (the first ones)")
+    robust_images: int = Field(1000, ge=1, description="test images under that attack, from the first")
     auto_attack: bool = Field(
         False, description="also measure accuracy under AutoAttack on those images; needs the extra autoattack"
     )
@@ -28,11 +28,11 @@ class VictimSettings(Settings):
     """One victim.
 
     Attributes:
-        training: its network, steps and optimiser, and what is measured on it.
-        countermeasure: what its trainer does against noise.
+        training: its network, steps, optimiser and evaluation.
+        countermeasure: of its trainer against noise.
         augmentation: of the training images.
         radius: of its adversarial training, in units of 1/255; 0 for standard training.
-        seed: of all draws.
+        seed: of all random draws.
     """
 
     training: VictimTraining

@@ -16,7 +16,7 @@ SHARE_A_FOLDER = ("noise", "table", "figure")  # rules of which several jobs wri
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedJob:
     """One job.
 
     Attributes:
@@ -28,7 +28,7 @@ class Job:
     place: str
 
 
-def ask_snakemake(configfile: Path | None, directory: Path) -> dict[Job, bool]:
+def ask_snakemake(configfile: Path | None, directory: Path) -> dict[PlannedJob, bool]:
     """All jobs of a run, and whether each is done: changed settings or code make it due again, dates do not.
 
     Args:
@@ -47,11 +47,11 @@ def ask_snakemake(configfile: Path | None, directory: Path) -> dict[Job, bool]:
     return parse(done.stdout)
 
 
-def parse(summary: str) -> dict[Job, bool]:
+def parse(summary: str) -> dict[PlannedJob, bool]:
     """The jobs in the table that ``snakemake --summary`` prints, and whether nothing of each is to be written again."""
     lines = summary.splitlines()
     where = {name: column for column, name in enumerate(lines[0].split("\t"))}
-    jobs: dict[Job, bool] = {}
+    jobs: dict[PlannedJob, bool] = {}
     for line in lines[1:]:
         row = line.split("\t")
         job = job_of(row[where["rule"]], row[where["output_file"]])
@@ -59,13 +59,13 @@ def parse(summary: str) -> dict[Job, bool]:
     return jobs
 
 
-def job_of(rule: str, output: str) -> Job:
+def job_of(rule: str, output: str) -> PlannedJob:
     """The job that writes a file."""
     path = PurePosixPath(output)
-    return Job(rule, str(path.with_suffix("") if rule in SHARE_A_FOLDER else path.parent))
+    return PlannedJob(rule, str(path.with_suffix("") if rule in SHARE_A_FOLDER else path.parent))
 
 
-def count_by_rule(jobs: dict[Job, bool]) -> list[tuple[str, int, int]]:
+def count_by_rule(jobs: dict[PlannedJob, bool]) -> list[tuple[str, int, int]]:
     """For each rule, in the order of the stages: its name, how many jobs there are, how many are done."""
     every, done = Counter(job.rule for job in jobs), Counter(job.rule for job, ready in jobs.items() if ready)
     names = [*filter(every.__contains__, RULES), *sorted(set(every) - set(RULES))]

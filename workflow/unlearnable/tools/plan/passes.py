@@ -20,8 +20,8 @@ def of_source_model(settings: SourceModelSettings, shape: tuple[int, ...], class
 
     Args:
         settings: of the stage.
-        shape: of an image as stored, ``(C, H, W)``.
-        classes: how many there are.
+        shape: ``(C, H, W)`` of a stored image.
+        classes: number of classes.
     """
     training = settings.training
     subject = _subject(training, settings.augmentation, shape, classes)
@@ -33,8 +33,8 @@ def of_noise(settings: NoiseSettings, shape: tuple[int, ...], classes: int, rows
 
     Args:
         settings: of the stage.
-        shape: of an image as stored, ``(C, H, W)``.
-        classes: how many there are.
+        shape: ``(C, H, W)`` of a stored image.
+        classes: number of classes.
         rows: images in the shard.
         all_rows: images in the training set.
     """
@@ -51,8 +51,8 @@ def of_victim(settings: VictimSettings, shape: tuple[int, ...], classes: int, tr
 
     Args:
         settings: of the stage.
-        shape: of an image as stored, ``(C, H, W)``.
-        classes: how many there are.
+        shape: ``(C, H, W)`` of a stored image.
+        classes: number of classes.
         train: training images.
         test: test images.
     """

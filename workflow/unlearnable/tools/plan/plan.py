@@ -14,14 +14,14 @@ from unlearnable.errors import UserError
 from unlearnable.study.cells import DATASET
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import calibration, report, space
-from unlearnable.tools.plan.jobs import Job, count_by_rule
+from unlearnable.tools.plan.jobs import PlannedJob, count_by_rule
 from unlearnable.tools.plan.reading import ROOT
 from unlearnable.tools.plan.sizes import size_of
 from unlearnable.tools.plan.tasks import Planner
-from unlearnable.tools.plan.times import Comparison, Times, compare, kinds_of, rates, recorded
+from unlearnable.tools.plan.times import Comparison, Times, compare_times, finished_jobs, kinds_of, rates
 
 
-def print_plan(study: Study, jobs: dict[Job, bool], at_a_time: int | None, directory: Path) -> None:
+def print_plan(study: Study, jobs: dict[PlannedJob, bool], at_a_time: int | None, directory: Path) -> None:
     """Print jobs, passes, time, disk space and how far off estimates are, each as soon as it is known.
 
     Args:
@@ -46,11 +46,11 @@ def print_plan(study: Study, jobs: dict[Job, bool], at_a_time: int | None, direc
         _show(f"Time: NOT estimated. {error}")
     else:
         set_up(calibration.THREADS)
-        kinds, finished, name = kinds_of(tasks), recorded(tasks, directory), describe(device)
+        kinds, finished, name = kinds_of(tasks), finished_jobs(tasks, directory), describe(device)
         print(f"Timing {len(kinds)} kinds of work, for {calibration.SECONDS_IN_ALL:.0f} s at most ...", file=sys.stderr)
         found = calibration.calibrate(kinds, device)
         times = Times(found.speeds, rates(finished, name))
-        comparisons = compare(finished, times, name)
+        comparisons = compare_times(finished, times, name)
         machine = _machine(device, at_a_time)
         _show(report.of_times(tasks, sum(not done for done in jobs.values()), times, machine, found.refusals))
     assumed = [name for name, share in encoded.items() if share is None]
@@ -58,12 +58,12 @@ def print_plan(study: Study, jobs: dict[Job, bool], at_a_time: int | None, direc
     _show(report.of_comparisons(comparisons))
 
 
-def sizes_of(study: Study, jobs: dict[Job, bool], directory: Path) -> dict[str, Size]:
+def sizes_of(study: Study, jobs: dict[PlannedJob, bool], directory: Path) -> dict[str, Size]:
     """The sizes of the datasets that take part in the run."""
     found = {}
     for name in study.settings.datasets:
         folder = DATASET.format(dataset=name)
-        stored = jobs.get(Job("dataset", folder))
+        stored = jobs.get(PlannedJob("dataset", folder))
         if stored is not None:
             manifest = directory / folder / "manifest.json"
             found[name] = size_of(study.layers.dataset(name), ROOT, manifest if stored and manifest.is_file() else None)

@@ -14,7 +14,7 @@ def size_of(dataset: Dataset, root: Path, manifest: Path | None) -> Size:
 
     Args:
         dataset: its description.
-        root: the folder that relative paths in it start at.
+        root: base folder of relative paths in it.
         manifest: what the dataset stage wrote; None where that is missing or out of date.
     """
     if manifest is None:

@@ -22,7 +22,7 @@ from unlearnable.study.cells import (
 )
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes, space
-from unlearnable.tools.plan.jobs import Job
+from unlearnable.tools.plan.jobs import PlannedJob
 from unlearnable.tools.plan.publishing import PublishingWork
 from unlearnable.training.work import Amount
 
@@ -70,7 +70,7 @@ class Planner:
     """
 
     study: Study
-    jobs: dict[Job, bool]
+    jobs: dict[PlannedJob, bool]
     sizes: dict[str, Size]
     png: dict[str, float]
 
@@ -93,14 +93,14 @@ class Planner:
         return len(self.study.layers.dataset(dataset).classes)
 
     def _dataset(self, name: str) -> Iterator[Task]:
-        job, size = Job("dataset", DATASET.format(dataset=name)), self.sizes[name]
+        job, size = PlannedJob("dataset", DATASET.format(dataset=name)), self.sizes[name]
         if job in self.jobs:
             yield Task(
                 "dataset", self.jobs[job], space.of_images((size.train or 0) + (size.test or 0), self._shape(name))
             )
 
     def _source_model(self, cell: Noise) -> Iterator[Task]:
-        job = Job("source_model", path(SOURCE, cell))
+        job = PlannedJob("source_model", path(SOURCE, cell))
         if job in self.jobs:
             settings = self.study.source_settings(cell)
             training = settings.training
@@ -114,19 +114,19 @@ class Planner:
         settings = self.study.noise_settings(cell)
         shards = self.study.shards(cell.dataset, cell.method)
         for shard in range(shards):
-            job = Job("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{shards}")
+            job = PlannedJob("noise", f"{path(NOISE, cell)}/shards/{shard}-of-{shards}")
             if job in self.jobs:
                 rows = len(shard_rows(every, settings.noise_pass.batch_size, shard, shards))
                 amounts = passes.of_noise(settings, shape, self._classes(cell.dataset), rows, every) if every else []
                 size = space.of_noise(rows, shape, settings.bound)
                 like = (f"{cell.method} noise", cell.dataset)
                 yield Task("noise", self.jobs[job], size, f"{job.place}.json", amounts, like, rows)
-        merge = Job("merge_noise", path(NOISE, cell))
+        merge = PlannedJob("merge_noise", path(NOISE, cell))
         if merge in self.jobs:
             yield Task("noise", self.jobs[merge], space.of_noise(every, shape, settings.bound))
 
     def _perturbed(self, cell: Perturbed) -> Iterator[Task]:
-        job = Job("perturbed_dataset", path(PERTURBED, cell))
+        job = PlannedJob("perturbed_dataset", path(PERTURBED, cell))
         if job in self.jobs:
             rows = published_rows(cell, self.sizes[cell.dataset].train or 0)
             size = space.of_published(rows, self._shape(cell.dataset), self.png[cell.dataset])
@@ -134,7 +134,7 @@ class Planner:
             yield Task("perturbed dataset", self.jobs[job], size, f"{job.place}/metrics.json", amounts)
 
     def _victim(self, cell: Victim) -> Iterator[Task]:
-        job = Job("victim", path(VICTIM, cell))
+        job = PlannedJob("victim", path(VICTIM, cell))
         if job in self.jobs:
             settings, size = self.study.victim_settings(cell), self.sizes[cell.dataset]
             shape, classes = self._shape(cell.dataset), self._classes(cell.dataset)

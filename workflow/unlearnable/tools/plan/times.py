@@ -53,7 +53,7 @@ class Times:
         return sum(amount.images * self.speeds[amount.kind].seconds for amount in amounts)
 
 
-def recorded(tasks: Iterable[Task], directory: Path) -> list[tuple[Task, dict[str, Any]]]:
+def finished_jobs(tasks: Iterable[Task], directory: Path) -> list[tuple[Task, dict[str, Any]]]:
     """The finished jobs that recorded how long they took, and what they recorded."""
     found = ((task, directory / task.metrics) for task in tasks if task.done and task.metrics)
     return [(task, files.read_json(path)) for task, path in found if path.is_file()]
@@ -90,7 +90,7 @@ class Comparison:
     ratios: list[float] = field(default_factory=list)
 
 
-def compare(finished: list[tuple[Task, dict[str, Any]]], times: Times, device: str) -> list[Comparison]:
+def compare_times(finished: list[tuple[Task, dict[str, Any]]], times: Times, device: str) -> list[Comparison]:
     """Compare what finished jobs took with what was estimated from timed work.
 
     Args:

@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 from the official Python archives: pickles that Python 2 wrote, in a tar.
+"""CIFAR-10 and CIFAR-100 from the official Python archives: a tar of pickles written by Python 2.
 
-The archive's checksum is compared before anything else. Its members are read in place, nothing is unpacked to the disk,
-and of the pickles only what the format holds is admitted: none of their globals is looked up, so nothing can be called.
+The archive's checksum is compared first. Its members are read in place; nothing is unpacked to the disk. Unpickling
+admits only what the format contains: globals of the pickles are never looked up, so nothing can be called.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MIRRORS = ["https://www.cs.toronto.edu/~kriz"]
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
 
-MALFORMED = (  # what unpickling raises on damaged files, by experience
+MALFORMED = (  # raised by unpickling damaged files, found by trial
     *(pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError),
     *(OverflowError, MemoryError),  # a length that damage made absurd
 )
@@ -73,7 +73,7 @@ LAYOUTS = {
 
 
 def read(dataset: CifarDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
-    """Read an official archive; arguments and errors as for ``readers.read``."""
+    """Read an official archive; arguments and errors as for ``datasets.read.read``."""
     layout = LAYOUTS[dataset.variant]
     expected = dataset.sha256 or layout.sha256
     mirrors = dataset.mirrors or MIRRORS
@@ -95,7 +95,7 @@ def size_hint(dataset: CifarDataset, root: Path) -> Size:
 
 
 def _members(path: Path, layout: _Layout) -> dict[str, dict[bytes, Any]]:
-    """What the pickles of an archive hold, by the names of the members."""
+    """The contents of an archive's pickles, by member name."""
     wanted = {f"{layout.folder}/{name}": name for name in (layout.meta, *layout.train, *layout.test)}
     found = {}
     try:
@@ -110,17 +110,17 @@ def _members(path: Path, layout: _Layout) -> dict[str, dict[bytes, Any]]:
         raise UserError(f"{path}: truncated, or not a .tar.gz archive ({error})") from error
     for place, name in wanted.items():
         if name not in found:
-            raise UserError(f"{path}: it holds no file {place}; is it {layout.archive}?")
+            raise UserError(f"{path}: it contains no file {place}; is it {layout.archive}?")
     return found
 
 
 def _check_names(where: str, meta: dict[bytes, Any], key: bytes, classes: list[str]) -> None:
-    """Make sure that the classes are those of the archive."""
+    """Make sure that the described classes are those of the archive."""
     names = meta.get(key)
     if not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
         raise UserError(f"{where}: no class names under {key.decode()!r}")
     if len(names) != len(classes):
-        raise UserError(f"{where}: the archive has {len(names)} classes, not the {len(classes)} that are described")
+        raise UserError(f"{where}: the archive has {len(names)} classes, but the description has {len(classes)}")
     for label, (name, described) in enumerate(zip(names, classes, strict=True)):
         if name.decode(errors="replace") != described:
             raise UserError(f"{where}: class {label} is {name.decode(errors='replace')!r}, not {described!r}")
@@ -152,7 +152,7 @@ def _stream(batches: list[tuple[Array, Array]], where: str) -> Stream:
 
 
 class _Array:
-    """What a pickle calls for an array: ``_reconstruct(ndarray, (0,), b"b")``, and then its state."""
+    """Replaces ``_reconstruct(ndarray, (0,), b"b")``, which a pickle calls for an array, and takes its state."""
 
     array: Array | None = None
 
@@ -167,7 +167,7 @@ class _Array:
 
 
 class _Kind:
-    """What a pickle calls for the type of an array's elements: ``dtype("u1", 0, 1)``, and then its state."""
+    """Replaces ``dtype("u1", 0, 1)``, which a pickle calls for the type of an array, and takes its state."""
 
     def __init__(self, name: Any, *flags: Any) -> None:
         if name != b"u1":
@@ -178,11 +178,11 @@ class _Kind:
 
 
 class _Class:
-    """What a pickle passes to ``_reconstruct``."""
+    """Replaces the class that a pickle passes to ``_reconstruct``."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, numbers, byte strings and arrays of unsigned bytes, and refuses all else by name."""
+    """Reads dictionaries, lists, numbers, byte strings and arrays of unsigned bytes; refuses anything else by name."""
 
     ADMITTED = {
         ("numpy.core.multiarray", "_reconstruct"): _Array,
@@ -192,10 +192,10 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for a global of NumPy.
+        """The replacement for a global of NumPy.
 
         Raises:
-            UserError: the pickle names another one.
+            UserError: the pickle names another global.
         """
         try:
             return self.ADMITTED[module, name]
@@ -204,10 +204,10 @@ class _Unpickler(pickle.Unpickler):
 
     @classmethod
     def dictionary(cls, file: Any, where: str) -> dict[bytes, Any]:
-        """The dictionary in a pickle that Python 2 wrote.
+        """The dictionary in a pickle written by Python 2.
 
         Raises:
-            UserError: the pickle is damaged, or holds something else.
+            UserError: the pickle is damaged or contains something else.
         """
         try:
             content = cls(file, encoding="bytes").load()
@@ -216,5 +216,5 @@ class _Unpickler(pickle.Unpickler):
         except MALFORMED as error:
             raise UserError(f"{where}: a damaged pickle ({error})") from error
         if not isinstance(content, dict):
-            raise UserError(f"{where}: the pickle holds no dictionary")
+            raise UserError(f"{where}: the pickle contains no dictionary")
         return content

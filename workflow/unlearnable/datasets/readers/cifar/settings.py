@@ -1,4 +1,4 @@
-"""How a dataset of the kind cifar is described."""
+"""Settings of datasets of the kind cifar."""
 
 from __future__ import annotations
 

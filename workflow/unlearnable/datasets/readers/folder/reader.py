@@ -1,4 +1,4 @@
-"""A folder of image files: one folder a class, below train and test or to be split."""
+"""A folder of image files with one folder per class, either below train and test or to be split."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unlearnable.randomness import numpy_generator
 
 
 def read(dataset: FolderDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
-    """Read a folder of images; arguments and errors as for ``readers.read``."""
+    """Read a folder of images; arguments and errors as for ``datasets.read.read``."""
     folder = root / dataset.root
     provenance: dict[str, Any] = {"kind": "folder", "root": dataset.root}
     halves = [name for name in ("train", "test") if (folder / name).is_dir() and name not in dataset.classes]
@@ -37,30 +37,30 @@ def read(dataset: FolderDataset, root: Path, downloads: Path) -> tuple[Stream, S
 
 
 def size_hint(dataset: FolderDataset, root: Path) -> Size:
-    """The files in the class folders.
+    """The number of files in the class folders.
 
     Raises:
-        UserError: there is no such folder, or it does not hold what it must.
+        UserError: the folder is missing or has the wrong content.
     """
     if not (root / dataset.root).is_dir():
         raise UserError(f"{root / dataset.root}: no such folder")
-    train, test, _ = read(dataset, root, root)  # lists the files and decodes none
+    train, test, _ = read(dataset, root, root)  # lists the files without decoding them
     return Size(len(train.labels), len(test.labels), COUNTED)
 
 
 def _refuse_beside(folder: Path, halves: list[str], classes: list[str]) -> None:
-    """Make sure that no images lie beside train and test, where none are read."""
+    """Make sure that no images are beside train and test, where they would not be read."""
     for name in classes:
         if name not in ("train", "test") and (folder / name).is_dir():
             raise UserError(
-                f"{folder / name}: this class folder lies beside {' and '.join(halves)}; class folders lie either all "
-                "in train and test or all beside each other, without these"
+                f"{folder / name}: this class folder is beside {' and '.join(halves)}; class folders must be all "
+                "in train and test, or all beside each other without these"
             )
     refuse_loose(folder, folder / halves[0] / classes[0])
 
 
 def _split(images: Labelled, dataset: FolderDataset) -> tuple[Labelled, Labelled]:
-    """A class-balanced share of the images for the test set, the same ones every time."""
+    """Set aside a class-balanced share of the images for the test set, always the same ones."""
     if not images:
         raise UserError(f"{dataset.root}: there are no images in the class folders")
     labels = np.array([label for _, label in images])

@@ -1,4 +1,4 @@
-"""How a dataset of the kind folder is described."""
+"""Settings of datasets of the kind folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from unlearnable.datasets.settings import RESIZE, Dataset, Resize
 
 
 class FolderDataset(Dataset):
-    """Images in one folder a class, below ``train`` and ``test`` or to be split."""
+    """Images in one folder per class, below ``train`` and ``test`` or to be split."""
 
     kind: Literal["folder"]
-    root: str = Field(description="folder; a relative path starts at the project's folder")
+    root: str = Field(description="folder; relative to the project's folder")
     resize: Resize = Field(None, description=RESIZE)
     test_share: float = Field(
-        0.2, gt=0, lt=1, description="share that becomes the test set where root has no folders train and test"
+        0.2, gt=0, lt=1, description="share that becomes the test set if root has no folders train and test"
     )

@@ -1,4 +1,4 @@
-"""A user's folder of ILSVRC images: ``train/WNID/*.JPEG`` and ``val/WNID/*.JPEG``, squashed to one size."""
+"""The user's folder of ILSVRC images, ``train/WNID/*.JPEG`` and ``val/WNID/*.JPEG``, squashed to one size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unlearnable.datasets.readers.imagenet.settings import ImagenetDataset
 from unlearnable.datasets.size import COUNTED, Size
 from unlearnable.datasets.stream import Stream
 
-TRAIN, VAL = 1281, 50  # images of a class, the former on average
+TRAIN, VAL = 1281, 50  # images per class, on average in train
 
 
 def read(dataset: ImagenetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
-    """Read the described classes; folders of others may be there. Arguments and errors as for ``readers.read``."""
+    """Read the described classes and ignore other folders; arguments and errors as for ``datasets.read.read``."""
     folder = root / dataset.root
     fit = Fit(dataset.image_size, dataset.channels, resize=True)
     train, test = (by_class(folder / name, dataset.classes, others=True) for name in ("train", "val"))
@@ -27,13 +27,13 @@ def read(dataset: ImagenetDataset, root: Path, downloads: Path) -> tuple[Stream,
 
 
 def size_hint(dataset: ImagenetDataset, root: Path) -> Size:
-    """The files in the class folders; where there is no such folder, the official size of that many classes.
+    """The number of files in the class folders; without the folder, the official size for this many classes.
 
     Raises:
-        UserError: the folder does not hold what it must.
+        UserError: the folder has the wrong content.
     """
     if not (root / dataset.root).is_dir():
         classes = len(dataset.classes)
         return Size(TRAIN * classes, VAL * classes, f"about {TRAIN:,} a class")
-    train, test, _ = read(dataset, root, root)  # lists the files and decodes none
+    train, test, _ = read(dataset, root, root)  # lists the files without decoding them
     return Size(len(train.labels), len(test.labels), COUNTED)

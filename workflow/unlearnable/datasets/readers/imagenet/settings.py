@@ -1,4 +1,4 @@
-"""How a dataset of the kind imagenet is described."""
+"""Settings of datasets of the kind imagenet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unlearnable.datasets.settings import Dataset
 
 
 class ImagenetDataset(Dataset):
-    """A folder of ILSVRC images, ``train`` and ``val`` with one folder a wnid, squashed to ``image_size``."""
+    """A folder of ILSVRC images, ``train`` and ``val`` with one folder per wnid, squashed to ``image_size``."""
 
     kind: Literal["imagenet"]
-    root: str = Field(description="folder that holds train and val; a relative path starts at the project's folder")
+    root: str = Field(description="folder with train and val; relative to the project's folder")

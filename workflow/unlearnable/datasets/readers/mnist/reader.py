@@ -1,4 +1,4 @@
-"""MNIST and what is stored like it: four IDX files, plain or gzipped."""
+"""MNIST and datasets stored like it: four IDX files, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MIRRORS = {
 }
 
 
-MD5 = {  # of the gzipped files, in the order of NAMES; nothing better is published
+MD5 = {  # of the gzipped files, in the order of NAMES; no SHA-256 is published
     "MNIST": [
         "f68b3c2dcbeaaa9fbdd348bbdeb94873",
         "d53e105ee54ea40749a09fcbcd1e9432",
@@ -59,20 +59,20 @@ MD5 = {  # of the gzipped files, in the order of NAMES; nothing better is publis
 
 
 def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
-    """Read the four IDX files; arguments and errors as for ``readers.read``."""
+    """Read the four IDX files; arguments and errors as for ``datasets.read.read``."""
     given = _checked_files.given_folder(dataset.root, root)
     if given is not None:
         folder, origin = given, str(dataset.root)
     else:
         folder, origin = _downloaded(dataset, downloads), dataset.variant
-    _checked_files.known(folder, NAMES, dataset.sha256)
+    _checked_files.require_known(folder, NAMES, dataset.sha256)
     hashes = {}
     splits = {}
     for split, names in FILES.items():
         contents = [idx_bytes(folder / name) for name in names]
         for name, data in zip(names, contents, strict=True):
             hashes[name] = hashlib.sha256(data).hexdigest()
-            _checked_files.compare(folder / name, hashes[name], dataset.sha256.get(name))
+            _checked_files.require_checksum(folder / name, hashes[name], dataset.sha256.get(name))
         images, labels = (parse_idx(d, n, folder / f) for d, n, f in zip(contents, (3, 1), names, strict=True))
         if len(images) != len(labels):
             raise UserError(f"{folder / names[0]}: {len(images)} images but {len(labels)} labels")
@@ -82,7 +82,7 @@ def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, St
 
 
 def size_hint(dataset: MnistDataset, root: Path) -> Size:
-    """The labels in the user's folder, or the official size.
+    """The number of labels in the user's folder, or the official size.
 
     Raises:
         UserError: a file of the folder is missing or damaged.
@@ -96,14 +96,14 @@ def size_hint(dataset: MnistDataset, root: Path) -> Size:
 def _downloaded(dataset: MnistDataset, downloads: Path) -> Path:
     folder = downloads / dataset.variant
     mirrors = dataset.mirrors or MIRRORS[dataset.variant]
-    instead = "without a network, put the four IDX files into a folder and name it as the dataset's root"
+    instead = "without a network, put the four IDX files into a folder and set the dataset's key root to it"
     for name, md5 in zip(NAMES, MD5[dataset.variant], strict=True):
         fetch(_checked_files.addresses(mirrors, f"{name}.gz"), folder / f"{name}.gz", md5=md5, instead=instead)
     return folder
 
 
 def idx_bytes(path: Path) -> bytes:
-    """The content of an IDX file, from ``path`` or from its gzip beside it.
+    """The content of an IDX file, from ``path`` or from the gzipped file beside it.
 
     Raises:
         UserError: there is no such file, or it is damaged.
@@ -118,15 +118,15 @@ def idx_bytes(path: Path) -> bytes:
 
 
 def parse_idx(data: bytes, dimensions: int, where: Path) -> Array:
-    """The unsigned bytes in the content of an IDX file.
+    """The array of unsigned bytes in the content of an IDX file.
 
     Raises:
-        UserError: the content is damaged or is something else.
+        UserError: the content is damaged or not of this format.
     """
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes([0, 0, 8, dimensions]):
         raise UserError(f"{where}: not an IDX file of unsigned bytes with {dimensions} dimension(s)")
     shape = [int(n) for n in np.frombuffer(data, ">i4", dimensions, 4)]
     if len(data) - header != math.prod(shape):
-        raise UserError(f"{where}: {len(data) - header} bytes where {math.prod(shape)} are announced; truncated?")
+        raise UserError(f"{where}: {len(data) - header} bytes, but its header announces {math.prod(shape)}; truncated?")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

@@ -1,4 +1,4 @@
-"""How a dataset of the kind mnist is described."""
+"""Settings of datasets of the kind mnist."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from unlearnable.settings import Sha256
 
 
 class MnistDataset(Downloaded):
-    """The four IDX files of an MNIST-like set."""
+    """MNIST or a dataset stored like it: four IDX files."""
 
     kind: Literal["mnist"]
-    variant: Literal["MNIST", "FashionMNIST", "KMNIST"] = Field(description="which of them to download")
-    root: str | None = Field(None, description="folder that may hold the IDX files; when absent they are downloaded")
+    variant: Literal["MNIST", "FashionMNIST", "KMNIST"] = Field(description="which one to download")
+    root: str | None = Field(None, description="folder with the IDX files; if it does not exist they are downloaded")
     sha256: dict[str, Sha256] = Field({}, description="expected checksum of the unpacked files, by file name")

@@ -1,4 +1,4 @@
-"""Parquet files of encoded images and labels, one a split or several, as dataset hubs store them."""
+"""Parquet files of encoded images and labels, one or several per split, as dataset hubs store them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from unlearnable.datasets.stream import Stream, chunk_rows
 from unlearnable.errors import UserError
 
 LABELS_AT_ONCE = 2**16
-NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-\w+)?\.parquet")  # the last group: a hash that some hubs add
+NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-\w+)?\.parquet")  # last group: a hash added by some hubs
 
 
 def read(dataset: ParquetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
-    """Read ``train*.parquet`` and ``test*.parquet``; arguments and errors as for ``readers.read``."""
+    """Read ``train*.parquet`` and ``test*.parquet``; arguments and errors as for ``datasets.read.read``."""
     folder = root / dataset.root
     names = {split: split_files(folder, split) for split in ("train", "test")}
-    hashes = _checked_files.hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
+    hashes = _checked_files.checked_hashes(folder, [*names["train"], *names["test"]], dataset.sha256)
     train, test = (_stream(dataset, folder, names[split], f"{dataset.root}, {split} split") for split in names)
     return train, test, {"kind": "parquet", "root": dataset.root, "sha256": hashes}
 
 
 def size_hint(dataset: ParquetDataset, root: Path) -> Size:
-    """The rows of the files, from their footers.
+    """The number of rows of the files, from their footers.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -45,7 +45,7 @@ def size_hint(dataset: ParquetDataset, root: Path) -> Size:
 
 
 def _rows(folder: Path, split: str) -> int:
-    """How many images the files of a split hold."""
+    """The number of images in the files of a split."""
     paths = [folder / name for name in split_files(folder, split)]
     if not paths[0].is_file():
         raise UserError(f"{paths[0]}: no such file")
@@ -56,15 +56,15 @@ def _rows(folder: Path, split: str) -> int:
 
 
 def split_files(folder: Path, split: str) -> list[str]:
-    """The files of a split, in order; ``SPLIT.parquet`` where there are none, which is then missed by name.
+    """The files of a split, in order; if there are none, ``SPLIT.parquet``, so that an error names it.
 
     Raises:
-        UserError: there are several that are not the numbered files of one set, or one of a set is missing.
+        UserError: there are several that do not form one numbered set, or a file of the set is missing.
     """
     names = sorted(path.name for path in folder.glob(f"{split}*.parquet")) or [f"{split}.parquet"]
     numbered = [match for name in names if (match := NUMBERED.fullmatch(name))]
     if len(names) > 1 and len(numbered) < len(names):
-        raise UserError(f"{folder}: {', '.join(names)} are more than one set of the {split} split; leave one of them")
+        raise UserError(f"{folder}: {', '.join(names)} are more than one set of the {split} split; keep one of them")
     if not numbered:
         return names
     beginning, _, count, suffix = numbered[0].groups()
@@ -72,7 +72,7 @@ def split_files(folder: Path, split: str) -> list[str]:
     of_set = f"the {split} split is {int(count)} files"
     for match in numbered:
         if match.group(1, 3) != (beginning, count) or int(match[2]) not in missing:
-            raise UserError(f"{folder / match[0]}: this file is not one of the same set as the others; {of_set}")
+            raise UserError(f"{folder / match[0]}: this file does not belong to the same set as the others; {of_set}")
         missing.remove(int(match[2]))
     if missing:
         name = f"{beginning}-{min(missing):05d}-of-{count}{'-*' if suffix else ''}.parquet"
@@ -88,7 +88,7 @@ def _stream(dataset: ParquetDataset, folder: Path, names: list[str], where: str)
 
 
 def _labels(dataset: ParquetDataset, path: Path) -> Array:
-    """The labels of one file, ``(n,)`` int64; its columns are looked at first."""
+    """The labels of one file, ``(n,)`` int64, after checking its columns."""
     schema = parquet_schema(path)
     for column in (dataset.image_column, dataset.label_column):
         if column not in schema.names:
@@ -106,7 +106,7 @@ def _labels(dataset: ParquetDataset, path: Path) -> Array:
 
 
 def _images(dataset: ParquetDataset, paths: list[Path], fit: Fit) -> Iterator[Encoded]:
-    """The encoded images of some files; what is missing counts as empty."""
+    """The encoded images of files; a missing image counts as empty."""
     rows = chunk_rows((fit.size, fit.size, fit.channels))
     for path in paths:
         row = 0

@@ -1,4 +1,4 @@
-"""How a dataset of the kind parquet is described."""
+"""Settings of datasets of the kind parquet."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ParquetDataset(Dataset):
     """``train*.parquet`` and ``test*.parquet`` with an encoded image column and a label column."""
 
     kind: Literal["parquet"]
-    root: str = Field(description="folder; a relative path starts at the project's folder")
+    root: str = Field(description="folder; relative to the project's folder")
     image_column: str = Field("image", description="of encoded images")
-    label_column: str = Field("label", description="of whole numbers, the places of the classes")
+    label_column: str = Field("label", description="of whole numbers, the indices of the classes")
     resize: Resize = Field(None, description=RESIZE)
     sha256: dict[str, Sha256] = Field({}, description="expected checksum by file name")

@@ -27,11 +27,11 @@ SHA256 = {
 
 
 MIRRORS = ["http://ufldl.stanford.edu/housenumbers"]
-TEN = 10  # how the files call the digit 0
+TEN = 10  # label of the digit 0 in the files
 
 
 def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
-    """Read the two .mat files; arguments and errors as for ``readers.read``."""
+    """Read the two .mat files; arguments and errors as for ``datasets.read.read``."""
     names = list(FILES.values())
     expected = SHA256 | dataset.sha256
     given = _checked_files.given_folder(dataset.root, root)
@@ -39,11 +39,11 @@ def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Str
         folder, origin = given, str(dataset.root)
     else:
         folder, origin = downloads, "svhn"
-        instead = f"without a network, put {' and '.join(names)} into a folder and name it as the dataset's root"
+        instead = f"without a network, put {' and '.join(names)} into a folder and set the dataset's key root to it"
         for name in names:
             mirrors = _checked_files.addresses(dataset.mirrors or MIRRORS, name)
             fetch(mirrors, folder / name, expected[name], instead=instead)
-    hashes = _checked_files.hashes(folder, names, expected)
+    hashes = _checked_files.checked_hashes(folder, names, expected)
     train, test = (_stream(folder / name, f"{origin}, {split} split") for split, name in FILES.items())
     return train, test, {"kind": "svhn", "root": origin, "sha256": hashes}
 
@@ -65,8 +65,8 @@ def _stream(path: Path, where: str) -> Stream:
 
 
 def _arrays(path: Path) -> tuple[Array, Array]:
-    """The images ``(32, 32, 3, N)`` uint8, as they are stored, and the labels ``(N,)`` int64, the digits."""
-    from scipy.io import loadmat  # here, because only this needs it
+    """The images ``(32, 32, 3, N)`` uint8, as stored, and the labels ``(N,)`` int64, which are the digits."""
+    from scipy.io import loadmat  # imported here, as nothing else needs it
     from scipy.io.matlab import MatReadError
 
     try:

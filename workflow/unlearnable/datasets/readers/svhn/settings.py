@@ -1,4 +1,4 @@
-"""How a dataset of the kind svhn is described."""
+"""Settings of datasets of the kind svhn."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class SvhnDataset(Downloaded):
     """SVHN's cropped digits, from the two official .mat files."""
 
     kind: Literal["svhn"]
-    root: str | None = Field(None, description="folder that may hold the .mat files; when absent they are downloaded")
+    root: str | None = Field(None, description="folder with the .mat files; if it does not exist they are downloaded")
     sha256: dict[str, Sha256] = Field({}, description="checksum by file name; none: those of the official files")

@@ -1,7 +1,7 @@
-"""Tiny ImageNet from its official zip, or from the folder that it was unpacked to.
+"""Tiny ImageNet from its official zip or from the unpacked folder.
 
-Its val images are the test split, because the labels of its test images are not published. Some of its images are grey;
-they become RGB with three equal channels.
+Its val images are the test split, because the labels of its test images are not published. Grey images become RGB with
+three equal channels.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 @dataclass(frozen=True)
 class _Tree:
-    """The set's files.
+    """The files of the dataset.
 
     Attributes:
         where: the zip or the folder.
-        names: paths below the set's own folder, with slashes.
-        reading: opens the set; gives what reads a file by its name.
+        names: paths relative to the dataset's own folder, with slashes.
+        reading: opens the dataset; gives a function that reads a file by name.
     """
 
     where: Path
@@ -50,7 +50,7 @@ class _Tree:
 
 
 def read(dataset: TinyImagenetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
-    """Read the zip, or the folder; arguments and errors as for ``readers.read``."""
+    """Read the zip, or the folder; arguments and errors as for ``datasets.read.read``."""
     provenance: dict[str, Any] = {"kind": "tiny-imagenet", "root": dataset.archive or ARCHIVE}
     if dataset.archive is not None and (root / dataset.archive).is_dir():
         tree = _folder(root / dataset.archive)
@@ -74,7 +74,7 @@ def size_hint(dataset: TinyImagenetDataset, root: Path) -> Size:
 
 
 def _folder(path: Path) -> _Tree:
-    """The unpacked set, from its own folder or the one that holds it."""
+    """The unpacked dataset, from its own folder or the parent of that."""
     path = path / FOLDER if (path / FOLDER).is_dir() else path
 
     @contextmanager
@@ -109,15 +109,15 @@ def _zip(path: Path) -> _Tree:
 
 
 def _lines(tree: _Tree, name: str) -> list[str]:
-    """The lines of a text file of the set."""
+    """The lines of a text file of the dataset."""
     if name not in tree.names:
-        raise UserError(f"{tree.where}: it holds no file {name}; it must be as {ARCHIVE} holds it")
+        raise UserError(f"{tree.where}: it contains no file {name}; its files must be those of {ARCHIVE}")
     with tree.reading() as content:
         return content(name).decode(errors="replace").splitlines()
 
 
 def _check_classes(tree: _Tree, classes: list[str]) -> None:
-    """Make sure that the classes are the set's, in whatever order."""
+    """Make sure that the described classes are those of the dataset, in any order."""
     wnids = _lines(tree, "wnids.txt")
     for wnid in wnids:
         if wnid not in classes:
@@ -138,7 +138,7 @@ def _train(tree: _Tree, classes: list[str]) -> list[tuple[str, int]]:
                 found[wnid].append(name)
     missing = [wnid for wnid, names in found.items() if not names]
     if missing:
-        raise UserError(f"{tree.where}: no images in train/{missing[0]}/images; it must be as {ARCHIVE} holds it")
+        raise UserError(f"{tree.where}: no images in train/{missing[0]}/images; its files must be those of {ARCHIVE}")
     return [(name, label) for label, wnid in enumerate(classes) for name in found[wnid]]
 
 

@@ -1,4 +1,4 @@
-"""How a dataset of the kind tiny-imagenet is described."""
+"""Settings of datasets of the kind tiny-imagenet."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from unlearnable.datasets.settings import Archived
 
 
 class TinyImagenetDataset(Archived):
-    """Tiny ImageNet, from its zip or from the folder that it was unpacked to."""
+    """Tiny ImageNet, from its zip or from the unpacked folder."""
 
     kind: Literal["tiny-imagenet"]
