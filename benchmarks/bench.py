@@ -1,8 +1,8 @@
 """``make bench``: the library against the plain implementation, interleaved in one process, and against the ceiling.
 
 Writes the numbers as ``steps.csv``, ``ladder.csv`` and ``profile.csv`` and the report ``bench.md`` into
-``results/bench``. What a step consists of is smaller on a CPU, where one full source step of ResNet-18 would take
-20 minutes; the table says how many passes each one has.
+``results/bench``. Steps are smaller on a CPU, where one full source step of ResNet-18 would take 20 minutes; the table
+states the passes of each step.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def measure(
 
 
 def climb(subject: Subject, precision: Precision, device: torch.device, repetitions: int) -> list[dict[str, Any]]:
-    """Time a REM noise step with one ingredient more each time, all of them in turn."""
+    """Time a REM noise step with one more ingredient each time, in turn."""
     rungs = ladder(subject, precision, device)
     first = {name: seconds(work, device) for name, work in rungs.items()}
     times: dict[str, list[float]] = {name: [] for name in rungs}
@@ -128,7 +128,7 @@ def climb(subject: Subject, precision: Precision, device: torch.device, repetiti
 
 
 def profiled(subject: Subject, precision: Precision, device: torch.device) -> list[dict[str, Any]]:
-    """Where the time of a REM noise step goes, the plain way and with all ingredients."""
+    """The shares of time in a REM noise step, plain and with all ingredients."""
     rungs = ladder(subject, precision, device)
     return [
         {"network": subject.network, "implementation": name, **shares(work, device)}
@@ -220,7 +220,7 @@ def main() -> None:
         "Ceiling: a large matrix product, "
         + ", ".join(
             f"{str(p).removeprefix('torch.')} {matmul_flops(p, device) / 1e9:,.0f} GFLOP/s"
-            for p in dict.fromkeys((torch.float32, precision))  # emulated bfloat16 takes minutes and says nothing
+            for p in dict.fromkeys((torch.float32, precision))  # emulated bfloat16 takes minutes and is meaningless
         ),
         "Signs of the input gradient shared by bfloat16 and float32, small CNN: "
         + ", ".join(f"{name} weights {share:.3f}" for name, share in sign_agreement(device).items()),

@@ -1,4 +1,4 @@
-"""The machine's own ceiling: what a large matrix product reaches, and the operations that a pass needs."""
+"""The machine's ceiling: the speed of a large matrix product, and the operations of a pass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """The time of one call of ``work``, waited for."""
+    """Seconds of one call of ``work``, including waiting for the device."""
     synchronize(device)
     started = time.perf_counter()
     work()
@@ -29,14 +29,14 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def matmul_flops(precision: torch.dtype, device: torch.device, repetitions: int = 7) -> float:
-    """Operations a second of the best of some large matrix products."""
+    """Operations per second in the fastest of several large matrix products."""
     size = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(size, size, device=device).to(precision) for _ in range(2))
     return 2 * size**3 / min(seconds(lambda: a @ b, device) for _ in range(repetitions + 1))
 
 
 def pass_flops(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> int:
-    """Operations of one forward pass and the gradient by the input, in eval mode, as torch counts them."""
+    """Operations of one forward pass and the input gradient in eval mode, as counted by torch."""
     with frozen(network, torch.float32), FlopCounterMode(display=False) as counter:
         F.cross_entropy(network(images.requires_grad_()), labels).backward()  # type: ignore[no-untyped-call]
     return int(counter.get_total_flops())

@@ -1,12 +1,12 @@
-"""What planning costs: the dry run of a study that has not begun, and a call on the finished one.
+"""The cost of planning: a dry run of a study that has not started, and a call on the finished study.
 
     python -m benchmarks.dag                                  this checkout
     python -m benchmarks.dag ../before . --repeats 3          two checkouts in turn, on the same load
 
 Prints seconds of CPU (user and system; a busy machine changes them less than the wall clock) and of wall time, and how
-many jobs each call listed: the quiet dry run lists none, it is reading the rules and planning alone. Nothing is
-computed: in the finished study every output is a stand-in of a few bytes, and Snakemake's notes about them are
-Snakemake's own, from ``--touch``, whose pause of 0.1 s a job is left out.
+many jobs each call listed: the quiet dry run lists none, as it only reads the rules and plans. Nothing is computed: in
+the finished study every output is a placeholder of a few bytes, recorded by Snakemake's ``--touch``, without its pause
+of 0.1 s per job.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOUCH = f"from snakemake.executors import touch; touch.Executor.SLEEPING_TIME = 
 
 @dataclass(frozen=True)
 class Call:
-    """What one call of Snakemake took and said."""
+    """The time and output of one call of Snakemake."""
 
     cpu: float
     wall: float
@@ -49,7 +49,7 @@ class Planner:
     Attributes:
         checkout: the folder with the Snakefile.
         work: the working directory.
-        study: the configuration file that is laid over the checkout's own; relative to the checkout.
+        study: the configuration file that extends the checkout's own; relative to the checkout.
     """
 
     checkout: Path
@@ -64,7 +64,7 @@ class Planner:
             program: the Python program that calls it.
 
         Raises:
-            CalledProcessError: the call failed; what it printed is on stderr.
+            CalledProcessError: the call failed; its output is on stderr.
         """
         options = ["-s", str(self.checkout / "Snakefile"), "-d", str(self.work), "--cores", "2"]
         options += ["--configfile", str(self.checkout / self.study)]

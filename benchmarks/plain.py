@@ -1,7 +1,7 @@
-"""The method as the field writes it: the rival in the benchmark, and the oracle of the exactness tests.
+"""A plain implementation in the usual style: the baseline of the benchmark and the reference of exactness tests.
 
 Float32, NCHW, one image transformed at a time, the J transforms one after another, batch norm as a layer of its own,
-batches from a DataLoader. Every draw comes from the generator in the order in which the library draws it.
+batches from a DataLoader. All draws come from the generator in the same order as in the library.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ def attack(
 
 
 def clip(d: Tensor, x: Tensor, problem: Problem[Any]) -> Tensor:
-    """What a descent step clips the noise to."""
+    """The noise, clipped as after a descent step."""
     d = d.detach().clamp(-problem.rho_u, problem.rho_u)
     return (x + d).clamp(0, 255) - x if problem.settings.clip == "pixels" else d
 
 
 def protected(x: Tensor, d: Tensor, problem: Problem[Any]) -> Tensor:
-    """x + d, through the clamp where it can leave the range; autograd takes the clamp's ends as outside."""
+    """x + d, clamped if it can leave the range; autograd treats the clamp's ends as outside."""
     return x + d if problem.settings.clip == "pixels" else (x + d).clamp(0, 255)
 
 
@@ -135,7 +135,7 @@ def robust_noise(
 def attacked_inputs(
     network: nn.Module, x: Tensor, y: Tensor, d: Tensor, problem: Problem[Any], generator: torch.Generator
 ) -> Tensor:
-    """What the source model learns from: a fresh transform of the protected images under a fresh attack."""
+    """The source model's input: protected images under a new draw of the transform and a new attack."""
     z = transform(problem.augmentation, x, generator)((x + d.round()).clamp(0, 255))
     return attack(network, z, y, problem.rho_a, problem.settings.k_a, problem.settings.alpha_a, generator)
 

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by kind of operation."""
+"""The shares of time in a step, by kind of operation."""
 
 from __future__ import annotations
 

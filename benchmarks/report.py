@@ -55,7 +55,7 @@ def render_ladder(table: pd.DataFrame) -> str:
 
 
 def render_profile(table: pd.DataFrame) -> str:
-    """Where the time goes, as Markdown."""
+    """The shares of time, as Markdown."""
     kinds = [column for column in table.columns if column not in ("network", "implementation")]
     shown = table.assign(**{kind: [f"{share:.0%}" for share in table[kind]] for kind in kinds})
     return f"## Where the time goes\n\n{shown.to_markdown(index=False, disable_numparse=True)}\n"

@@ -1,4 +1,4 @@
-"""What is timed: the networks, and the steps of the method on them, done the plain way and by the library."""
+"""The timed work: networks and the method's steps on them, in plain code and by the library."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Subject:
-    """A network on images of one size, and how much of each step to time."""
+    """A network on images of one size, and the part of each step to time."""
 
     network: str
     channels: int
@@ -93,7 +93,7 @@ def still(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def steps(subject: Subject, precision: Precision, device: torch.device, workers: int) -> list[Step]:
-    """What is timed for one network. Data, networks and loaders are ready before the clock starts."""
+    """The timed steps for one network. Data, networks and loaders are ready before the clock starts."""
     feed, images, labels = data(subject, device)
     x, y = images[:BATCH].float(), labels[:BATCH]
     network = models.create(subject.network, subject.channels, CLASSES, subject.size, 0, device)
@@ -108,7 +108,7 @@ def steps(subject: Subject, precision: Precision, device: torch.device, workers:
     robust = replace(problem, settings=s.model_copy(update={"k_u": subject.noise_descents}))
     source = replace(problem, settings=s.model_copy(update={"j": 1, "k_a": min(s.k_a, 5)}))
     training = Victim(network=subject.network, steps=subject.updates, lr=1e-3, batch_size=BATCH, precision=precision)
-    # As in a job of the paper's length, so compiled where such a job is.
+    # As in a job of the paper's length, and so compiled if such a job is.
     engine = choose_engine(network, tuple(x.shape[1:]), dtype, passes=COMPILED_FROM_PASSES)
 
     def plain_noise(noise: Callable[..., object]) -> object:
@@ -187,7 +187,7 @@ def ladder(subject: Subject, precision: Precision, device: torch.device) -> dict
 
     Args:
         subject: network and problem.
-        precision: of the last rung; it is left out when that is float32, as is compilation on a CPU.
+        precision: of the last rung, which is left out for float32, as is compilation on a CPU.
         device: where to compute.
     """
     _, images, labels = data(subject, device)

@@ -123,7 +123,7 @@ def test_a_run_is_shown_while_it_runs_and_when_it_was_killed(undisturbed: Projec
         assert ": running, " in watch(project.work)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
-        assert ": its Snakemake was killed; jobs are still at work, " in watch(project.work)
+        assert ": its Snakemake was killed; jobs are still running, " in watch(project.work)
     finally:
         os.kill(script, signal.SIGKILL)
         process.communicate(timeout=60)

@@ -23,7 +23,7 @@ KEYS = ("key", "default", "meaning")
 
 
 def filled(page: str) -> str:
-    """The page with the tables of now between its markers.
+    """The page with the current tables between its markers.
 
     Raises:
         KeyError: a marker names no table.
@@ -63,7 +63,7 @@ def tables() -> dict[str, str]:
 
 
 def _fields(model: type[BaseModel], without: type[BaseModel] | None = None) -> Iterator[Row]:
-    """Key, default and meaning of a model's fields, but for those that another model has just so."""
+    """Key, default and meaning of a model's fields, except those identical in another model."""
     for name, field in model.model_fields.items():
         same = None if without is None else without.model_fields.get(name)
         if same is None or (same.default, same.description) != (field.default, field.description):
@@ -80,7 +80,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _entries(axis: str, without: type[BaseModel] | None = None) -> str:
-    """An axis's entries: a row for what each is, and one for each of its keys."""
+    """An axis's entries: one row describing each, and one for each of its keys."""
     tag = registry.AXES[axis].tag
     rows: list[Row] = []
     for name in registry.available(axis):

@@ -24,12 +24,12 @@ LINE = 120
 
 
 def content() -> str:
-    """The JSON schema of a configuration file, which may be one to lay over others: no key has to be in it."""
+    """The JSON schema of a configuration file, which may extend others: no key is required."""
     return _written(_without_required(schema())) + "\n"
 
 
 def schema() -> Schema:
-    """The schema of all of a configuration's keys, those included that are merged before they are checked."""
+    """The schema of all keys of a configuration, including those that are merged before they are checked."""
     whole: Schema = StudySettings.model_json_schema()
     defined = whole["$defs"]
     for model in (Augmentation, SourceTraining, ShardedPass, VictimTraining):
@@ -76,7 +76,7 @@ def _entry(defined: Schema, axis: str, name: str) -> str:
 
 
 def _stage(own: str, defined: Schema, of_method: Schema) -> Schema:
-    """A stage whose keys are given by default, by method, by dataset, and inside that by method."""
+    """A stage whose keys can be set by default, by method, by dataset, and by method within a dataset."""
     by_method = {"by_method": _by_name(of_method)}
     return _object({"default": _ref(own), "by_dataset": _by_name(_keys_of(defined, [own], more=by_method))} | by_method)
 
@@ -99,7 +99,7 @@ def _by_name(inner: Schema) -> Schema:
 
 
 def _without_required(schema: Any) -> Any:
-    """The schema without keys that must be there, as other files may have them, and without pydantic's titles."""
+    """The schema without required keys, which may be in other files, and without pydantic's titles."""
     if isinstance(schema, list):
         return [_without_required(part) for part in schema]
     if not isinstance(schema, dict):
@@ -112,7 +112,7 @@ def _without_required(schema: Any) -> Any:
 
 
 def _written(value: Any, indent: str = "", before: int = 0) -> str:
-    """JSON in which what fits on a line, after so many characters, is on one."""
+    """JSON with every value on one line if it fits, after ``before`` characters."""
     short = json.dumps(value)
     if len(indent) + before + len(short) <= LINE or not isinstance(value, dict | list):
         return short

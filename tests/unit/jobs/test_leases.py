@@ -427,7 +427,7 @@ def test_more_devices_than_there_are_is_an_error_at_once(
     if visible is not None:
         monkeypatch.setenv(gpus.VISIBLE, visible)
     with (
-        pytest.raises(UserError, match=rf"asks for {there + 1} GPU\(s\), and there are {there} here"),
+        pytest.raises(UserError, match=rf"needs {there + 1} GPU\(s\), but may use only {there} here"),
         leases.leased(there + 1),
     ):
         pass
@@ -656,7 +656,7 @@ def test_a_job_for_any_device_computes_on_the_cpu_where_there_is_no_gpu(
 
 
 def test_more_gpus_than_there_are_is_an_error_for_any_device(host: Host) -> None:
-    with pytest.raises(UserError, match=r"asks for 5 GPU\(s\)"), leased_device("auto", 5, "job", nobody_asks):
+    with pytest.raises(UserError, match=r"needs 5 GPU\(s\)"), leased_device("auto", 5, "job", nobody_asks):
         pass
 
 

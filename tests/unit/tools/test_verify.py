@@ -186,4 +186,4 @@ def test_a_folder_without_results_is_an_error_of_one_line(work: Path) -> None:
     done = subprocess.run(command, cwd=work, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "results: no such folder; give the one that holds results/ as --directory\n"
+    assert done.stderr == "results: no such folder; set --directory to the folder that holds results/\n"

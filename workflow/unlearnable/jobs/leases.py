@@ -162,7 +162,7 @@ def share() -> list[str]:
 
 
 def holders() -> list[Lease]:
-    """The leases of this host's devices; nothing is taken, a job that acquires one now at most looks once more."""
+    """The leases of this host's devices. Nothing is taken; a job that leases one just now may have to retry."""
     return [_lease(device.name) for device in devices()]
 
 

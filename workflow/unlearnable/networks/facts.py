@@ -28,7 +28,7 @@ def weight_bytes(network: str, channels: int, classes: int, stem: str) -> int:
 
 @functools.cache
 def operations(network: str, shape: tuple[int, ...], classes: int, stem: str) -> int:
-    """Operations of the forward pass of one image ``(C, H, W)``, as torch counts them.
+    """Operations of the forward pass of one image ``(C, H, W)``, as counted by torch.
 
     Raises:
         UserError: the network cannot take images of this size.

@@ -1,5 +1,5 @@
-"""What people and the Snakefile call: ``make plan``, ``make watch``, ``make verify``, and the start of a session.
+"""Entry points of users and the Snakefile: ``make plan``, ``make watch``, ``make verify``, the start of a session.
 
-Nothing imports this package, and it may import all others. What the Snakefile and ``make watch`` load must not import
-torch, numpy or pandas.
+Nothing imports this package, and it may import all others. Modules loaded by the Snakefile and ``make watch`` must not
+import torch, numpy or pandas.
 """

@@ -1,4 +1,4 @@
-"""What the Snakefile does first: the interpreter, the environment of jobs, locks, and the record of the run.
+"""The start of a Snakefile: interpreter, environment of jobs, locks, and the record of the run.
 
 Every job parses the Snakefile, so nothing here may import torch, numpy or pandas.
 """
@@ -26,19 +26,18 @@ def begin(workflow: Any, logger: logging.Logger) -> None:
     """Prepare this process, its jobs and its working directory for a run of the workflow.
 
     Args:
-        workflow: Snakemake's, as a Snakefile sees it.
+        workflow: Snakemake's, as in a Snakefile.
         logger: Snakemake's.
 
     Raises:
         WorkflowError: the workflow profile on the command line does not exist.
     """
-    # A plan of thousands of jobs is millions of objects that live until Snakemake ends. By default Python looks
-    # through them for garbage every few hundred new ones, and frees each of them at the end: a third of the time of a
-    # dry run.
+    # A plan of thousands of jobs has millions of objects that live until Snakemake ends. By default Python searches
+    # them for garbage every few hundred new objects and frees each at exit: a third of the time of a dry run.
     gc.set_threshold(50_000, 20, 50)
     atexit.register(gc.freeze)
     root = Path(workflow.basedir)
-    # Scripts import the library of this folder, whatever copy of it may be installed.
+    # Scripts import the library from this folder, even if another copy is installed.
     paths = [str(root / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ[VARIABLE] = str(os.getpid())  # a job stops when this process is gone

@@ -1,4 +1,4 @@
-"""``make verify``: every result against the hash that its job recorded."""
+"""``make verify``: compare every result with the hash recorded by its job."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ GB = 10**9
 
 @dataclass
 class Recorded:
-    """What the manifests among the results say, and which of them are damaged.
+    """The content of all manifests among the results, and which of them are damaged.
 
     Attributes:
-        hashes: for every file that a manifest lists, that manifest and the file's SHA-256.
+        hashes: for every listed file, its manifest and its SHA-256.
         manifests: the intact manifests, checksum files and measurements.
-        damaged: the damaged ones, each with what is wrong.
+        damaged: the damaged ones, each with its fault.
     """
 
     hashes: dict[Path, tuple[Path, str]] = field(default_factory=dict)
@@ -36,18 +36,18 @@ class Recorded:
 
 
 def results_of(folder: Path) -> list[Path]:
-    """The results below ``folder``, hidden files, checkpoints and downloads (which are checked when used) left out.
+    """The results below ``folder``, without hidden files, checkpoints and downloads (which are checked when used).
 
     Raises:
         UserError: there is no such folder.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the one that holds results/ as --directory")
+        raise UserError(f"{folder}: no such folder; set --directory to the folder that holds results/")
     return [path for name in OF_RESULTS for path in _below(folder / name)]
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    seen = set()  # a link may lead to another disk, or in a circle
+    seen = set()  # links may lead to another disk or form a cycle
     for where, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(where)
         if (place := (status.st_dev, status.st_ino)) in seen:
@@ -69,7 +69,7 @@ def recorded(results: list[Path]) -> Recorded:
                 hashes = files.read_json(path).get(files.HASHES, {})
             elif path.suffix == ".sha256":
                 hashes = files.read_checksums(path)
-            elif path.suffix == ".jsonl":  # Snakemake's own: it has no checksum, and lists no files
+            elif path.suffix == ".jsonl":  # Snakemake's own: without checksum, and lists no files
                 benchmark_files.read_benchmark(path)
                 hashes = {}
             else:
@@ -85,9 +85,9 @@ def recorded(results: list[Path]) -> Recorded:
 
 
 def damages(results: list[Path]) -> Iterator[str]:
-    """One line for everything that is damaged or missing among the results, as it is found.
+    """One line for everything damaged or missing among the results, as soon as it is found.
 
-    Each file is read once, a piece at a time; the progress goes to stderr.
+    Each file is read once, piece by piece; progress goes to stderr.
     """
     known = recorded(results)
     yield from known.damaged.values()
@@ -103,7 +103,7 @@ def damages(results: list[Path]) -> Iterator[str]:
             yield f"{path}: {problem}; {regenerate(manifest)}"
         if path.is_file():
             done += path.stat().st_size
-    unknown = {path.parent for path in known.damaged}  # which files a damaged manifest listed is not known
+    unknown = {path.parent for path in known.damaged}  # the files listed in a damaged manifest are unknown
     for path in results:
         accounted = path in known.hashes or path in known.manifests or path in known.damaged
         if not accounted and unknown.isdisjoint(path.parents):
@@ -111,10 +111,10 @@ def damages(results: list[Path]) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """List all damage in the results, one line each, and exit with 1 if there is any.
+    """List all damage in the results, one line each; exit with 1 if there is any.
 
     Args:
-        arguments: of the command line; None for those of the process.
+        arguments: of the command line; None for the process's own.
     """
     parser = argparse.ArgumentParser(prog="python -m unlearnable.tools.verify", description="Are the results intact?")
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory, which holds the results")
@@ -124,13 +124,13 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         sys.exit(str(error))
     if not results:
-        sys.exit(f"{options.directory / 'results'}: there are no results here; those in a storage must be copied here")
+        sys.exit(f"{options.directory / 'results'}: there are no results here; copy those in a storage here first")
     count = 0
     for line in damages(results):
         print(line, flush=True)
         count += 1
     if count and anything_running(options.directory):
-        print("Jobs are running here: files that no manifest lists yet may be theirs.")
+        print("Jobs are running here: files not yet listed in a manifest may be theirs.")
     verdict = f"{count:,} damaged" if count else "all intact"
     print(f"{len(results):,} files in {options.directory / 'results'}: {verdict}")
     sys.exit(1 if count else 0)

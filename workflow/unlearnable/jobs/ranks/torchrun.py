@@ -78,7 +78,7 @@ def main() -> None:
     # only give them less time. They inherit the mask, and unblock SIGTERM once they can handle it.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are here, and a host's name may lead elsewhere
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # ranks share this host, but its name may not resolve to it
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the job reports failures in one line
     ranks = TrainingTask.read(folder).ranks
     options = ["--standalone", "--local-addr", "127.0.0.1", "--max-restarts", "0", "--nproc-per-node", str(ranks)]

@@ -122,7 +122,7 @@ def main() -> None:
     except Exception as error:  # not swallowed: the job raises it
         get_error_handler().record_exception(error)
         stopped = isinstance(error, Stopped)
-        signal.alarm(FAREWELL if stopped else GRACE)  # the kernel ends a rank that hangs; torchrun waits for one to end
+        signal.alarm(FAREWELL if stopped else GRACE)  # the kernel ends a rank that hangs, or torchrun would wait
         if stopped:
             leave_group()
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""``make plan``: what a study would cost, before it runs."""
+"""``make plan``: the cost of a study, before it runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from unlearnable.tools.plan.reading import read_study
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print jobs, passes, time and disk space of a study; a fault in it is one line on stderr.
+    """Print jobs, passes, time and disk space of a study; print a fault in it as one line on stderr.
 
     Args:
-        arguments: of the command line; None for those of the process.
+        arguments: of the command line; None for the process's own.
     """
     parser = argparse.ArgumentParser(prog="python -m unlearnable.tools.plan", description="What a study would cost.")
-    parser.add_argument("--configfile", type=Path, help="is laid over the default study, as by snakemake")
-    parser.add_argument("--jobs", type=int, help="at a time; default: one for each GPU, or core where there is no GPU")
+    parser.add_argument("--configfile", type=Path, help="extends the default study, as in snakemake")
+    parser.add_argument("--jobs", type=int, help="at a time; default: one per GPU, or per core without a GPU")
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory, which holds the results")
     options = parser.parse_args(arguments)
     if options.jobs is not None and options.jobs < 1:
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
         study = read_study(options.configfile)
         print("Asking Snakemake what is done ...", file=sys.stderr)
         jobs = ask_snakemake(options.configfile, options.directory)
-        from unlearnable.tools.plan.plan import print_plan  # torch comes with it; a faulty study need not wait for that
+        from unlearnable.tools.plan.plan import print_plan  # imports torch; a faulty study need not wait for that
 
         print_plan(study, jobs, options.jobs, options.directory)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""How long work takes on the machine at hand: each kind of it is timed for about a second, the way jobs do it."""
+"""How long work takes on this machine: each kind is timed for about a second, in the same way as in jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unlearnable.training.work import Kind, NetworkWork, Once
 SECONDS_EACH = 1.5  # for a kind of work
 SECONDS_IN_ALL = 60.0
 REPETITIONS = 3
-THREADS = 1  # of a job, as the rules have it
+THREADS = 1  # of a job, as in the rules
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Speed:
 
     Attributes:
         seconds: for one image.
-        images: how many were timed at once; 0 where operations were counted, and their rate was that of other kinds.
+        images: number timed at once; 0 if the time follows from counted operations and the rate of other kinds.
     """
 
     seconds: float
@@ -35,11 +35,11 @@ class Speed:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found out about kinds of work.
+    """The results of timing kinds of work.
 
     Attributes:
-        speeds: of each kind; those are missing that are refused, or to which nothing that was timed is similar.
-        refusals: what jobs will be refused for, such as too little memory; one line each.
+        speeds: of each kind; missing for kinds that are refused or resemble nothing that was timed.
+        refusals: why jobs will be refused, such as too little memory; one line each.
     """
 
     speeds: dict[Kind, Speed]
@@ -49,11 +49,11 @@ class Calibration:
 def calibrate(kinds: list[Kind], device: torch.device, seconds: float = SECONDS_IN_ALL) -> Calibration:
     """Time kinds of work.
 
-    Where a full batch would take too long, fewer images are timed. When ``seconds`` are over, the other kinds get the
-    time that their operations would take at the rate of similar ones. Nothing is compiled, as long jobs on a GPU are.
+    If a full batch would take too long, fewer images are timed. After ``seconds``, the time of the other kinds is
+    estimated from their operations, at the rate of similar kinds. Nothing is compiled, unlike in long jobs on a GPU.
 
     Args:
-        kinds: without repetition, the most important first.
+        kinds: distinct, the most important first.
         device: where jobs compute.
         seconds: to spend in all.
     """
@@ -78,7 +78,7 @@ def timed(kind: Kind, device: torch.device, seconds: float) -> Speed:
         started = time.monotonic()
         images = min(kind.fewest, kind.batch)
         if device.type == "cuda":
-            once(images)  # the first call of all sets up much that later ones find
+            once(images)  # the first call sets up much that later calls reuse
         times = [_seconds(once, images, device)]
         while (more := min(kind.batch, int(images * seconds / (REPETITIONS + 1) / times[0]))) > images:
             images, times = more, [_seconds(once, more, device)]
@@ -100,9 +100,10 @@ def _seconds(once: Once, images: int, device: torch.device) -> float:
 
 
 def by_operations(kind: Kind, speeds: dict[Kind, Speed]) -> Speed | None:
-    """The speed that follows from the operations of a forward pass, at the rate of the same work of other kinds.
+    """The speed estimated from the operations of a forward pass, at the rate of the same work of other kinds.
 
-    Of the same network where that was timed, else of any. None where no such work was timed, or it is no network's.
+    The rate is that of the same network if it was timed, otherwise of any. None if no such work was timed, or if the
+    work has no network.
 
     Raises:
         UserError: the network cannot take images of this size.
@@ -123,7 +124,7 @@ def _operations(kind: NetworkWork) -> int:
 
 
 def start_up_seconds() -> float:
-    """How long a job takes before it begins: Python starts and imports torch and the library."""
+    """Seconds before a job begins its work: Python starts and imports torch and the library."""
     script = "from snakemake import script; import unlearnable.jobs.long_job, unlearnable.stages.victim"
     started = time.monotonic()
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,4 +1,4 @@
-"""Which jobs a run would start, as Snakemake itself judges it."""
+"""The jobs that a run would start, according to Snakemake."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unlearnable.errors import UserError
 from unlearnable.tools.plan.reading import ROOT
 
 RULES = ("dataset", "source_model", "noise", "merge_noise", "perturbed_dataset", "victim")  # then tables and figures
-SHARE_A_FOLDER = ("noise", "table", "figure")  # rules of which several jobs write into one
+SHARE_A_FOLDER = ("noise", "table", "figure")  # rules whose jobs write into a shared folder
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class PlannedJob:
 
     Attributes:
         rule: its name.
-        place: the folder that it writes; for a shard of a noise, a table or a figure, its file without the suffix.
+        place: its output folder; for a shard of a noise, a table or a figure, the file without suffix.
     """
 
     rule: str
@@ -29,10 +29,10 @@ class PlannedJob:
 
 
 def ask_snakemake(configfile: Path | None, directory: Path) -> dict[PlannedJob, bool]:
-    """All jobs of a run, and whether each is done: changed settings or code make it due again, dates do not.
+    """All jobs of a run, and whether each is done: changed settings or code make a job due again, dates do not.
 
     Args:
-        configfile: what is laid over the default study; None for nothing.
+        configfile: extends the default study; None for the default study.
         directory: where the results are.
 
     Raises:
@@ -48,7 +48,7 @@ def ask_snakemake(configfile: Path | None, directory: Path) -> dict[PlannedJob, 
 
 
 def parse(summary: str) -> dict[PlannedJob, bool]:
-    """The jobs in the table that ``snakemake --summary`` prints, and whether nothing of each is to be written again."""
+    """The jobs in the table of ``snakemake --summary``, and whether each has nothing to write again."""
     lines = summary.splitlines()
     where = {name: column for column, name in enumerate(lines[0].split("\t"))}
     jobs: dict[PlannedJob, bool] = {}
@@ -66,7 +66,7 @@ def job_of(rule: str, output: str) -> PlannedJob:
 
 
 def count_by_rule(jobs: dict[PlannedJob, bool]) -> list[tuple[str, int, int]]:
-    """For each rule, in the order of the stages: its name, how many jobs there are, how many are done."""
+    """For each rule, in the order of the stages: its name, number of jobs, number of finished jobs."""
     every, done = Counter(job.rule for job in jobs), Counter(job.rule for job, ready in jobs.items() if ready)
     names = [*filter(every.__contains__, RULES), *sorted(set(every) - set(RULES))]
     return [(name, every[name], done[name]) for name in names]

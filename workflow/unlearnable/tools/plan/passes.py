@@ -1,4 +1,4 @@
-"""What a job computes, from its settings alone; its passes are the very number that its metrics will record."""
+"""The work of a job, from its settings alone; its passes are exactly those that its metrics will record."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def of_noise(settings: NoiseSettings, shape: tuple[int, ...], classes: int, rows
 
 
 def of_victim(settings: VictimSettings, shape: tuple[int, ...], classes: int, train: int, test: int) -> list[Amount]:
-    """The training of a victim and all that is measured on it; AutoAttack excepted, whose passes nobody counts.
+    """The training and evaluation of a victim, without AutoAttack, whose passes are not counted.
 
     Args:
         settings: of the stage.

@@ -1,4 +1,4 @@
-"""The whole plan, a section at a time."""
+"""The whole plan, section by section."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from unlearnable.tools.plan.times import Comparison, Times, compare_times, finis
 
 
 def print_plan(study: Study, jobs: dict[PlannedJob, bool], at_a_time: int | None, directory: Path) -> None:
-    """Print jobs, passes, time, disk space and how far off estimates are, each as soon as it is known.
+    """Print jobs, passes, time, disk space and the error of estimates, each as soon as it is known.
 
     Args:
         study: the study.
-        jobs: all jobs of its run, and whether they are done.
-        at_a_time: how many run together; None for as many as there are GPUs, or cores.
+        jobs: all jobs of the run, and whether they are done.
+        at_a_time: number of jobs that run together; None for one per GPU, or per core.
         directory: the working directory.
 
     Raises:
-        UserError: what finished jobs left is damaged.
+        UserError: the results of finished jobs are damaged.
     """
     _show(report.of_jobs(count_by_rule(jobs)))
     sizes = sizes_of(study, jobs, directory)
@@ -42,7 +42,7 @@ def print_plan(study: Study, jobs: dict[PlannedJob, bool], at_a_time: int | None
     comparisons: list[Comparison] = []
     try:
         device = choose_device(study.settings.runtime.device)
-    except UserError as error:  # the other sections hold all the same
+    except UserError as error:  # the other sections are still valid
         _show(f"Time: NOT estimated. {error}")
     else:
         set_up(calibration.THREADS)
@@ -59,7 +59,7 @@ def print_plan(study: Study, jobs: dict[PlannedJob, bool], at_a_time: int | None
 
 
 def sizes_of(study: Study, jobs: dict[PlannedJob, bool], directory: Path) -> dict[str, Size]:
-    """The sizes of the datasets that take part in the run."""
+    """The sizes of the datasets used in the run."""
     found = {}
     for name in study.settings.datasets:
         folder = DATASET.format(dataset=name)
@@ -71,7 +71,7 @@ def sizes_of(study: Study, jobs: dict[PlannedJob, bool], directory: Path) -> dic
 
 
 def _machine(device: torch.device, at_a_time: int | None) -> report.Machine:
-    """The machine at hand, which runs a job on each GPU, and on as many cores as a job has threads."""
+    """This machine, which runs one job on each GPU, or on as many cores as a job has threads."""
     cores = max(1, available_cpu_count() // calibration.THREADS)
     start_up = calibration.start_up_seconds()
     if device.type == "cuda":

@@ -15,11 +15,11 @@ from unlearnable.training.work import Kind, Once
 
 @dataclass(frozen=True)
 class PublishingWork(Kind):
-    """Encoding images as PNG, and decoding them to see that they are what they should be.
+    """Encoding images as PNG, and decoding them to check them.
 
     Attributes:
         shape: of one image, ``(C, H, W)``.
-        batch: how many images are timed.
+        batch: number of images to time.
     """
 
     shape: tuple[int, ...]
@@ -27,7 +27,7 @@ class PublishingWork(Kind):
 
     @contextmanager
     def prepared(self, device: torch.device) -> Iterator[Once]:
-        """Images as smooth as photographs, and with as much noise as published ones."""
+        """Images as smooth as photographs, with as much noise as protected ones."""
         draws = np.random.default_rng(0)
         channels, height, width = self.shape
         coarse = draws.integers(0, 256, (self.batch, -(-height // 8), -(-width // 8), channels), np.int16)

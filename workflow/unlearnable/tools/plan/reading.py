@@ -1,4 +1,4 @@
-"""A study's settings as Snakemake reads them, without starting it."""
+"""A study's settings as read by Snakemake, without starting it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNDER = [ROOT / "config" / name for name in DEFAULTS]
 
 
 def read_study(configfile: Path | None) -> Study:
-    """The study of a configuration file that is laid over the default ones, as ``--configfile`` lays it.
+    """The study of a configuration file that extends the default ones, as with ``--configfile``.
 
     Args:
         configfile: YAML; None for the default study.

@@ -1,4 +1,4 @@
-"""The plan as text: jobs, passes, time, space, and how far off the estimates of finished jobs are."""
+"""The plan as text: jobs, passes, time, space, and the error of estimates for finished jobs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NOT_COUNTED = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What jobs run on.
+    """The machine that jobs run on.
 
     Attributes:
-        device: what networks are computed on.
-        gpus: how many jobs run on one each at a time; 0 where networks are computed on cores as well.
-        cores: how many jobs run on one each at a time.
-        start_up: seconds that a job takes before it begins.
+        device: for networks.
+        gpus: number of jobs that run on a GPU each at a time; 0 if networks run on cores as well.
+        cores: number of jobs that run on a core each at a time.
+        start_up: seconds before a job begins its work.
     """
 
     device: str
@@ -45,7 +45,7 @@ def of_jobs(counts: list[tuple[str, int, int]]) -> str:
     """Jobs by rule.
 
     Args:
-        counts: rules, how many jobs of each there are, and how many of them are done.
+        counts: rules, number of jobs of each, and number of finished ones.
     """
     totals = ("in all", sum(every for _, every, _ in counts), sum(done for _, _, done in counts))
     rows = [[rule, count(every), count(done), count(every - done)] for rule, every, done in (*counts, totals)]
@@ -53,7 +53,7 @@ def of_jobs(counts: list[tuple[str, int, int]]) -> str:
 
 
 def of_passes(tasks: Sequence[Task], sizes: Mapping[str, Size]) -> str:
-    """Passes by stage, and the numbers of images behind them."""
+    """Passes by stage, and the numbers of images they are based on."""
     rows = []
     groups = [(stage, members) for stage, members in _by_stage(tasks) if stage in ON_GPU]
     for name, members in (*groups, ("in all", tasks)):
@@ -72,14 +72,14 @@ def _images(dataset: str, found: Size) -> str:
 
 
 def of_times(tasks: Sequence[Task], jobs_due: int, times: Times, machine: Machine, refusals: Sequence[str] = ()) -> str:
-    """The time of what is to do, by stage, in all and on the clock.
+    """The time of jobs to do: by stage, in total, and on the clock.
 
     Args:
         tasks: of all stages.
-        jobs_due: how many jobs there are to do, those of tables and figures included.
+        jobs_due: number of jobs to do, including tables and figures.
         times: estimates of tasks.
         machine: where they run.
-        refusals: what some jobs will be refused for.
+        refusals: why some jobs will be refused.
     """
     if not jobs_due:
         return "Time: nothing is to do."
@@ -114,7 +114,7 @@ def of_times(tasks: Sequence[Task], jobs_due: int, times: Times, machine: Machin
 
 
 def _unit(stage: str, machine: Machine) -> str:
-    """What a job of a stage takes one of."""
+    """The unit, GPU or core, that a job of a stage uses one of."""
     return "GPU" if machine.gpus and stage in ON_GPU else "core"
 
 
@@ -147,8 +147,8 @@ def of_space(tasks: Sequence[Task], free: int, assumed: Sequence[str]) -> str:
 
     Args:
         tasks: of all stages.
-        free: bytes that are free.
-        assumed: datasets whose PNGs are taken to be as large as their pixels.
+        free: free bytes.
+        assumed: datasets whose PNGs are assumed to be as large as their pixels.
     """
     due = {stage: sum(task.bytes for task in _due(members)) for stage, members in _by_stage(tasks)}
     total = sum(due.values())
@@ -162,7 +162,7 @@ def of_space(tasks: Sequence[Task], free: int, assumed: Sequence[str]) -> str:
 
 
 def of_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """How far off the estimates of finished jobs are."""
+    """The error of estimates for finished jobs."""
     if not comparisons:
         return "How far off: there are no finished jobs of this device to compare with."
     rows = [
@@ -177,7 +177,7 @@ def of_comparisons(comparisons: Sequence[Comparison]) -> str:
 
 
 def _by_stage(tasks: Sequence[Task]) -> list[tuple[str, list[Task]]]:
-    """The stages that have jobs, and their jobs."""
+    """The stages with jobs, and their jobs."""
     groups = [(stage, [task for task in tasks if task.stage == stage]) for stage in STAGES]
     return [(stage, members) for stage, members in groups if members]
 

@@ -1,4 +1,4 @@
-"""How many images a dataset has: from its manifest, or from what its reader can tell."""
+"""The number of images in a dataset: from its manifest, or from its reader."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def size_of(dataset: Dataset, root: Path, manifest: Path | None) -> Size:
     Args:
         dataset: its description.
         root: base folder of relative paths in it.
-        manifest: what the dataset stage wrote; None where that is missing or out of date.
+        manifest: of the dataset stage; None if it is missing or out of date.
     """
     if manifest is None:
         return size_hint(dataset, root)

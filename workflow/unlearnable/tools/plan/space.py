@@ -1,4 +1,4 @@
-"""The bytes that jobs write, and the space that there is for them."""
+"""The bytes that jobs write, and the free space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from unlearnable.bounds import Bound
 
 LABEL = 8  # bytes
-LARGEST = 127  # grey levels that a signed byte holds
+LARGEST = 127  # grey levels that fit into a signed byte
 
 
 def of_images(rows: int, shape: tuple[int, ...]) -> int:
@@ -19,30 +19,30 @@ def of_images(rows: int, shape: tuple[int, ...]) -> int:
 
 
 def of_noise(rows: int, shape: tuple[int, ...], bound: Bound) -> int:
-    """Bytes of the noise of ``rows`` images ``(C, H, W)``: one a value, or two where it may be larger than a byte."""
+    """Bytes of the noise of ``rows`` images ``(C, H, W)``: one per value, or two if a value may exceed a byte."""
     small = bound.norm == "linf" and bound.radius <= LARGEST
     return rows * math.prod(shape) * (1 if small else 2)
 
 
 def of_published(rows: int, shape: tuple[int, ...], png: float) -> int:
-    """Bytes of ``rows`` published images: as NumPy shards, and in Parquet as PNG.
+    """Bytes of ``rows`` protected images: as NumPy shards, and in Parquet as PNG.
 
     Args:
-        rows: how many.
-        shape: of each, ``(C, H, W)``.
+        rows: number of images.
+        shape: of an image, ``(C, H, W)``.
         png: size of the Parquet files as a share of that of the pixels.
     """
     return of_images(rows, shape) + round(rows * math.prod(shape) * png)
 
 
 def png_share(published: Iterable[Path]) -> float | None:
-    """The size of Parquet files as a share of that of the same images as NumPy shards, as it is on the disk.
+    """The size of Parquet files on disk, as a share of that of the NumPy shards of the same images.
 
     Args:
-        published: folders of published datasets.
+        published: folders of protected datasets.
 
     Returns:
-        None where nothing is published yet.
+        None if there are none yet.
     """
     encoded = raw = 0
     for folder in published:
@@ -52,7 +52,7 @@ def png_share(published: Iterable[Path]) -> float | None:
 
 
 def free(folder: Path) -> int:
-    """Bytes that are free where ``folder`` is, or will be."""
+    """Free bytes on the disk where ``folder`` is or will be."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent

@@ -1,4 +1,4 @@
-"""The jobs of a study that compute or write much, each with what it takes."""
+"""The jobs of a study that compute or write much, each with its cost."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ class Task:
     """One job.
 
     Attributes:
-        stage: what it belongs to.
-        done: whether its results are there and up to date.
-        bytes: that it writes.
-        metrics: the file that records how long it took, below the working directory.
-        amounts: what it computes.
-        like: names the jobs whose seconds for each of ``rows`` tell its own where no ``amounts`` do: by what they
-            make, and of which dataset.
-        rows: its images.
-        besides: what it does of which nothing tells the time.
+        stage: its stage.
+        done: whether its results exist and are up to date.
+        bytes: number of bytes it writes.
+        metrics: the file that records its time, relative to the working directory.
+        amounts: its work.
+        like: the kind of jobs, by product and dataset, whose seconds per row give its time if it has no ``amounts``.
+        rows: number of its images.
+        besides: further work whose time cannot be estimated; None if there is none.
     """
 
     stage: str
@@ -64,9 +63,9 @@ class Planner:
 
     Attributes:
         study: the study.
-        jobs: all jobs of its run, and whether they are done.
-        sizes: of the datasets; what depends on a size that is not known is left out.
-        png: size of the published Parquet files as a share of that of the pixels, by dataset.
+        jobs: all jobs of the run, and whether they are done.
+        sizes: of the datasets; jobs that depend on an unknown size are left out.
+        png: size of the Parquet files as a share of that of the pixels, by dataset.
     """
 
     study: Study
@@ -147,5 +146,5 @@ class Planner:
 
 
 def published_rows(cell: Perturbed, rows: int) -> int:
-    """How many of ``rows`` training images a published dataset holds; the clean rest lacks the protected ones."""
+    """How many of ``rows`` training images a protected dataset has; the clean rest lacks the protected ones."""
     return rows - round(rows * cell.protected / 100) if cell.method == "clean" else rows

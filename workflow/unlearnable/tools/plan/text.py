@@ -13,7 +13,7 @@ def count(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it: 40 s, 12 min, 3.4 h, 1,234 h."""
+    """A time in a suitable unit: 40 s, 12 min, 3.4 h, 1,234 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
@@ -23,7 +23,7 @@ def duration(seconds: float) -> str:
 
 
 def bytes_text(number: float) -> str:
-    """Bytes in the unit that suits them: 512 B, 3.4 MB, 1,234 GB."""
+    """Bytes in a suitable unit: 512 B, 3.4 MB, 1,234 GB."""
     units = ["B", "kB", "MB", "GB"]
     while number >= 1000 and len(units) > 1:
         number /= 1000

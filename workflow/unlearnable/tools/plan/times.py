@@ -1,4 +1,4 @@
-"""How long jobs take, from what was timed here and from what finished jobs recorded."""
+"""How long jobs take, from timings on this machine and from the records of finished jobs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from unlearnable.training.work import Kind, NetworkWork
 
 
 def kinds_of(tasks: Iterable[Task]) -> list[Kind]:
-    """The kinds of work in some jobs, the most important first.
+    """The kinds of work in jobs, the most important first.
 
-    Those of jobs to do come before the others; then those whose time nothing else tells; then those of most images.
+    Kinds of jobs to do come first; then kinds whose time has no other source; then those with most images.
     """
     ranks: dict[Kind, tuple[bool, bool, int]] = {}
     for task in tasks:
@@ -36,14 +36,14 @@ class Times:
 
     Attributes:
         speeds: of each kind of work, as timed on this machine.
-        rates: seconds for an image of jobs that no network takes part in, by what they are ``like``.
+        rates: seconds per image of jobs without a network, by ``like``.
     """
 
     speeds: dict[Kind, Speed]
     rates: dict[tuple[str, str], float]
 
     def of(self, task: Task) -> float | None:
-        """Seconds of a job, its start not included; None where nothing tells."""
+        """Seconds of a job without its start; None if they cannot be estimated."""
         if not task.amounts:
             rate = None if task.like is None else self.rates.get(task.like)
             return None if rate is None else task.rows * rate
@@ -54,17 +54,17 @@ class Times:
 
 
 def finished_jobs(tasks: Iterable[Task], directory: Path) -> list[tuple[Task, dict[str, Any]]]:
-    """The finished jobs that recorded how long they took, and what they recorded."""
+    """The finished jobs with records of their time, and these records."""
     found = ((task, directory / task.metrics) for task in tasks if task.done and task.metrics)
     return [(task, files.read_json(path)) for task, path in found if path.is_file()]
 
 
 def rates(finished: list[tuple[Task, dict[str, Any]]], device: str) -> dict[tuple[str, str], float]:
-    """Seconds for an image of finished jobs without a network, by what they are ``like``.
+    """Seconds per image of finished jobs without a network, by ``like``.
 
     Args:
-        finished: jobs and what they recorded.
-        device: as records name it; what another one computed does not count.
+        finished: jobs and their records.
+        device: as named in records; records of other devices are ignored.
     """
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     rows: dict[tuple[str, str], int] = defaultdict(int)
@@ -77,12 +77,12 @@ def rates(finished: list[tuple[Task, dict[str, Any]]], device: str) -> dict[tupl
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far off the estimates of a stage's finished jobs are.
+    """The error of estimates for a stage's finished jobs.
 
     Attributes:
-        stage: which one.
-        seconds: that each job took.
-        ratios: of these to the estimates.
+        stage: its name.
+        seconds: of each job.
+        ratios: of these seconds to the estimates.
     """
 
     stage: str
@@ -91,12 +91,12 @@ class Comparison:
 
 
 def compare_times(finished: list[tuple[Task, dict[str, Any]]], times: Times, device: str) -> list[Comparison]:
-    """Compare what finished jobs took with what was estimated from timed work.
+    """Compare the seconds of finished jobs with estimates from timed work.
 
     Args:
-        finished: jobs and what they recorded.
+        finished: jobs and their records.
         times: estimates.
-        device: as records name it; what another one computed is not compared.
+        device: as named in records; records of other devices are ignored.
     """
     stages: dict[str, Comparison] = {}
     for task, metrics in finished:

@@ -1,5 +1,5 @@
-"""``make watch``: how far a run is, from a record that Snakemake's events fill and that can be read at any time.
+"""``make watch``: the progress of a run, from a record of Snakemake's events that can be read at any time.
 
-``record`` writes it, in Snakemake's process; the rest reads it, and imports only ``jobs`` and ``progress`` of the
-library, so that it starts at once.
+``record`` writes it in Snakemake's process. The other modules read it and import only ``jobs`` and ``progress`` from
+the library, to start quickly.
 """

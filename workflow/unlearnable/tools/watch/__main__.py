@@ -1,4 +1,4 @@
-"""``make watch``: how far a study is, in another terminal."""
+"""``make watch``: the progress of a study, in another terminal."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HOME, TO_LINE_END, TO_SCREEN_END = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print how far the latest run is; in a terminal again and again, until Ctrl-C.
+    """Print the progress of the latest run; in a terminal repeatedly, until Ctrl-C.
 
     Args:
-        arguments: of the command line; None for those of the process.
+        arguments: of the command line; None for the process's own.
     """
     parser = argparse.ArgumentParser(prog="python -m unlearnable.tools.watch", description="How far a study is.")
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory of Snakemake")
-    parser.add_argument("--once", action="store_true", help="print once and leave, as always when the output is a file")
+    parser.add_argument("--once", action="store_true", help="print once and exit, as always if the output is a file")
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
         sys.exit(f"{options.directory}: there is no such folder; --directory names the working directory of Snakemake")
@@ -44,12 +44,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _draw(lines: list[str]) -> None:
-    """Lay lines over what the terminal shows, cut to its size."""
+    """Draw lines over the terminal's content, cut to its size."""
     columns, rows = shutil.get_terminal_size()
     if len(lines) >= rows:
         lines = [
             *lines[: rows - 2],
-            f"... and {len(lines) - rows + 2} more lines; a taller window or --once shows them",
+            f"... and {len(lines) - rows + 2} more lines; enlarge the window or use --once to see them",
         ]
     cut = [line[: columns - 1] + TO_LINE_END for line in lines]
     print(HOME + "\n".join(cut) + "\n" + TO_SCREEN_END, end="", flush=True)

@@ -1,4 +1,4 @@
-"""How long a run still takes, from how long its jobs took so far."""
+"""The remaining time of a run, from the time of its jobs so far."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unlearnable.tools.watch.run import Job, Run
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a run still takes.
+    """The remaining time of a run.
 
     Attributes:
-        seconds: for the jobs that there is something to go by for; None if there is nothing.
-        unknown: how many jobs there is nothing to go by for.
+        seconds: for jobs that can be estimated; None if there are none.
+        unknown: number of jobs that cannot be estimated.
     """
 
     seconds: float | None
@@ -23,14 +23,14 @@ class Estimate:
 
 
 def estimate(run: Run, directory: Path, now: float) -> Estimate:
-    """What is left to do, divided by how many jobs ran at a time so far.
+    """Estimate the remaining work, divided by the average number of jobs that ran at a time.
 
-    A job takes as long as those of its rule took on average; where none is done yet, as long as those that run have
-    taken and say that they will take. Of a running job counts what its log says is left, or else what is left of that
-    average.
+    A job is assumed to take the average time of its rule's finished jobs or, if there are none, of its running jobs:
+    the time so far plus the remaining time in their logs. For a running job the remaining time in its log counts, or
+    else the rest of that average.
 
     Args:
-        run: in its present state.
+        run: in its current state.
         directory: where it runs.
         now: in seconds since 1970.
     """
@@ -66,6 +66,6 @@ def _left(job: Job, directory: Path) -> float | None:
 
 
 def _at_a_time(run: Run, now: float) -> float:
-    """How many jobs ran at a time, on average; at least one."""
+    """Average number of jobs that ran at a time; at least one."""
     spent = sum((job.ended or now) - job.began for job in run.jobs.values())
     return max(1.0, spent / max(now - run.began, 1e-3))

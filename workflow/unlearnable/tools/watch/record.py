@@ -1,18 +1,18 @@
-"""What Snakemake does, recorded as it happens, in a file that can be read at any time.
+"""A record of Snakemake's events, in a file that can be read at any time.
 
-Snakemake's own log is not enough: with ``--quiet`` it is empty, and where a rule has a message it names neither the
-rule nor the log file. The record takes the events of Snakemake's interface for loggers, one JSON object a line:
+Snakemake's own log is not enough: with ``--quiet`` it is empty, and for a rule with a message it names neither the rule
+nor the log file. The record has the events of Snakemake's logger interface, one JSON object per line:
 
     {"event": "run", "at": 1.7e9, "jobs": {"noise": 4}}                   the first line; how many jobs of each rule
     {"event": "start", "at": 1.7e9, "id": 3, "rule": "noise", "what": "Noise: ...", "log": "logs/...", "stale": 12}
     {"event": "done" | "error" | "again", "at": 1.7e9, "id": 3}            again: it waits for another attempt
     {"event": "end", "at": 1.7e9}                                          unless Snakemake was killed
 
-``stale`` is the date of the log file before the start, in nanoseconds, or null: as long as it has that date, what
-it contains is of an earlier attempt. Snakemake holds a lock on the record as long as it lives.
+``stale`` is the date of the log file before the start, in nanoseconds, or null: as long as the file has that date, it
+belongs to an earlier attempt. Snakemake holds a lock on the record as long as it runs.
 
-The recorder is attached to Snakemake's logger by the Snakefile. As a logger plugin it would have to be installed, and
-named on every command line, and a run would have no record where that was forgotten.
+The Snakefile attaches the recorder to Snakemake's logger. A logger plugin would have to be installed and named on every
+command line; if that were forgotten, the run would have no record.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from unlearnable.jobs import locks
 from unlearnable.jobs.presence import RECORD
 from unlearnable.tools.watch.tail import last_lines
 
-IN_STORAGE = " (send to storage)"  # how Snakemake ends the name of a log that is not a file of this machine's
+IN_STORAGE = " (send to storage)"  # suffix in Snakemake of the name of a log that is not a local file
 SHOWN = 10  # lines of a failed job's log
 
 
 def record(logger: logging.Logger, workflow: Any) -> None:
-    """Record the run that begins, if it is no dry one, and print the last lines of the log of every job that fails.
+    """Record the run that begins, unless it is a dry run, and print the last log lines of every failed job.
 
     Args:
         logger: Snakemake's.
-        workflow: Snakemake's, as a Snakefile sees it.
+        workflow: Snakemake's, as in a Snakefile.
     """
     logger.addHandler(Recorder(logger, workflow, RECORD.absolute()))
 
 
 class Recorder(logging.Handler):
-    """Writes down what matters of what Snakemake logs.
+    """Records the relevant events in Snakemake's log.
 
     Args:
         logger: Snakemake's.
@@ -64,12 +64,12 @@ class Recorder(logging.Handler):
         self._open: set[int] = set()  # the jobs whose latest attempt has not ended
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one message of Snakemake's."""
+        """Handle one message from Snakemake."""
         about = record.__dict__
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO if self._file is None and not self._workflow.dryrun:
-                # With --quiet progress the scheduler does not log JOB_FINISHED, to no handler, and no other event says
-                # that a job is done. Whether that is printed is up to the handlers' filters.
+                # With --quiet progress the scheduler does not log JOB_FINISHED to any handler, and no other event marks
+                # a job as done. The handlers' filters decide whether it is printed.
                 self._workflow.scheduler.print_progress = True
                 self._begin({rule: count for rule, count in about["stats"].items() if rule != "total"})
             case LogEvent.JOB_INFO:
@@ -83,13 +83,13 @@ class Recorder(logging.Handler):
                 self._show_log(about["log"][:1])
 
     def close(self) -> None:
-        """Snakemake ends by itself."""
+        """Record that Snakemake ends normally."""
         if self._file is not None:
             for job in self._workflow.scheduler.failed:  # no event names a job that failed after its end, for a
                 if job.jobid in self._open:  # missing output say
                     self._end("error", job.jobid)
             self._write("end")
-            with suppress(OSError):  # of a file that could not be written before
+            with suppress(OSError):  # the file could not be written before
                 self._file.close()
             self._file = None
         super().close()
@@ -105,7 +105,7 @@ class Recorder(logging.Handler):
             self._give_up(error)
 
     def _start(self, job: int, about: dict[str, Any]) -> None:
-        if job in self._open:  # the attempt before failed after its end: there was no event of it
+        if job in self._open:  # the previous attempt failed after its end, without an event
             self._end("again", job)
         self._open.add(job)
         self._attempts[job] += 1
@@ -124,7 +124,7 @@ class Recorder(logging.Handler):
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        """The run is worth more than its record. The file stays open: its lock shows that Snakemake lives."""
+        """Continue the run without its record. The file stays open: its lock shows that Snakemake runs."""
         self._broken = True
         self._logger.warning(f"{self._path}: cannot be written ({error}); `make watch` does not see this run")
 

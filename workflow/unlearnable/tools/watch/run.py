@@ -16,15 +16,15 @@ State = Literal["running", "done", "failed", "waiting"]
 
 @dataclass
 class Job:
-    """A job that was started.
+    """A started job.
 
     Attributes:
-        rule: the rule's name.
-        what: one line about it.
-        log: its log file, from the working directory; None if it has none.
-        stale: date of the log file, in nanoseconds, before the job's attempt; None if there was none.
-        state: waiting is what failed and will be tried again.
-        began: when the latest attempt was started, in seconds since 1970; with a cluster, submitted.
+        rule: name of its rule.
+        what: its description, one line.
+        log: its log file, relative to the working directory; None if it has none.
+        stale: date of the log file before the job's attempt, in nanoseconds; None if there was none.
+        state: a waiting job failed and will be tried again.
+        began: when the latest attempt was started or, on a cluster, submitted, in seconds since 1970.
         ended: when the latest attempt ended; None while it runs.
     """
 
@@ -54,10 +54,10 @@ class Run:
 
     Attributes:
         began: in seconds since 1970.
-        planned: how many jobs of each rule it has.
-        jobs: those that were started, by Snakemake's number.
-        ended: when Snakemake left by itself, in seconds since 1970.
-        latest: when something happened last.
+        planned: number of jobs of each rule.
+        jobs: the started jobs, by Snakemake's number.
+        ended: when Snakemake ended normally, in seconds since 1970.
+        latest: time of the latest event.
     """
 
     began: float
@@ -67,20 +67,20 @@ class Run:
     latest: float = 0.0
 
     def in_state(self, *states: State) -> list[Job]:
-        """The started jobs that are in one of some states."""
+        """The started jobs in one of the states."""
         return [job for job in self.jobs.values() if job.state in states]
 
     def counts(self, *states: State) -> Counter[str]:
-        """How many jobs of each rule are in one of some states."""
+        """Number of jobs of each rule in one of the states."""
         return Counter(job.rule for job in self.in_state(*states))
 
     @property
     def total(self) -> int:
-        """How many jobs there are."""
+        """Total number of jobs."""
         return sum(self.planned.values())
 
     def take(self, entry: dict[str, Any]) -> None:
-        """Note what the record says next."""
+        """Apply the next entry of the record."""
         event, at = entry["event"], entry["at"]
         self.latest = at
         job = self.jobs.get(entry.get("id", -1))
@@ -90,7 +90,7 @@ class Run:
         elif event == "end":
             self.ended = at
         elif job is not None and event == "again":
-            job.state, job.ended = "waiting", job.ended or at  # no error came if it failed only after its end
+            job.state, job.ended = "waiting", job.ended or at  # there is no error event if it failed only after its end
         elif job is not None and event in ("done", "error"):
             job.state, job.ended = ("done" if event == "done" else "failed"), at
 
@@ -104,12 +104,12 @@ class Reader:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._head = b""  # the first line, with the time of its beginning, tells runs apart
+        self._head = b""  # the first line, with the start time, distinguishes runs
         self._offset = 0
         self._run: Run | None = None
 
     def look(self) -> Run | None:
-        """The latest run in its present state; None if there was none."""
+        """The latest run in its current state; None if there was none."""
         try:
             with open(self.directory / RECORD, "rb") as file:
                 head = file.readline()
@@ -120,13 +120,13 @@ class Reader:
         except FileNotFoundError:
             self._head, self._run = b"", None
             return None
-        whole = content[: content.rfind(b"\n") + 1]  # the last line may be on its way
+        whole = content[: content.rfind(b"\n") + 1]  # the last line may be incomplete
         self._offset += len(whole)
         for line in whole.splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
-                continue  # half a line, of when the disk was full
+                continue  # half a line, written when the disk was full
             if entry["event"] == "run":
                 self._run = Run(entry["at"], entry["jobs"])
             elif self._run is not None:
@@ -134,7 +134,7 @@ class Reader:
         return self._run
 
     def state(self, run: Run) -> str:
-        """What has become of a run, in a few words."""
+        """The state of a run, in a few words."""
         if snakemake_running(self.directory):
             return "running"
         failed = len(run.in_state("failed"))
@@ -143,5 +143,5 @@ class Reader:
                 return f"ended, {failed} failed"
             return "finished" if len(run.in_state("done")) == run.total else "stopped before its end"
         if anything_running(self.directory):
-            return "its Snakemake was killed; jobs are still at work"
+            return "its Snakemake was killed; jobs are still running"
         return "killed; no job is running"

@@ -13,12 +13,12 @@ from unlearnable.tools.watch.estimate import estimate
 from unlearnable.tools.watch.run import Job, Reader, Run
 
 FAILED_LINES = 5  # of a failed job's log
-SHOWN = 10  # jobs that run, and jobs that failed; a long list would push the rest off the screen
+SHOWN = 10  # running jobs, and failed jobs; a longer list would push the rest off the screen
 DEVICES = 16
 
 
 def overview(reader: Reader, leases: Callable[[], list[Lease]], now: float) -> list[str]:
-    """All there is to say, line by line.
+    """The whole overview, line by line.
 
     Args:
         reader: of the run's record.
@@ -46,10 +46,10 @@ def overview(reader: Reader, leases: Callable[[], list[Lease]], now: float) -> l
 
 
 def _summary(run: Run, directory: Path, now: float | None) -> str:
-    """How much is done, and when all will be.
+    """How much is done, and the remaining time.
 
     Args:
-        run: in its present state.
+        run: in its current state.
         directory: where it runs.
         now: in seconds since 1970; None if the run is over.
     """
@@ -61,7 +61,7 @@ def _summary(run: Run, directory: Path, now: float | None) -> str:
     if rest.seconds is None:
         return f"{text}, time left unknown"
     text += f", about {span(rest.seconds)} left"
-    return f"{text}, not counting {rest.unknown} of kinds of which none is done yet" if rest.unknown else text
+    return f"{text}, not counting {rest.unknown} of rules without finished jobs" if rest.unknown else text
 
 
 def _table(run: Run, at_work: bool) -> list[str]:
@@ -96,7 +96,7 @@ def _jobs(jobs: list[Job], directory: Path, count: int, now: float | None) -> li
 def _devices(leases: Callable[[], list[Lease]]) -> list[str]:
     try:
         found = leases()
-    except UserError as error:  # of a driver that hangs; the rest is worth seeing all the same
+    except UserError as error:  # a driver hangs; show the rest anyway
         return ["", f"GPUs of this machine: {error}"]
     held = [lease for lease in found if lease.held]
     shown = [*held, *(lease for lease in found if not lease.held)][:DEVICES]

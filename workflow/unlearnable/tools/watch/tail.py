@@ -1,4 +1,4 @@
-"""The end of a text file that may be long, and may be written meanwhile."""
+"""The end of a text file that may be long and still being written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ AT_MOST = 8192  # bytes that are read
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """The last lines that are not empty, at most ``count``; none if there is no such file.
+    """The last non-empty lines, at most ``count``; none if there is no such file.
 
-    What is not text in them is replaced, so that a damaged file cannot garble a terminal.
+    Unprintable characters are replaced, so that a damaged file cannot garble a terminal.
     """
     try:
         with open(path, "rb") as file:
