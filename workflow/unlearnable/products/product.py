@@ -127,7 +127,7 @@ class FigureFiles:
     png: Path
 
 
-def validate_given(config: dict[str, Any]) -> Given[Any]:
+def validate_given(config: Mapping[str, object]) -> Given[Any]:
     """The input of a product from plain values, with the style of the product named in them."""
     model: Any = Given[registry.settings("products", config["product"])]  # type: ignore[misc]
     given: Given[Any] = model.model_validate(config)
@@ -135,7 +135,7 @@ def validate_given(config: dict[str, Any]) -> Given[Any]:
 
 
 def make(
-    config: dict[str, Any], inputs: Mapping[str, Sequence[str]], out: TableFiles | FigureFiles, checksums: str
+    config: Mapping[str, object], inputs: Mapping[str, Sequence[str]], out: TableFiles | FigureFiles, checksums: str
 ) -> None:
     """Make the table or figure named in ``config``.
 
