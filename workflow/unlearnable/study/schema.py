@@ -101,7 +101,8 @@ class Runtime(Settings):
     """How jobs run. Nothing here makes a stage run again; results of a GPU and a CPU differ only by chance."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: a GPU if there is one, otherwise the CPU with a warning; cuda: a GPU or an error"
+        "auto",
+        description="auto: a GPU if there is one, otherwise the CPU with a warning; cpu; cuda: a GPU or an error",
     )
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two checkpoints of a long loop")
 
