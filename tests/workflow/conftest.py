@@ -65,7 +65,7 @@ def finished(repo: Path, tiny: Config, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def undisturbed(repo: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The slow study up to its published dataset, never interrupted. Tests may copy it, not change it."""
+    """The slow study up to its protected dataset, never interrupted. Tests may copy it, not change it."""
     with once("undisturbed", tmp_path_factory) as (folder, empty):
         config = slow_study(images)
         if not empty:

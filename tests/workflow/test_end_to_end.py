@@ -157,7 +157,7 @@ def test_tables_have_a_column_for_each_noise(finished: Project) -> None:
     assert all(name in markdown for name in names)
     assert r"\begin{table}" in finished.read("results/tables/tiny/accuracy.tex")
     cost = finished.read("results/tables/tiny/cost.csv").splitlines()
-    assert len(cost) == 1 + 4 + 5 + 7 + 14  # sources, noises, published datasets, victims
+    assert len(cost) == 1 + 4 + 5 + 7 + 14  # sources, noises, protected datasets, victims
 
 
 def test_the_cost_table_knows_what_snakemake_measured_of_every_job(finished: Project) -> None:

@@ -1,4 +1,4 @@
-"""A slice of the miniature of the paper, for real: noises are made, published and drawn, and some victims learn.
+"""A slice of the miniature of the paper, for real: noises are made, merged, applied and drawn, and some victims learn.
 
 The noises are those that the tiny study of the other tests has not.
 """

@@ -37,9 +37,9 @@ def compute(snakemake: Any, *hashed: str) -> Iterator[tuple[Loop, torch.device]]
 def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> Iterator[tuple[Loop, torch.device, int]]:
     """The loop of a script, its device, and the number of ranks that share the work, each on such a device.
 
-    The checkpoint is the ``side_file`` of the first output. Its fingerprint covers the rule's
-    settings, code and wildcards, the contents of ``hashed``, torch's version and the kind of device, so a checkpoint of
-    anything else is ignored.
+    The checkpoint is the ``side_file`` of the first output. Its fingerprint covers the rule's settings, code and
+    wildcards, the contents of ``hashed``, torch's version and the kind of device, so a checkpoint of anything else is
+    ignored.
 
     Args:
         snakemake: the object that Snakemake gives to a script.

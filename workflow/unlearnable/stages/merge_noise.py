@@ -1,4 +1,4 @@
-"""The end of the noise stage: shards are checked and joined into one noise."""
+"""The merge_noise stage: the shards of a noise are checked and joined."""
 
 from __future__ import annotations
 

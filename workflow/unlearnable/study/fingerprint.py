@@ -12,8 +12,8 @@ from unlearnable.files import digest
 
 PACKAGE = "unlearnable"
 FOLDER = Path(__file__).parents[1]
-# What may change the bytes of a result. Everything else (jobs, tools, study, progress, messages) only runs jobs or
-# fills in settings, whose values are compared separately.
+# What may change the bytes of a result. Everything else (jobs, tools, study, registry, settings, progress, errors) only
+# runs jobs, words messages or fills in settings, whose values are compared separately.
 SCIENCE = (
     *("datasets", "networks", "noises", "countermeasures", "compute", "training", "stages", "products"),
     *("files", "arrays", "bounds", "randomness"),

@@ -1,4 +1,5 @@
-"""Training of source models and victims: the loop and its checkpoints, ranks that share it, and accuracies.
+"""Training of source models and victims: the loop and its checkpoints, ranks that share it, the memory and
+work it takes, and accuracies.
 
 It may import ``countermeasures``, ``compute`` and the layers below them.
 """

@@ -37,7 +37,7 @@ class Task:
         bytes: number of bytes it writes.
         metrics: the file that records its time, relative to the working directory.
         amounts: its work.
-        like: the kind of jobs, by product and dataset, whose seconds per row give its time if it has no ``amounts``.
+        like: the kind of jobs, by noise and dataset, whose seconds per row give its time if it has no ``amounts``.
         rows: number of its images.
         besides: further work whose time cannot be estimated; None if there is none.
     """
