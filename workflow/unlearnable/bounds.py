@@ -26,6 +26,11 @@ class Bound:
     radius: int | float
     unit: str
 
+    @property
+    def dtype(self) -> type[np.int8 | np.int16]:
+        """The smallest type of a value's change in whole grey levels."""
+        return np.int8 if self.norm == "linf" and self.radius <= np.iinfo(np.int8).max else np.int16
+
     def plain(self) -> dict[str, Any]:
         """As JSON values; ``Bound(**plain)`` restores the bound."""
         return asdict(self)

@@ -62,13 +62,12 @@ def make_shard(
     problem = problem_of(settings, len(train.classes))
     method = method_of(problem.settings)
     size, seed = settings.noise_pass.batch_size, settings.seed
-    small = settings.bound.norm == "linf" and settings.bound.radius <= 127
     rows = np.array(shard_rows(len(train.labels), size, shard, shards), np.int64)
     feed = Feed(Split(Chosen(train.images, rows), train.labels[rows], train.classes), device)
     starts = range(0, len(rows), size)
     loop.images = len(rows) / max(1, len(starts))
     state = loop.restore()
-    shape, dtype = (len(rows), *train.images.shape[1:]), np.int8 if small else np.int16
+    shape, dtype = (len(rows), *train.images.shape[1:]), settings.bound.dtype
     beside = (loop.checkpoint or Path(noise)).with_name(f".{Path(noise).name}.part")
     # Of all shards, so that all compute in the same way.
     expected = math.ceil(len(train.labels) / size) * method.noise_passes(problem)

@@ -98,7 +98,8 @@ class Experiment(Settings):
 
 
 class Runtime(Settings):
-    """How jobs run. Nothing here makes a stage run again; results of a GPU and a CPU differ only by chance."""
+    """How jobs run. Nothing here makes a stage run again; a GPU and a CPU round differently and draw other random
+    numbers, so their results differ, as those of two seeds do."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",

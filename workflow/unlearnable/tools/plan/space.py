@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from unlearnable.bounds import Bound
 
 LABEL = 8  # bytes
-LARGEST = 127  # grey levels that fit into a signed byte
 
 
 def of_images(rows: int, shape: tuple[int, ...]) -> int:
@@ -20,8 +21,7 @@ def of_images(rows: int, shape: tuple[int, ...]) -> int:
 
 def of_noise(rows: int, shape: tuple[int, ...], bound: Bound) -> int:
     """Bytes of the noise of ``rows`` images ``(C, H, W)``: one per value, or two if a value may exceed a byte."""
-    small = bound.norm == "linf" and bound.radius <= LARGEST
-    return rows * math.prod(shape) * (1 if small else 2)
+    return rows * math.prod(shape) * np.dtype(bound.dtype).itemsize
 
 
 def of_published(rows: int, shape: tuple[int, ...], png: float) -> int:
