@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from unlearnable.files import digest
 
 PACKAGE = "unlearnable"
-# Modules that may change the bytes of a result. Everything else (jobs, tools, study, progress, messages) only runs jobs or
-# fills in settings, whose values are compared separately.
+# Modules that may change the bytes of a result. Everything else (jobs, tools, study, progress, messages) only runs jobs
+# or fills in settings, whose values are compared separately.
 SCIENCE = (
     *("datasets", "networks", "noises", "countermeasures", "compute", "training", "stages", "products"),
     *("files", "arrays", "bounds", "randomness"),
