@@ -1,4 +1,4 @@
-"""Write what is generated from the settings classes: the JSON schema that editors use, and the tables of keys.
+"""Write the files generated from the settings classes: the JSON schema that editors use, and the tables of keys.
 
 python workflow/schemas/make_schema.py
 """

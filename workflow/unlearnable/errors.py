@@ -12,7 +12,7 @@ NO_ROOM = {  # why a file cannot be written, by the number of the system's error
 
 
 class UserError(Exception):
-    """Bad input or a bad environment; the message says what is wrong, where, and what would be right."""
+    """Bad input or a bad environment; the message says what is wrong, where, and how to fix it."""
 
 
 class Stopped(Exception):

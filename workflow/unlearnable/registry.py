@@ -137,8 +137,8 @@ def reader(axis: str) -> Callable[[Any], Any]:
 def _docstring(package: str, code: str) -> str | None:
     """The first line of a module's docstring, without importing the module."""
     path = PACKAGE.joinpath(*package.split(".")[1:], f"{code}.py")
-    told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    return told and told.partition("\n")[0]
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    return docstring and docstring.partition("\n")[0]
 
 
 def _base(axis: str) -> str:

@@ -83,7 +83,7 @@ def test_idx_files_are_read_plain_or_packed(
     ("name", "damage", "message"),
     [
         ("train-images-idx3-ubyte", lambda c: c[:-1], "truncated"),
-        ("train-images-idx3-ubyte", lambda c: c + b"\0", "bytes where .* are announced"),
+        ("train-images-idx3-ubyte", lambda c: c + b"\0", "bytes, but its header announces"),
         ("train-images-idx3-ubyte", lambda c: c[:10], "not an IDX file"),
         ("train-images-idx3-ubyte", lambda c: b"", "not an IDX file"),
         ("train-images-idx3-ubyte", lambda c: b"\0\0\x0d\x03" + c[4:], r"not an IDX file of unsigned bytes"),
@@ -161,7 +161,7 @@ def test_without_files_and_network_the_addresses_and_the_way_out_are_named(
     read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "LONGEST_PAUSE", 0.0)
-    with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz could not be downloaded .*dataset's root") as e:
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz could not be downloaded .*'s key root") as e:
         read(root="elsewhere", mirrors=["http://127.0.0.1:9/a", "http://127.0.0.1:9/b/"])
     assert "http://127.0.0.1:9/a/train-images-idx3-ubyte.gz" in str(e.value)
     assert "http://127.0.0.1:9/b/train-images-idx3-ubyte.gz" in str(e.value)

@@ -174,7 +174,7 @@ class _Part:
         return self._read().get("total")
 
     def begin(self, validator: str | None, total: int | None) -> None:
-        """Start anew."""
+        """Start again from the first byte."""
         self.remove()
         with files.naming_a_full_disk(self.path):
             self.path.touch()

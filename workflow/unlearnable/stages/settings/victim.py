@@ -18,7 +18,7 @@ class VictimTraining(Training):
     alpha_a: float = Field(0.2, gt=0, description="step of the training attack, as a share of the victim's radius")
     evaluate_every: int = Field(1000, ge=1, description="steps between two evaluations on the clean test set")
     robust_steps: int = Field(20, ge=1, description="steps of the PGD attack that measures robust accuracy")
-    robust_images: int = Field(1000, ge=1, description="test images under that attack, from the first")
+    robust_images: int = Field(1000, ge=1, description="number of test images under that attack (the first ones)")
     auto_attack: bool = Field(
         False, description="also measure accuracy under AutoAttack on those images; needs the extra autoattack"
     )
