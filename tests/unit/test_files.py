@@ -200,10 +200,10 @@ WRITERS = {
     "array": "arrays.write_array(path, np.zeros(200_000, np.int8))",
     "checkpoint": "Loop(path)._save({'weights': torch.zeros(50_000)})",
     "weights": "models.save_weights(torch.nn.Linear(200, 250), path)",
-    "table": "tables.write(numbers, numbers, *[path] * 3, '')",
-    "pdf": "figures.save_figure(figure, *[path] * 3, 100)",
-    "svg": "figures.save_figure(figure, elsewhere, path, path, 100)",
-    "png": "figures.save_figure(figure, elsewhere, elsewhere, path, 100)",
+    "table": "tables.save_table(TableFiles(*[path] * 3), numbers, numbers, '')",
+    "pdf": "figures.save_figure(FigureFiles(*[path] * 3), figure, 100)",
+    "svg": "figures.save_figure(FigureFiles(elsewhere, path, path), figure, 100)",
+    "png": "figures.save_figure(FigureFiles(elsewhere, elsewhere, path), figure, 100)",
     "history": "write_history(path, [{'step': n, 'loss': n**0.5} for n in range(50_000)])",
     "parquet": "protected_parquet.write_parquet(path.parent, split, split.labels > 0, 1000)",
 }
@@ -217,6 +217,7 @@ from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 from unlearnable.networks import build as models
 from unlearnable.products import figure as figures, table as tables
+from unlearnable.products.product import FigureFiles, TableFiles
 from unlearnable.training.fit import write_history
 from unlearnable.training.loop import Loop
 

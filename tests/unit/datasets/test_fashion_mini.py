@@ -24,11 +24,11 @@ ROOT = Path(__file__).parents[3]
 ORIGINALS = Path("/usr/share/datasets/fashion-mnist")
 
 
-@pytest.fixture(scope="module")
 def without_augmentation(description: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in description.items() if key != "augmentation"}
 
 
+@pytest.fixture(scope="module")
 def description() -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     found: dict[str, Any] = config["datasets"]["fashion-mini"]
