@@ -275,9 +275,12 @@ def test_the_queue_survives_somebody_who_cleans_up(host: Host) -> None:
 def test_a_killed_job_frees_its_devices_though_its_children_live(host: Host) -> None:
     body = """
         children = [subprocess.Popen(["sleep", "1000"]).pid]
+        reader, writer = os.pipe()
         forked = os.fork()
         if forked == 0:
+            os.write(writer, b".")
             time.sleep(1000)
+        os.read(reader, 1)  # now the child has closed its copies of the locks
         (folder / "children").write_text(" ".join(map(str, [*children, forked])))
     """
     job = host.job("parent", 4, body.strip())
