@@ -44,7 +44,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
     made.__dict__["noise"] = noise
     monkeypatch.setattr(registry, "load_module", lambda axis, name: {"noises": {"least": made}}[axis][name])
-    monkeypatch.setattr(registry, "part", lambda axis, name, file: None)
+    monkeypatch.setattr(registry, "load_file", lambda axis, name, file: None)
     return made
 
 
