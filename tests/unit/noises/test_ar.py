@@ -115,7 +115,7 @@ def test_processes_that_cannot_be_told_apart_are_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(ar, "APART", 0.4)
     monkeypatch.setattr(ar, "ROUNDS", 2)
     with pytest.raises(
-        UserError, match=r"class \d+ \('class \d+'\): none of 32 processes on 10x10x1 stands apart.*seed"
+        UserError, match=r"class \d+ \('class \d+'\): none of 32 processes on 10x10x1 differs enough from .*seed"
     ):
         coefficients(60, (10, 10, 1))
 

@@ -16,9 +16,8 @@ from unlearnable.noises.ar.settings import Ar
 from unlearnable.noises.method import Batch, Problem
 from unlearnable.randomness import numpy_generator
 
-TAPS = [(row, column) for row in (2, 1, 0) for column in (2, 1, 0)][
-    :-1
-]  # offsets to earlier values in reading order; the ninth is the value itself
+# Offsets to earlier values in reading order; the ninth is the value itself.
+TAPS = [(row, column) for row in (2, 1, 0) for column in (2, 1, 0)][:-1]
 
 
 CROP = 4  # rows and columns cut off a field, where it starts as white noise
