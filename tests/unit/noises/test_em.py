@@ -57,7 +57,7 @@ def test_noise_of_another_size_than_the_published_image_is_refused(fixed: Frozen
     images, labels = torch.zeros(3, 1, 12, 12), torch.arange(3)
     em, task = of("em"), augmented(problem("em", Augmentation(resized_crop=8)))
     for call in (em.noise, em.training_inputs):
-        with pytest.raises(UserError, match=r"frame augmented .* 8x8 pixels, but .* 12x12; use frame: raw"):
+        with pytest.raises(UserError, match=r"frame: augmented .* 8x8 pixels, but .* 12x12; use frame: raw"):
             call(fixed, Batch(images, labels, task, draws()))
 
 
