@@ -18,12 +18,12 @@ from unlearnable.study.study import Study
 from .pipeline import ROOT, Project, laid_over, tiny_study
 
 HEAVY = {"torch", "torchvision", "pandas", "pyarrow", "matplotlib", "scipy", "PIL"}
-# The snakemake command, watched: how often each function of study.py ran, and in what state the process ended.
+# The snakemake command, watched: how often each function of study/study.py ran, and in what state the process ended.
 WATCHED = """
 import atexit, collections, gc, json, os, sys
 calls = collections.Counter()
 def count(frame, event, argument):
-    if event == "call" and frame.f_code.co_filename.endswith("/unlearnable/study.py"):
+    if event == "call" and frame.f_code.co_filename.endswith("/unlearnable/study/study.py"):
         calls[frame.f_code.co_name] += 1
 def tell():
     modules = [name for name in sys.modules if name.split(".")[0] == "unlearnable"]
@@ -45,7 +45,7 @@ class Planning:
     Attributes:
         study: what was planned.
         modules: the library modules that were loaded at its end.
-        calls: how often each function of ``unlearnable.study`` ran.
+        calls: how often each function of ``unlearnable.study.study`` ran.
         left: how many objects were not taken apart at the end.
     """
 
@@ -83,10 +83,10 @@ def test_settings_and_cells_are_computed_once(planning: Planning) -> None:
     study, calls = planning.study, planning.calls
     noises, perturbed, sources = study.noises("tiny"), study.perturbed("tiny"), study.sources("tiny")
     assert len(noises) > 4
-    assert calls["noise_config"] == len(noises)  # asked for by every shard, twice, by the merge and by the dataset
-    assert calls["source_config"] == len(sources)
-    assert calls["perturbed_config"] == len(perturbed)
-    assert calls["dataset_config"] == len({cell.dataset for cell in perturbed})
+    assert calls["noise_settings"] == len(noises)  # asked for by every shard, twice, by the merge and by the dataset
+    assert calls["source_settings"] == len(sources)
+    assert calls["perturbed_settings"] == len(perturbed)
+    assert calls["dataset_settings"] == len({cell.dataset for cell in perturbed})
     assert {calls[name] for name in ("victims", "perturbed", "noises", "sources")} == {1}
 
 

@@ -169,10 +169,11 @@ def _as_run(study: Study, cell: Any) -> list[dict[str, Any]]:
     noise = Noise(cell.dataset, cell.method, cell.rho_u, cell.rho_a, cell.seed)
     source = study.source_of(noise)
     steps = None if source is None else study.source_settings(source).training.steps
-    of_stages = [plain(study.source_settings(noise).method), plain(study.noise_settings(noise).method)]
+    layers = study.layers
+    of_stages = [layers.method(cell.dataset, cell.method), layers.noise_method(cell.dataset, cell.method)]
     return [
         {"algorithm": settings.pop("algorithm"), "settings": settings | {"source_model_steps": steps}}
-        for settings in of_stages
+        for settings in map(plain, of_stages)
     ]
 
 

@@ -114,6 +114,7 @@ class Study:
         """The number of jobs that share a noise."""
         return self.layers.noise_pass(dataset, method).shards
 
+    @once
     def dataset_settings(self, dataset: str) -> Dataset:
         """Settings of the dataset stage, without augmentation, which belongs to the trainings."""
         return self.layers.dataset(dataset)
