@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
 import socket
 import subprocess
@@ -304,6 +305,19 @@ def test_without_a_network_every_address_and_the_way_out_are_named(get: Any, pau
 def test_only_the_web_is_read(get: Any, address: str) -> None:
     with pytest.raises(UserError, match="not an http or https address"):
         get(address)
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x", "http://127.0.0.1/\u00e4"])
+def test_an_address_that_cannot_be_asked_is_named_and_the_next_one_tried(get: Any, site: Site, address: str) -> None:
+    with pytest.raises(UserError, match=rf"^file\.bin could not be downloaded from {re.escape(address)}/file\.bin \("):
+        get(address)
+    assert get(address, site.address).read_bytes() == CONTENT
+
+
+def test_a_file_that_moved_to_no_address_is_not_followed(get: Any, site: Site) -> None:
+    site.moved = {"/file.bin": "http://[::1/x"}
+    with pytest.raises(UserError, match=r"file\.bin could not be downloaded"):
+        get(attempts=1)
 
 
 def test_a_moved_file_is_followed_but_never_to_this_machine(get: Any, site: Site, tmp_path: Path) -> None:

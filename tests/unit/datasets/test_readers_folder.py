@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,41 @@ def test_a_class_may_be_called_train(read: Callable[..., Any], tmp_path: Path) -
             put(tmp_path / "set" / name / f"{row}.png")
     train, test, _ = read(classes=["bus", "train"])
     assert (len(train.labels), len(test.labels)) == (8, 2)
+
+
+@pytest.mark.parametrize("below", [["train", "test"], [""]])
+@pytest.mark.parametrize(("typed", "unpacked"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_class_may_be_typed_with_its_accent_and_unpacked_with_a_separate_one(
+    read: Callable[..., Any], tmp_path: Path, below: list[str], typed: Any, unpacked: Any
+) -> None:
+    names = ["caf\u00e9", "\u00fcber", "\ud55c"]
+    for label, name in enumerate(names):
+        for half in below:
+            for row in range(10):
+                path = tmp_path / "set" / half / unicodedata.normalize(unpacked, name) / f"{row}.png"
+                put(path, picture(10 * row + label))
+    train, test, _ = read(classes=[unicodedata.normalize(typed, name) for name in names])
+    assert [level % 10 for level in levels(train)] == train.labels.tolist()
+    assert set(test.labels) == {0, 1, 2}
+
+
+def test_two_folders_of_one_name_are_refused(read: Callable[..., Any], tmp_path: Path) -> None:
+    for name in ("cat", "caf\u00e9", "cafe\u0301"):
+        put(tmp_path / "set" / name / "a.png")
+    with pytest.raises(
+        UserError, match=r"set: two folders are called 'caf\u00e9', once with separate accents; join them"
+    ):
+        read(classes=["cat", "caf\u00e9"])
+
+
+def test_a_class_folder_beside_the_halves_is_found_however_it_is_typed(
+    read: Callable[..., Any], tmp_path: Path
+) -> None:
+    for half in ("train/", "test/", ""):
+        for name in ("cat", "cafe\u0301"):
+            put(tmp_path / "set" / f"{half}{name}" / "a.png")
+    with pytest.raises(UserError, match=r"this class folder is beside train and test"):
+        read(classes=["caf\u00e9", "dog"])
 
 
 @pytest.mark.parametrize("size", [(8, 12), (30, 20)])

@@ -84,6 +84,13 @@ def test_idx_files_are_read_plain_or_packed(
     [
         ("train-images-idx3-ubyte", lambda c: c[:-1], "truncated"),
         ("train-images-idx3-ubyte", lambda c: c + b"\0", "bytes, but its header announces"),
+        ("train-images-idx3-ubyte", lambda c: c[:8] + b"\xff" * 8 + c[16:], "bytes, but its header announces"),
+        (
+            "train-images-idx3-ubyte",
+            lambda c: c[:4] + b"\xff" * 8 + struct.pack(">I", len(c) - 16) + c[16:],
+            "announces",
+        ),
+        ("train-labels-idx1-ubyte", lambda c: c[:4] + b"\xff" * 4 + c[8:], "12 bytes, but its header announces"),
         ("train-images-idx3-ubyte", lambda c: c[:10], "not an IDX file"),
         ("train-images-idx3-ubyte", lambda c: b"", "not an IDX file"),
         ("train-images-idx3-ubyte", lambda c: b"\0\0\x0d\x03" + c[4:], r"not an IDX file of unsigned bytes"),

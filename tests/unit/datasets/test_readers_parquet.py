@@ -217,6 +217,19 @@ def test_a_missing_column_is_named_with_those_there_are(
         read(**{column: "nothing"})
 
 
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_a_column_that_appears_twice_is_refused(
+    write: Callable[..., Path], read: Callable[..., Any], column: str
+) -> None:
+    path = write() / "train.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column(column, table[column]), path)
+    with pytest.raises(
+        UserError, match=rf"train\.parquet: 2 columns are called '{column}'; it has image, label, {column}"
+    ):
+        read()
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.io import savemat
+from scipy.sparse import csc_array
 
 from unlearnable.datasets.split import Array
 from unlearnable.errors import UserError
@@ -79,6 +80,8 @@ def test_files_that_are_not_the_official_ones_are_refused(write: Callable[..., A
         ({"X": images().astype(np.float32)}, r"X is float32 of shape \(32, 32, 3, 40\), not uint8"),
         ({"X": images()[..., 0]}, r"X is uint8 of shape \(32, 32, 3\), not uint8 of shape \(32, 32, 3, images\)"),
         ({"y": labels(39)}, r"y is uint8 of shape \(39, 1\), not 40 whole numbers, as many as images"),
+        ({"y": csc_array(labels())}, r"train_32x32\.mat: y is a sparse matrix, not 40 whole numbers"),
+        ({"X": csc_array(labels())}, r"train_32x32\.mat: X is \w+ of shape \(40, 1\), not uint8"),
         ({"y": labels().astype(float)}, r"y is float64 of shape \(40, 1\), not 40 whole numbers"),
         ({"y": labels() - 1}, r"row 0: label 0 is outside 1\.\.10"),
         ({"y": labels() + 1}, r"row 9: label 11 is outside 1\.\.10"),

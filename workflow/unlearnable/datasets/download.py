@@ -230,7 +230,7 @@ def _attempt(part: _Part, tools: _Tools) -> None:
     headers = {"User-Agent": "unlearnable", "Accept-Encoding": "identity"}
     if size:
         headers |= {"Range": f"bytes={size}-", "If-Range": str(part.validator)}
-    with _open(urllib.request.Request(part.url, headers=headers), part, tools.opener) as answer:
+    with _open(part, headers, tools.opener) as answer:
         if answer.status == 200:
             part.begin(_validator(answer), _length(answer))
         elif size and answer.status == 206 and _starts_at(answer) == size:
@@ -243,10 +243,10 @@ def _attempt(part: _Part, tools: _Tools) -> None:
         raise _Passing(f"the transfer broke off at {part.size} of {part.total} bytes")
 
 
-def _open(request: urllib.request.Request, part: _Part, opener: urllib.request.OpenerDirector) -> Any:
-    """The answer to a request."""
+def _open(part: _Part, headers: dict[str, str], opener: urllib.request.OpenerDirector) -> Any:
+    """The answer to a request for a part."""
     try:
-        return opener.open(request, timeout=TIMEOUT)
+        return opener.open(urllib.request.Request(part.url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         refused = error.code == 416 and part.size > 0  # the part is not a prefix of the server's file
         if refused:
@@ -257,6 +257,8 @@ def _open(request: urllib.request.Request, part: _Part, opener: urllib.request.O
         raise _Passing(str(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
         raise _Passing(_named(error)) from error
+    except ValueError as error:  # the address, or one that it redirects to, is none
+        raise _Lasting(_named(error)) from error
 
 
 def _copy(answer: Any, part: _Part, clock: Callable[[], float]) -> None:

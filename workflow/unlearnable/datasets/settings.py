@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
 
 from unlearnable import registry
 from unlearnable.settings import Settings, Sha256
 
-Mirror = Annotated[str, Field(pattern=r"^https?://.", description="http or https address of a folder")]
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form: keyboards type a letter with its accent as one, macOS stores two characters."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _address(url: str) -> str:
+    try:
+        host, _ = urlsplit(url).hostname, urlsplit(url).port
+    except ValueError as error:
+        raise ValueError(f"must be an http or https address ({error})") from None
+    if not host:
+        raise ValueError("must be an http or https address with a host")
+    return url
+
+
+Mirror = Annotated[
+    str, Field(pattern=r"^https?://.", description="http or https address of a folder"), AfterValidator(_address)
+]
 
 
 class Dataset(Settings):
@@ -35,12 +55,15 @@ class Dataset(Settings):
     test_images: int | None = Field(None, ge=1, description="keep only this many test images, class-balanced")
     rows_per_shard: int = Field(10_000, ge=1, description="images per NumPy shard")
 
-    @model_validator(mode="after")
-    def _distinct_classes(self) -> Dataset:
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        if twice:
-            raise ValueError(f"class names must differ, but {', '.join(map(repr, twice))} appears more than once")
-        return self
+    @field_validator("classes", mode="after")
+    @classmethod
+    def _distinct_classes(cls, classes: list[str]) -> list[str]:
+        first: dict[str, int] = {}
+        for label, name in enumerate(classes):
+            earlier = first.setdefault(composed(name), label)
+            if earlier != label:
+                raise ValueError(f"class names must differ, but {earlier} and {label} are both {name!r}")
+        return classes
 
 
 class Downloaded(Dataset):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
+from unlearnable.datasets.settings import composed
 from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
 from unlearnable.settings import nearest
@@ -25,6 +26,19 @@ def ignored(name: str) -> bool:
 def entries(folder: Path) -> list[Path]:
     """The entries of a folder, sorted by name, so that their order is the same on every machine."""
     return sorted(path for path in folder.iterdir() if not ignored(path.name))
+
+
+def folders_below(folder: Path) -> dict[str, Path]:
+    """The folders in a folder by their composed names, sorted by name.
+
+    Raises:
+        UserError: two have the same composed name.
+    """
+    found: dict[str, Path] = {}
+    for path in entries(folder):
+        if path.is_dir() and found.setdefault(composed(path.name), path) != path:
+            raise UserError(f"{folder}: two folders are called {path.name!r}, once with separate accents; join them")
+    return found
 
 
 def refuse_loose(folder: Path, example: Path) -> None:
@@ -54,24 +68,24 @@ def by_class(folder: Path, classes: Sequence[str], others: bool) -> Labelled:
         others: whether to ignore other folders in it rather than to refuse them.
 
     Raises:
-        UserError: a class folder is missing, another folder is not allowed, an image is outside the class folders, or a
-            folder is inside one.
+        UserError: a class folder is missing or exists twice, another folder is not allowed, an image is outside the
+            class folders, or a folder is inside one.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; it must hold a folder per class")
-    held = entries(folder)
-    folders = [path.name for path in held if path.is_dir()]
+    folders = folders_below(folder)
     refuse_loose(folder, folder / classes[0])
-    unknown = [] if others else [name for name in folders if name not in classes]
-    for name in classes:
+    wanted = [composed(name) for name in classes]
+    unknown = [] if others else [name for name in folders if name not in wanted]
+    for name in wanted:
         if name not in folders:
             hint = f"; {nearest(name, unknown)}" if unknown else ""
             raise UserError(f"{folder}: no folder for the class {name!r}{hint}")
     if unknown:
-        raise UserError(f"{folder / unknown[0]}: not the folder of a class; {nearest(unknown[0], list(classes))}")
+        raise UserError(f"{folder / unknown[0]}: not the folder of a class; {nearest(unknown[0], wanted)}")
     found: Labelled = []
-    for label, name in enumerate(classes):
-        for path in entries(folder / name):
+    for label, name in enumerate(wanted):
+        for path in entries(folders[name]):
             if path.is_dir():
                 raise UserError(f"{path}: a folder inside a class folder; images must be directly in it")
             found.append((path, label))

@@ -126,7 +126,7 @@ def parse_idx(data: bytes, dimensions: int, where: Path) -> Array:
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes([0, 0, 8, dimensions]):
         raise UserError(f"{where}: not an IDX file of unsigned bytes with {dimensions} dimension(s)")
-    shape = [int(n) for n in np.frombuffer(data, ">i4", dimensions, 4)]
+    shape = [int(n) for n in np.frombuffer(data, ">u4", dimensions, 4)]
     if len(data) - header != math.prod(shape):
         raise UserError(f"{where}: {len(data) - header} bytes, but its header announces {math.prod(shape)}; truncated?")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

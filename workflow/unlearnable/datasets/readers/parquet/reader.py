@@ -91,8 +91,10 @@ def _labels(dataset: ParquetDataset, path: Path) -> Array:
     """The labels of one file, ``(n,)`` int64, after checking its columns."""
     schema = parquet_schema(path)
     for column in (dataset.image_column, dataset.label_column):
-        if column not in schema.names:
-            raise UserError(f"{path}: no column {column!r}; it has {', '.join(schema.names)}")
+        count = schema.names.count(column)
+        if count != 1:
+            fault = f"{count} columns are called" if count else "no column"
+            raise UserError(f"{path}: {fault} {column!r}; it has {', '.join(schema.names)}")
     kind = schema.field(dataset.image_column).type
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         kind = kind.field("bytes").type

@@ -77,8 +77,10 @@ def _arrays(path: Path) -> tuple[Array, Array]:
     if images is None or images.dtype != np.uint8 or images.ndim != 4:
         found = "missing" if images is None else f"{images.dtype} of shape {images.shape}"
         raise UserError(f"{path}: X is {found}, not uint8 of shape (32, 32, 3, images)")
-    if labels is None or labels.dtype.kind not in "ui" or labels.size != images.shape[3]:
-        found = "missing" if labels is None else f"{labels.dtype} of shape {labels.shape}"
+    dense = isinstance(labels, np.ndarray)
+    if not dense or labels.dtype.kind not in "ui" or labels.size != images.shape[3]:
+        form = f"{labels.dtype} of shape {labels.shape}" if dense else "a sparse matrix"
+        found = "missing" if labels is None else form
         raise UserError(f"{path}: y is {found}, not {images.shape[3]} whole numbers, as many as images")
     digits = labels.ravel().astype(np.int64)
     wrong = np.flatnonzero((digits < 1) | (digits > TEN))
