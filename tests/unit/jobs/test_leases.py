@@ -12,15 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
 
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs import gpus, leases, tickets
-from unlearnable.jobs.device import leased_device
+from unlearnable.jobs.device import device_of_jobs, leased_device
 
 PATIENCE = 60.0  # seconds after which something hangs
 LIBRARY = str(Path(leases.__file__).parents[2])
@@ -661,6 +663,47 @@ def test_a_job_for_any_device_computes_on_the_cpu_where_there_is_no_gpu(
 def test_more_gpus_than_there_are_is_an_error_for_any_device(host: Host) -> None:
     with pytest.raises(UserError, match=r"needs 5 GPU\(s\)"), leased_device("auto", 5, "job", nobody_asks):
         pass
+
+
+OLD_DRIVER = "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040)."
+
+
+@pytest.fixture
+def old_driver(nvidia_smi: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPUs that nvidia-smi lists and torch, which was built for them, cannot use."""
+
+    def unavailable() -> bool:
+        warnings.warn(f"{OLD_DRIVER} (Triggered internally at CUDAFunctions.cpp:109.)", stacklevel=2)
+        return False
+
+    nvidia_smi(LIST)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", unavailable)
+
+
+@pytest.mark.usefixtures("old_driver")
+@pytest.mark.filterwarnings("error")  # torch's own warning is part of the message
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+def test_a_gpu_that_torch_cannot_use_has_one_message(
+    wanted: Literal["auto", "cuda"], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UserError) as job, leased_device(wanted, 1, "job", nobody_asks):
+        pass
+    with pytest.raises(UserError) as plan:
+        device_of_jobs(wanted)
+    cannot = (
+        f"but torch cannot use it: {OLD_DRIVER} To compute on the CPU: make run GPUS=0, --resources gpu=0 or runtime"
+    )
+    assert str(job.value).startswith(f"the job leased GPU {MIG_0}, {cannot}")
+    assert str(plan.value).startswith(f"nvidia-smi lists GPU {MIG_0}, {MIG_1}, {GPU_1}, {GPU_2}, {MIG_3}, {cannot}")
+    assert caplog.text == ""
+
+
+@pytest.mark.usefixtures("old_driver")
+def test_a_job_on_the_cpu_does_not_ask_for_the_gpu() -> None:
+    assert device_of_jobs("cpu").type == "cpu"
+    with leased_device("auto", 0, "job", nobody_asks) as (device, names):
+        assert (device.type, names) == ("cpu", [])
 
 
 def nobody_asks() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from snakemake.utils import available_cpu_count
 
-from unlearnable.compute.device import choose_device, describe, set_up
+from unlearnable.compute.device import describe, set_up
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
+from unlearnable.jobs.device import device_of_jobs
 from unlearnable.study.cells import DATASET
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import calibration, report, space
@@ -41,7 +42,7 @@ def print_plan(study: Study, jobs: dict[PlannedJob, bool], at_a_time: int | None
 
     comparisons: list[Comparison] = []
     try:
-        device = choose_device(study.settings.runtime.device)
+        device = device_of_jobs(study.settings.runtime.device)
     except UserError as error:  # the other sections are still valid
         _show(f"Time: NOT estimated. {error}")
     else:
