@@ -5,14 +5,18 @@ CORES ?= all
 # The GPUs of this machine. Without any, jobs run on the CPU, and only the cores limit them.
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
-# A study, such as config/studies/fashion.yaml; by default config/config.yaml.
-CHOSEN = $(if $(STUDY),--configfile $(STUDY))
 BIN = .venv/bin
+# A study, such as config/studies/fashion.yaml; by default config/config.yaml. Its name reaches the shell as it is, with
+# spaces, quotes and $. Snakemake names neither file nor line if it cannot read it, so it is checked before.
+NAMED = $(if $(value STUDY),'$(subst ','\'',$(value STUDY))')
+CHOSEN = $(if $(NAMED),--configfile $(NAMED))
+CHECKED = $(if $(NAMED),PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.check $(NAMED))
 
 .PHONY: run plan watch verify test lint bench chaos report clean
 
 run: .venv/installed
-	$(BIN)/snakemake all --cores $(CORES) $(LIMIT) $(CHOSEN)
+	@$(CHECKED)
+	$(BIN)/python -Pm snakemake all --cores $(CORES) $(LIMIT) $(CHOSEN)
 
 # What a study would take: jobs, passes, hours, disk space.
 plan: .venv/installed
@@ -28,7 +32,8 @@ verify: .venv/installed
 	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.verify
 
 report: .venv/installed
-	$(BIN)/snakemake --report results/report.zip $(CHOSEN)
+	@$(CHECKED)
+	$(BIN)/python -Pm snakemake --report results/report.zip $(CHOSEN)
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.bench
