@@ -1,15 +1,7 @@
 # The study described by the configuration, and helpers for the inputs and params of rules.
 
-import sys
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-ROOT = Path(workflow.basedir)
-sys.path.insert(0, str(ROOT / "workflow"))
-
-from unlearnable.errors import UserError
 from unlearnable.registry import available, module_name
 from unlearnable.settings import plain
 from unlearnable.study import products
@@ -25,7 +17,6 @@ from unlearnable.study.cells import (
     path,
     perturbed_of,
 )
-from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.fingerprint import canonical, code_fingerprint
 from unlearnable.study.products import benchmark_file
 from unlearnable.study.study import Study
@@ -33,9 +24,8 @@ from unlearnable.tools.session import begin
 
 begin(workflow, logger)
 
-UNDER = [f"{workflow.basedir}/config/{name}" for name in DEFAULTS]
 try:
-    STUDY = Study(config, [*UNDER, *(name for name in workflow.configfiles if str(name) not in UNDER)], ROOT)
+    STUDY = Study(config, FILES, workflow.basedir)
 except UserError as error:
     raise WorkflowError(f"The configuration has faults:\n{error}") from None
 

@@ -21,10 +21,10 @@ def nearest(word: str, known: list[str]) -> str:
 class Settings(BaseModel):
     """Immutable settings that reject unknown keys and do not convert types.
 
-    Whole numbers are accepted as floats (``lr: 1``); nothing else is converted.
+    Whole numbers are accepted as floats (``lr: 1``); nothing else is converted, and no number is infinite.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-Key = tuple[str | int, ...]
+from unlearnable.study.yaml_files import Key, composed, dotted, kind_of, shortened
+
 Fault = tuple[Key, str]
 
 # The files of config/ that every study extends, in the order of the Snakefile.
@@ -23,36 +26,62 @@ def line(key: Key, message: str, files: Sequence[str | Path]) -> str:
         message: what is wrong, and how to fix it.
         files: the YAML files of the configuration; the last one with the key is named.
     """
-    return f"{_place(key, files)}{'.'.join(map(str, key))}: {message}"
+    return f"{_place(key, files)}{dotted(key)}: {message}"
 
 
 def described(error: Any) -> Fault:
     """The key, relative to the validated value, and the message of one pydantic error."""
-    kind, message = error["type"], error["msg"]
+    kind, message, value = error["type"], error["msg"], error["input"]
     key: Key = tuple(part for part in error["loc"] if part != "[key]")
     if kind == "unknown_key":
         return (*key, error["ctx"]["key"]), message
     if kind == "missing":
         return key, "this key is required"
-    message = message.removeprefix("Value error, ") + f", not {error['input']!r}"
-    if kind.endswith("_type") and isinstance(error["input"], str) and _is_number(error["input"]):
-        message += f" (YAML reads {error['input']} as text; write it with a point and without quotes, such as 1.0e-3)"
+    if kind == "string_type" and not isinstance(value, list | dict):
+        return key, f"must be text, but YAML reads it as {kind_of(value)}; put it in quotes"
+    if kind == "value_error" and isinstance(value, list | dict):
+        return key, message.removeprefix("Value error, ")
+    message = f"{message.removeprefix('Value error, ')}, not {shortened(repr(value))}"
+    if kind.endswith("_type") and isinstance(value, str) and (number := _number(value, whole=kind == "int_type")):
+        message += f" (YAML reads {value} as text; {number})"
     return key, message
 
 
-def _is_number(text: str) -> bool:
+def condensed(faults: Sequence[Fault]) -> list[Fault]:
+    """The distinct faults, in order; of the items of a list with the same fault only the first."""
+    alike: dict[Fault, list[Key]] = {}
+    for key, message in dict.fromkeys(faults):
+        place = key[:-1] if key and isinstance(key[-1], int) else key
+        alike.setdefault((place, message), []).append(key)
+    return [
+        (keys[0], message + (f" (and {len(keys) - 1} more in this list)" if len(keys) > 1 else ""))
+        for (_, message), keys in alike.items()
+    ]
+
+
+def _number(text: str, whole: bool) -> str | None:
+    """How to write a number that was read as text; None if it is none."""
     try:
-        float(text)
+        value = float(text)
     except ValueError:
-        return False
-    return True
+        return None
+    if not math.isfinite(value) or not text.isascii():
+        return None
+    if (whole or not re.search("[eE]", text)) and value.is_integer():
+        return f"write {int(value)}, without quotes and leading zeros"
+    mantissa, _, exponent = text.strip().lower().partition("e")
+    if not exponent:
+        return f"write {value}, without quotes"
+    point = mantissa if "." in mantissa else f"{mantissa}.0"
+    sign = exponent if exponent[0] in "+-" else f"+{exponent}"
+    return f"write it with a point, a sign in the exponent and without quotes, such as {point}e{sign}"
 
 
 def _place(key: Key, files: Sequence[str | Path]) -> str:
     """``file:line: `` of the deepest part of ``key`` in any file; if several have it, in the last one, which wins."""
     best, where = 0, ""
     for file in files:
-        node = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = composed(file)
         depth, row = 0, 0
         for part in key:
             if isinstance(node, yaml.MappingNode):

@@ -15,9 +15,10 @@ from unlearnable.noises.settings import MethodSettings
 from unlearnable.settings import nearest
 from unlearnable.stages.settings.source_model import SourceTraining
 from unlearnable.stages.settings.victim import VictimTraining
-from unlearnable.study.faults import Fault, Key, described
+from unlearnable.study.faults import Fault, described
 from unlearnable.study.once import once
 from unlearnable.study.schema import Keys, LayeredSettings, ShardedPass
+from unlearnable.study.yaml_files import Key
 
 Model = TypeVar("Model")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from unlearnable import registry
 from unlearnable.settings import nearest
-from unlearnable.study.faults import Fault, Key
+from unlearnable.study.faults import Fault
 from unlearnable.study.layers import Layers
 from unlearnable.study.schema import Experiment, NoiseAxis, StudySettings, VictimAxis
+from unlearnable.study.yaml_files import Key
 
 
 def undefined(s: StudySettings) -> list[Fault]:

@@ -18,7 +18,7 @@ from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.study import names
 from unlearnable.study.cells import Noise, Perturbed, Victim, noise_of, perturbed_of, unique
-from unlearnable.study.faults import Fault, described, line
+from unlearnable.study.faults import Fault, condensed, described, line
 from unlearnable.study.layers import Layers
 from unlearnable.study.once import once
 from unlearnable.study.schema import Experiment, LayeredSettings, StudySettings
@@ -53,7 +53,7 @@ class Study:
         if not faults:
             faults = [*names.undefined(self.settings), *names.unfit(self.settings, self.layers)]
         if faults:
-            raise UserError("\n".join(unique([line(key, message, files) for key, message in faults])))
+            raise UserError("\n".join(line(key, message, files) for key, message in condensed(faults)))
 
     # ---- cells
 

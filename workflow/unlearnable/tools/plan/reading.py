@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.common.configfile import load_configfile
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-from unlearnable.errors import UserError
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.study import Study
+from unlearnable.study.yaml_files import require_unambiguous
 
 ROOT = Path(__file__).resolve().parents[4]
 UNDER = [ROOT / "config" / name for name in DEFAULTS]
@@ -24,15 +23,11 @@ def read_study(configfile: Path | None) -> Study:
         configfile: YAML; None for the default study.
 
     Raises:
-        UserError: a file cannot be read, or the configuration has faults.
+        UserError: a file cannot be read or is ambiguous, or the configuration has faults.
     """
     paths = [*UNDER, *([] if configfile is None else [configfile])]
+    require_unambiguous(paths)
     config: dict[str, Any] = {}
     for path in paths:
-        try:
-            update_config(config, load_configfile(path))
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from error
-        except WorkflowError as error:
-            raise UserError(f"{path}: {error}") from None
+        update_config(config, load_configfile(path))
     return Study(config, paths, ROOT)
