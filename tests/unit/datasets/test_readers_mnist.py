@@ -87,7 +87,7 @@ def test_idx_files_are_read_plain_or_packed(
         ("train-images-idx3-ubyte", lambda c: c[:8] + b"\xff" * 8 + c[16:], "bytes, but its header announces"),
         (
             "train-images-idx3-ubyte",
-            lambda c: c[:4] + b"\xff" * 8 + struct.pack(">I", len(c) - 16) + c[16:],
+            lambda c: c[:4] + b"\xff" * 8 + (len(c) - 16).to_bytes(4) + c[16:],
             "announces",
         ),
         ("train-labels-idx1-ubyte", lambda c: c[:4] + b"\xff" * 4 + c[8:], "12 bytes, but its header announces"),

@@ -224,9 +224,7 @@ def test_a_column_that_appears_twice_is_refused(
     path = write() / "train.parquet"
     table = pq.read_table(path)
     pq.write_table(table.append_column(column, table[column]), path)
-    with pytest.raises(
-        UserError, match=rf"train\.parquet: 2 columns are called '{column}'; it has image, label, {column}"
-    ):
+    with pytest.raises(UserError, match=rf"train\.parquet: 2 columns are called '{column}'; it has image, label, "):
         read()
 
 

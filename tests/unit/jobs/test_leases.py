@@ -691,9 +691,7 @@ def test_a_gpu_that_torch_cannot_use_has_one_message(
         pass
     with pytest.raises(UserError) as plan:
         device_of_jobs(wanted)
-    cannot = (
-        f"but torch cannot use it: {OLD_DRIVER} To compute on the CPU: make run GPUS=0, --resources gpu=0 or runtime"
-    )
+    cannot = f"but torch cannot use it: {OLD_DRIVER} To compute on the CPU: make run GPUS=0, --resources gpu=0 or"
     assert str(job.value).startswith(f"the job leased GPU {MIG_0}, {cannot}")
     assert str(plan.value).startswith(f"nvidia-smi lists GPU {MIG_0}, {MIG_1}, {GPU_1}, {GPU_2}, {MIG_3}, {cannot}")
     assert caplog.text == ""

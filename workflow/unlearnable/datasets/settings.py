@@ -13,7 +13,7 @@ from unlearnable.settings import Settings, Sha256
 
 
 def composed(name: str) -> str:
-    """A name in Unicode's composed form: keyboards type a letter with its accent as one, macOS stores two characters."""
+    """A name in Unicode's composed form: a letter and its accent are one character, as typed, not two, as on macOS."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -1,4 +1,4 @@
-"""Names the line of a configuration file that Snakemake could not read at all; it reads the file before the Snakefile."""
+"""Checks configuration files before Snakemake reads them, which names no line of a file that it cannot read."""
 
 from __future__ import annotations
 
