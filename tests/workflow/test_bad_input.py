@@ -15,7 +15,19 @@ from PIL import Image
 
 from unlearnable import files
 
-from .pipeline import CLASSES, SIZE, Config, Project, dataset, laid_over, png, random_images, unshared, write_split
+from .pipeline import (
+    CLASSES,
+    SIZE,
+    Config,
+    Project,
+    checkout,
+    dataset,
+    laid_over,
+    png,
+    random_images,
+    unshared,
+    write_split,
+)
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
@@ -148,6 +160,28 @@ def test_a_fault_in_the_configuration_is_named_with_file_and_line(
     assert_one_line(printed, f"{project.study}:{line}: ", *parts)
     assert "Traceback" not in printed
     assert not (project.work / "results").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_snakemake_would_misread_is_refused_in_every_file_before_it_reads_the_shipped_ones(
+    tiny: Config, tmp_path: Path, encoding: str
+) -> None:
+    project = Project.new(checkout(tmp_path / "repo"), tmp_path, tiny)
+    shipped, study = project.repo / "config/datasets.yaml", project.study
+    lines = [path.read_text(encoding="utf-8").count("\n") for path in (shipped, study)]
+    shipped.write_text(shipped.read_text(encoding="utf-8") + "datasets: {}\n", encoding)
+    with study.open("a") as file:
+        file.write("runtime:\n  checkpoint_seconds: 1:20\nrun: [other]\n")
+    printed = project.run("-n", ok=False)
+    assert "Traceback" not in printed
+    if encoding != "utf-8":
+        assert_one_line(printed, f"{shipped}:1: the file is UTF-16 or no text; save it as UTF-8")
+        return
+    assert_one_line(printed, f"{shipped}:{lines[0] + 1}: datasets: this key is already in line ")
+    assert_one_line(
+        printed, f"{study}:{lines[1] + 2}: runtime.checkpoint_seconds: YAML reads 1:20 as the number 80; write"
+    )
+    assert_one_line(printed, f"{study}:{lines[1] + 3}: run: this key is already in line 1, ")
 
 
 # ---- the dataset's files

@@ -32,7 +32,11 @@ def require_unambiguous(files: Sequence[str | Path]) -> None:
         UserError: a file cannot be read, or it has a key twice, a key that is not text, an alias of what contains it,
             or a number in another notation than the decimal one; one line for each.
     """
-    found = [f"{file}:{row + 1}: {dotted(key)}: {message}" for file in files for row, key, message in _misread(file)]
+    found = [
+        f"{file}:{row + 1}: {dotted(key)}: {message}"
+        for file in files
+        for row, key, message in sorted(_misread(file), key=lambda fault: fault[0])
+    ]
     if found:
         raise UserError("\n".join(found))
 

@@ -9,6 +9,7 @@ import atexit
 import gc
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def begin(workflow: Any, logger: logging.Logger) -> None:
     # Scripts import the library from this folder, even if another copy is installed.
     paths = [str(root / "workflow"), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    sys.executable = shlex.quote(sys.executable)  # Snakemake pastes it into shell commands, spaces and all
     os.environ[VARIABLE] = str(os.getpid())  # a job stops when this process is gone
     if not workflow.is_main_process:
         return
