@@ -137,6 +137,21 @@ def test_a_whole_number_is_not_infinite_either(tmp_path: Path) -> None:
     assert line.startswith("3: victim.default.steps: Input should be a ")
 
 
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("methods:\n  tap:\n    {algorithm: tap, preset: [original]}\n", "methods.tap.preset"),
+        ("noise:\n  by_method:\n    em: {1: 2}\n", "noise.by_method.em.1"),
+        ("methods:\n  em:\n    {algorithm: em, by_dataset: {true: {}}}\n", "methods.em.by_dataset.True"),
+        ("datasets:\n  mine:\n    {kind: [folder]}\n", "datasets.mine.kind"),
+        ("datasets:\n  mine:\n    {kind: zip}\n", "datasets.mine.kind"),
+    ],
+)
+def test_a_value_of_another_kind_than_text_has_a_line_like_any_other(tmp_path: Path, change: str, key: str) -> None:
+    (line,) = told(change, tmp_path)
+    assert line.startswith(f"3: {key}: ")
+
+
 def test_a_long_value_is_cut(tmp_path: Path) -> None:
     (line,) = told(f"victim:\n  default:\n    lr: [{', '.join(['cat'] * 10_000)}]\n", tmp_path)
     assert len(line) < 160

@@ -47,6 +47,14 @@ def test_every_kind_of_work_is_timed_with_a_whole_batch_where_time_allows(kind: 
     assert 0 < speed.seconds < 3
 
 
+@pytest.mark.parametrize("batch", [10**9, 2**63 - 1])
+def test_a_batch_that_no_memory_holds_is_a_refusal_and_not_a_traceback(batch: int) -> None:
+    found = calibrate([replace(SMALL, shape=(3, 512, 512), batch=batch), SMALL], CPU, 3)
+    assert list(found.speeds) == [SMALL]
+    (refusal,) = found.refusals
+    assert re.fullmatch(rf"small-cnn, batch_size {batch}: its pixels take .* GiB are free; lower batch_size", refusal)
+
+
 def test_fewer_images_are_timed_where_a_batch_would_take_too_long() -> None:
     started = time.monotonic()
     speed = timed(RESNET, CPU, 0.2)

@@ -58,7 +58,15 @@ def test_a_fault_is_named_with_file_line_and_key(tmp_path: Path) -> None:
     assert str(raised.value) == f"{faulty}:2: victim.default.stepps: unknown key; did you mean 'steps'?"
 
 
-@pytest.mark.parametrize("content", [None, "run: [radius\n"])
+def test_a_kind_of_dataset_that_does_not_exist_is_named_with_its_line(tmp_path: Path) -> None:
+    faulty = tmp_path / "study.yaml"
+    faulty.write_text("datasets:\n  mine:\n    kind: foldr\n    image_size: 8\n    classes: [a, b]\n")
+    with pytest.raises(UserError) as raised:
+        read_study(faulty)
+    assert str(raised.value) == f"{faulty}:3: datasets.mine.kind: 'foldr' does not exist; did you mean 'folder'?"
+
+
+@pytest.mark.parametrize("content", [None, "run: [radius\n", "run: [a]\nrun: [b]\n"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None) -> None:
     broken = tmp_path / "study.yaml"
     if content is not None:

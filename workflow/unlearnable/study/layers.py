@@ -160,7 +160,7 @@ class Layers:
         if unknown:
             algorithm = self.settings.methods[method][registry.AXES["noises"].tag]
             said = f"the method {method!r} ({algorithm}) has no such key"
-            raise Faulty([((*place, key), f"{said}; {nearest(key, sorted(known))}") for place, key in unknown])
+            raise Faulty([((*place, key), f"{said}; {nearest(str(key), sorted(known))}") for place, key in unknown])
         found: MethodSettings = entry("noises", *self._method_layers(dataset, method), *changes)
         return found
 

@@ -53,7 +53,7 @@ def undefined(s: StudySettings) -> list[Fault]:
 
 
 def _missing(key: Key, name: str, known: Collection[str], what: str) -> Fault | None:
-    return None if name in known else (key, f"{what} {name!r} is not defined; {nearest(name, list(known))}")
+    return None if name in known else (key, f"{what} {name!r} is not defined; {nearest(str(name), list(known))}")
 
 
 def _parts(stage: str, tree: Any) -> Iterator[tuple[Key, dict[str, Any]]]:

@@ -32,7 +32,7 @@ def _holding(name: str, of_keys: bool = True) -> AfterValidator:
 class ShardedPass(NoisePass):
     """The noise pass, and how many jobs share it."""
 
-    shards: int = Field(1, ge=1, description="jobs that share one noise; does not change the noise")
+    shards: int = Field(1, ge=1, le=10_000, description="jobs that share one noise; does not change the noise")
 
 
 class ByMethod(Settings):

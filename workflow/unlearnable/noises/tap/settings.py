@@ -32,6 +32,6 @@ class Tap(Method):
     @model_validator(mode="before")
     @classmethod
     def _fill_preset(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return TAP_PRESETS.get(data.get("preset", "original"), {}) | data
+        if isinstance(data, dict) and isinstance(preset := data.get("preset", "original"), str):
+            return TAP_PRESETS.get(preset, {}) | data
         return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from unlearnable.compute.memory import GIB, free_bytes
 from unlearnable.errors import UserError
 from unlearnable.networks.facts import operations
 from unlearnable.training.work import Kind, NetworkWork, Once
@@ -74,6 +76,8 @@ def calibrate(kinds: list[Kind], device: torch.device, seconds: float = SECONDS_
 
 def timed(kind: Kind, device: torch.device, seconds: float) -> Speed:
     """Time one kind of work, with as many images of a batch as ``seconds`` allow, and at least its fewest."""
+    if isinstance(kind, NetworkWork):
+        _require_room(kind, device)
     with kind.prepared(device) as once:
         started = time.monotonic()
         images = min(kind.fewest, kind.batch)
@@ -85,6 +89,16 @@ def timed(kind: Kind, device: torch.device, seconds: float) -> Speed:
         while len(times) < REPETITIONS and time.monotonic() - started + times[-1] < seconds:
             times.append(_seconds(once, images, device))
     return Speed(statistics.median(times) / images * kind.scale, images)
+
+
+def _require_room(kind: NetworkWork, device: torch.device) -> None:
+    """Make sure that the pixels of a batch, float32 and held twice while they are drawn, fit into the free memory."""
+    needed, free = 8 * kind.batch * math.prod(kind.shape), free_bytes(device)
+    if needed > free:
+        raise UserError(
+            f"{kind.network}, batch_size {kind.batch}: its pixels take {needed / GIB:,.0f} GiB, "
+            f"and {free / GIB:,.0f} GiB are free; lower batch_size"
+        )
 
 
 def _seconds(once: Once, images: int, device: torch.device) -> float:
