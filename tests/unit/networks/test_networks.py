@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from unlearnable.compute.frozen import frozen
 from unlearnable.errors import UserError
 from unlearnable.networks.build import create, load_weights, save_weights
 from unlearnable.networks.folding import ConvNorm, pair
+from unlearnable.randomness import derived_seed
 from unlearnable.study.study import Study
 
 CPU = torch.device("cpu")
@@ -251,6 +253,59 @@ def test_weights_depend_on_the_seed_alone() -> None:
     assert not all(torch.equal(value, other[key]) for key, value in first.items())
     torch.manual_seed(11)
     assert torch.equal(torch.rand(1), after)  # the global stream is left alone
+
+
+FANS = {"densenet121": "fan_in"}  # as torchvision and Fu et al.'s code have it; elsewhere fan_out
+
+
+def convolutions(network: nn.Module) -> list[nn.Conv2d]:
+    return [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+
+
+@pytest.mark.parametrize("name", ["small-cnn", "lenet5", "resnet18", "vgg11-bn", "densenet121"])
+def test_he_normal_weights_have_the_variance_of_two_over_the_fan_and_no_bias(name: str) -> None:
+    network = create(name, 3, 10, size_of(name), 0, CPU, "cifar", "he-normal")
+    for conv in convolutions(network):
+        weight, area = conv.weight.detach().double(), conv.kernel_size[0] * conv.kernel_size[1]
+        fan = area * (conv.in_channels if FANS.get(name) == "fan_in" else conv.out_channels)
+        tolerance = 5 / math.sqrt(2 * weight.numel())  # five standard deviations of a sample's own
+        assert float(weight.square().mean().sqrt()) == pytest.approx(math.sqrt(2 / fan), rel=tolerance)
+        assert conv.bias is None or not conv.bias.detach().any()
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("vgg11-bn", math.sqrt(18 / 64)), ("densenet121", math.sqrt(6))])
+def test_the_first_convolution_deviates_from_the_default_as_the_methods_page_says(name: str, ratio: float) -> None:
+    default, he = (
+        float(conv.weight.detach().square().mean().sqrt())
+        for kind in ("default", "he-normal")
+        for conv in convolutions(create(name, 3, 10, size_of(name), 0, CPU, "cifar", kind))[:1]
+    )
+    assert he / default == pytest.approx(ratio, rel=0.1)  # 1,728 weights each
+    assert f"{ratio:.2f} times" in (CONFIG.parents[1] / "docs/methods.md").read_text()
+
+
+def test_he_normal_changes_convolutions_alone_and_densenets_last_bias() -> None:
+    for name, also in (("vgg11-bn", set[str]()), ("densenet121", {"body.classifier.bias"})):
+        default, he = (create(name, 3, 10, size_of(name), 0, CPU, "cifar", kind) for kind in ("default", "he-normal"))
+        values = he.state_dict()
+        changed = {key for key, value in default.state_dict().items() if not torch.equal(value, values[key])}
+        of_convolutions = {
+            f"{place}.{kind}"
+            for place, module in he.named_modules()
+            if isinstance(module, nn.Conv2d)
+            for kind, _ in module.named_parameters()
+        }
+        assert changed == of_convolutions | also
+    assert not values["body.classifier.bias"].any()
+
+
+def test_weights_are_by_default_what_the_architecture_draws() -> None:
+    for name in ("lenet5", "densenet121", "small-cnn"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(4, "weights"))
+            drawn = registry.load_module("networks", name).build(3, 10, "cifar").parameters()
+        created = create(name, 3, 10, size_of(name), 4, CPU).parameters()
+        assert all(torch.equal(one, other) for one, other in zip(created, drawn, strict=True))
 
 
 def test_a_network_of_unknown_name_is_refused() -> None:

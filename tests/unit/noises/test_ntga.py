@@ -42,9 +42,16 @@ def block(train: Split, rows: slice) -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(train.labels[rows])
 
 
-def loss(images: Tensor, labels: Tensor, held_out: ntga.HeldOut, activation: str = "relu", t: float = 64) -> Tensor:
+def loss(
+    images: Tensor,
+    labels: Tensor,
+    held_out: ntga.HeldOut,
+    activation: str = "relu",
+    t: float = 64,
+    readout: str = "linear",
+) -> Tensor:
     """The held-out loss, by Runge-Kutta steps on the mean squared error of the network's outputs."""
-    wide = WideNetwork(5, 1.76, 0.18, activation)  # type: ignore[arg-type]
+    wide = WideNetwork(5, 1.76, 0.18, activation, readout)  # type: ignore[arg-type]
     x = images.double().flatten(1) / 255
     y = F.one_hot(labels, 3).double()
     inside, across = wide.kernels(x, x)[1], wide.kernels(held_out.pixels, x)[1]
@@ -66,13 +73,14 @@ def loss(images: Tensor, labels: Tensor, held_out: ntga.HeldOut, activation: str
 
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])
+@pytest.mark.parametrize("readout", ["linear", "none"])
 @pytest.mark.parametrize("t", [1, 64])
-def test_the_gradient_is_that_of_training_step_by_step(train: Split, activation: str, t: int) -> None:
-    task = problem(activation=activation, t=t, held_out=20)
+def test_the_gradient_is_that_of_training_step_by_step(train: Split, activation: str, readout: str, t: int) -> None:
+    task = problem(activation=activation, readout=readout, t=t, held_out=20)
     held_out = ntga.basis(None, train, task, 0, CPU)
     images, labels = block(train, slice(9))
     x = images.double().requires_grad_()
-    (expected,) = torch.autograd.grad(loss(x, labels, held_out, activation, t), x)
+    (expected,) = torch.autograd.grad(loss(x, labels, held_out, activation, t, readout), x)
     got = ntga.held_out_gradient(images.double(), labels, held_out, task)
     assert not x.grad
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))

@@ -92,6 +92,33 @@ def test_one_layers_kernels_are_the_gaussian_expectations_they_stand_for(activat
         assert float(ntk[i, j]) == pytest.approx(1.76 * v + 0.18 + 1.76 * slope * s, rel=2e-3)  # ReLU's slope jumps
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("depth", [1, 5])
+def test_a_network_without_a_readout_is_what_the_readout_is_put_on(activation: Activation, depth: int) -> None:
+    """By the recursion of one more layer: S = 1.76 V + 0.18 and T = S + 1.76 V' T of the layer before it."""
+    x, z = inputs(3), inputs(2, seed=1) - 0.5
+    nngp, ntk = wide(activation, depth).kernels(x, z)
+    bare = WideNetwork(depth, 1.76, 0.18, activation, "none")
+    v, slope_t = bare.kernels(x, z)
+    torch.testing.assert_close(1.76 * v + 0.18, nngp)
+    torch.testing.assert_close(nngp + 1.76 * slope_t, ntk)
+
+
+def test_the_released_networks_kernels_are_the_gaussian_expectations_of_its_last_error_function() -> None:
+    """Five times the arc-sine kernel (Williams 1997), of which the last is not followed by a layer."""
+    x = inputs(4)
+    s = 1.76 * x @ x.T / x.shape[1] + 0.18
+    t = s
+    for number in range(5):
+        q = s.diagonal()
+        scale = ((1 + 2 * q)[:, None] * (1 + 2 * q)).sqrt()
+        v, slope = 2 / math.pi * (2 * s / scale).asin(), 4 / math.pi / (scale**2 - 4 * s**2).sqrt()
+        s, t = (1.76 * v + 0.18, 1.76 * v + 0.18 + 1.76 * slope * t) if number < 4 else (v, slope * t)
+    nngp, ntk = WideNetwork(5, 1.76, 0.18, "erf", "none").kernels(x, x)
+    torch.testing.assert_close(nngp, s)
+    torch.testing.assert_close(ntk, t)
+
+
 def test_relus_kernels_without_bias_at_right_and_straight_angles() -> None:
     """With weight variance 2: S1 = 2 k1(angle) and T1 = S1 + 2 cos(angle) k0(angle); k1, k0 = 1, 1; 1/pi, 1/2; 0, 0."""
     nngp, ntk = WideNetwork(1, 2, 0, "relu").kernels(plain([1, 0]), plain([1, 0], [0, 1], [-1, 0]))

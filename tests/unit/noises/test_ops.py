@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +21,12 @@ from unlearnable.noises.ops.settings import Ops
 CPU = torch.device("cpu")
 
 
-def task(classes: int) -> Problem[Ops]:
-    return Problem(Ops(algorithm="ops"), 0, 0, Augmentation(), classes)
+def task(classes: int, **changes: Any) -> Problem[Ops]:
+    return Problem(Ops(algorithm="ops", **changes), 0, 0, Augmentation(), classes)
 
 
-def shortcuts(train: Split, seed: int = 0) -> ops.Shortcuts:
-    return ops.basis(None, train, task(len(train.classes)), seed, CPU)
+def shortcuts(train: Split, seed: int = 0, **changes: Any) -> ops.Shortcuts:
+    return ops.basis(None, train, task(len(train.classes), **changes), seed, CPU)
 
 
 def places(found: ops.Shortcuts) -> list[tuple[int, int, tuple[float, ...]]]:
@@ -34,14 +35,16 @@ def places(found: ops.Shortcuts) -> list[tuple[int, int, tuple[float, ...]]]:
     return list(zip(found.rows.tolist(), found.columns.tolist(), colours, strict=True))
 
 
-def best_by_hand(images: Array) -> tuple[int, int, tuple[float, ...]]:
-    """Equation 2 in [0, 1], candidate by candidate."""
+def best_by_hand(images: Array, score: str = "mean/variance") -> tuple[int, int, tuple[float, ...]]:
+    """Equation 2 in [0, 1], candidate by candidate; or the authors' code's score, which does not sum the channels."""
     _, height, width, channels = images.shape
     quotients = {}
     for row, column in itertools.product(range(height), range(width)):
         for colour in itertools.product((0.0, 1.0), repeat=channels):
-            distance = np.abs(images[:, row, column] / 255 - colour).sum(axis=1)
-            quotients[row, column, tuple(255 * value for value in colour)] = distance.mean() / distance.var()
+            terms = np.abs(images[:, row, column] / 255 - colour)
+            distance = terms.sum(axis=1)
+            quotient = distance.mean() / distance.var() if score == "mean/variance" else terms.mean() / terms.std()
+            quotients[row, column, tuple(255 * value for value in colour)] = quotient
     return max(quotients, key=lambda place: quotients[place])
 
 
@@ -55,6 +58,29 @@ def test_pixel_and_colour_maximise_the_papers_quotient(
     expected = [best_by_hand(train.images[:][train.labels == label]) for label in range(3)]
     if len(set(expected)) == 3:  # else a later class takes its next best
         assert found == expected
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@given(seed=st.integers(0, 1000))
+def test_the_authors_codes_score_is_there_to_choose(channels: int, seed: int, make_split: Callable[..., Split]) -> None:
+    train = make_split(24, channels, seed)
+    found = places(shortcuts(train, score="mean/std"))
+    expected = [best_by_hand(train.images[:][train.labels == label], "mean/std") for label in range(3)]
+    if len(set(expected)) == 3:  # else a later class takes its next best
+        assert found == expected
+
+
+def test_the_two_scores_choose_differently(make_split: Callable[..., Split]) -> None:
+    train = make_split(24, 3)
+    assert places(shortcuts(train)) != places(shortcuts(train, score="mean/std"))
+
+
+def test_where_every_term_is_alike_the_authors_codes_score_is_infinite(make_split: Callable[..., Split]) -> None:
+    images = make_split(40, 3).images[:]
+    images[:, 3, 3] = 100  # alike in all images and channels: at 155 from white, at 100 from black
+    images[:, 5, 2] = (10, 20, 30)  # alike in all images alone
+    one = Split(images, np.zeros(40, np.int64), ["all"])
+    assert places(shortcuts(one, score="mean/std")) == [(3, 3, (255.0, 255.0, 255.0))]
 
 
 def test_the_published_images_have_the_colour_there_and_are_unchanged_elsewhere(

@@ -20,6 +20,7 @@ from unlearnable.products.table import save_table
 
 from ..measured import Cell, given, markdown_rows, table_files, typed, victim, write_metrics
 
+PRODUCTS = Path(cost_table.__file__).parents[1]
 Metrics = dict[str, tuple[list[Cell], list[Path]]]  # by the names of Given
 
 
@@ -148,6 +149,29 @@ def test_countermeasures_have_rows_and_the_caption_says_what_they_act_on(make: C
 def test_auto_attack_has_its_columns_where_it_was_asked_for(make: Callable[..., Any]) -> None:
     _, csv, _ = make("accuracy-table", [victim("rem")], lambda cell: {"auto_attack_accuracy": 0.25}, decimals=0)
     assert csv["auto_attack_accuracy_mean"].tolist() == [25]
+
+
+def test_a_table_with_auto_attack_says_which_attacks_it_lacks_and_others_do_not(
+    make: Callable[..., Any], tmp_path: Path
+) -> None:
+    cells = [victim("rem", radius=4), victim("em", radius=4)]
+    said = "lacks targeted APGD and FAB, so it is an upper bound and not comparable with RobustBench."
+    for measured in (None, 0.25):  # of the one victim; the other's was not asked for
+
+        def measure(cell: Cell, measured: float | None = measured) -> dict[str, Any]:
+            return {"auto_attack_accuracy": measured if cell["method"] == "rem" else None}
+
+        _, _, caption = make("accuracy-table", cells, measure, decimals=0)
+        assert (said in caption) == (measured is not None)
+        assert (said in table_files(tmp_path).latex.read_text()) == (measured is not None)
+
+
+@pytest.mark.parametrize("product", registry.available("products"))
+def test_the_report_says_which_attacks_auto_attack_lacks_where_a_product_shows_it(product: str) -> None:
+    folder = PRODUCTS / product.replace("-", "_")
+    code = "".join(path.read_text() for path in sorted(folder.glob("*.py")))
+    caption = " ".join((folder / "caption.rst").read_text().split())
+    assert ("auto_attack" in code) == ("lacks targeted APGD and FAB" in caption)
 
 
 # ---- early stopping

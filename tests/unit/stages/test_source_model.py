@@ -18,6 +18,7 @@ from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform
 from unlearnable.datasets.split import Split
 from unlearnable.errors import Stopped, UserError
+from unlearnable.networks.build import create
 from unlearnable.noises.method import Batch, Problem, method_of, problem_of
 from unlearnable.noises.settings import MethodSettings
 from unlearnable.randomness import generator
@@ -71,6 +72,18 @@ def train(make_split: Callable[..., Split]) -> Split:
     """Labels in no order, so that no row number is a label."""
     split = make_split(ROWS)
     return Split(split.images, np.random.default_rng(4).permutation(split.labels), split.classes)
+
+
+def test_a_source_model_starts_from_the_weights_that_its_settings_name(train: Split, tmp_path: Path) -> None:
+    settings = config(METHODS["clean"])
+    still = settings["training"] | {"lr": 1e-12, "steps": 1, "weight_decay": 0.0}
+    for kind in ("default", "he-normal"):
+        weights = trained(train, settings | {"training": still | {"initialisation": kind}}, tmp_path / kind)
+        start = create("small-cnn", train.images.shape[3], 3, 8, settings["seed"], CPU, "cifar", kind).state_dict()
+        learned = [name for name, value in start.items() if value.ndim == 4]
+        assert learned
+        for name in learned:
+            torch.testing.assert_close(weights[name], start[name], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("method", METHODS)

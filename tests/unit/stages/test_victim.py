@@ -23,6 +23,7 @@ from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import Stopped
 from unlearnable.networks.build import create
+from unlearnable.randomness import derived_seed
 from unlearnable.stages import victim as victims
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.stages.settings.victim import VictimTraining as Victim
@@ -309,3 +310,15 @@ def test_a_victim_does_not_start_where_the_source_model_of_its_seed_did(
     assert learned
     assert all(torch.equal(weights[name], again[name]) for name in learned)
     assert all((weights[name] - source[name]).abs().mean() > 0.01 for name in learned)
+
+
+def test_a_victim_starts_from_the_weights_that_its_settings_name(train: Split, test: Split, tmp_path: Path) -> None:
+    still = {"lr": 1e-12, "steps": 1, "weight_decay": 0.0}
+    for kind in ("default", "he-normal"):
+        weights, _ = victim(train, test, config(training=still | {"initialisation": kind}), tmp_path / kind)
+        seed = derived_seed(config()["seed"], "victim")
+        start = create("small-cnn", train.images.shape[3], 3, 8, seed, CPU, "cifar", kind).state_dict()
+        learned = [name for name, value in start.items() if value.ndim == 4]
+        assert learned
+        for name in learned:
+            torch.testing.assert_close(weights[name], start[name], rtol=1e-5, atol=1e-7)

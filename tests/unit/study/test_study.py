@@ -9,6 +9,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from unlearnable import registry
 from unlearnable.errors import UserError
 from unlearnable.settings import plain
 from unlearnable.study import products
@@ -104,6 +105,37 @@ def test_a_victim_depends_on_its_own_counter_measure_alone() -> None:
     own = study(noises=[REM])
     cell = Victim("mini", "rem", 8, 4, 0, 100, "small-cnn", "jpeg10", 0)
     assert plain(own.victim_settings(cell))["countermeasure"] == {"kind": "jpeg", "quality": 10}
+
+
+def default_study() -> Study:
+    """The default study, which holds the paper's experiments."""
+    files = [ROOT / "config" / name for name in DEFAULTS]
+    config: dict[str, Any] = {}
+    for file in files:
+        update_config(config, yaml.safe_load(file.read_text()))
+    return Study(config, files, ROOT)
+
+
+def test_vgg_and_densenet_start_as_in_fu_et_als_code_and_every_other_network_as_pytorch_has_it() -> None:
+    default = default_study()
+    cells = [Victim("cifar10", "clean", 0, 0, 0, 0, name, "none", 0) for name in registry.available("networks")]
+    found = {cell.network: default.victim_settings(cell).training.initialisation for cell in cells}
+    he = {name for name, kind in found.items() if kind == "he-normal"}
+    assert he == {"vgg11-bn", "vgg16-bn", "vgg19-bn", "densenet121"}
+    sources = [default.source_settings(cell) for cell in default.sources(*default.settings.experiments)]
+    assert {each.training.initialisation for each in sources} == {"default"}  # none of these networks is one
+
+
+def test_ntga_has_the_network_of_its_released_code_on_the_papers_datasets_alone() -> None:
+    default = default_study()
+    settings = {
+        name: plain(default.noise_settings(Noise(name, "ntga", 8, 0, 0)))["method"]
+        for name in default.settings.datasets
+    }
+    released = {name for name, its in settings.items() if (its["activation"], its["readout"]) == ("erf", "none")}
+    others = {(its["activation"], its["readout"]) for name, its in settings.items() if name not in released}
+    assert released == {"cifar10", "cifar100", "imagenet100"}
+    assert others == {("relu", "linear")}
 
 
 def test_unfit_counter_measures_are_refused_before_anything_runs() -> None:

@@ -13,11 +13,19 @@ from torch import nn
 from unlearnable import files, registry
 from unlearnable.errors import UserError
 from unlearnable.networks.folding import PixelNetwork, pair
+from unlearnable.networks.initialisation import he_normal
 from unlearnable.randomness import derived_seed
 
 
 def create(
-    name: str, channels: int, classes: int, image_size: int, seed: int, device: torch.device, stem: str = "cifar"
+    name: str,
+    channels: int,
+    classes: int,
+    image_size: int,
+    seed: int,
+    device: torch.device,
+    stem: str = "cifar",
+    initialisation: str = "default",
 ) -> nn.Module:
     """A network with newly drawn weights that depend only on ``seed``.
 
@@ -29,13 +37,19 @@ def create(
         seed: determines the weights.
         device: to place the network on.
         stem: ``cifar`` for small images, ``imagenet`` for large ones.
+        initialisation: ``default`` for PyTorch's initial weights, ``he-normal`` for those of the architecture's own
+            ``he_normal`` or, if it has none, of ``networks.initialisation``.
 
     Raises:
         UserError: the network cannot take images of this size.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "weights"))
-        network = PixelNetwork(registry.load_module("networks", name).build(channels, classes, stem))
+        architecture = registry.load_module("networks", name)
+        body = architecture.build(channels, classes, stem)
+        if initialisation == "he-normal":
+            getattr(architecture, "he_normal", he_normal)(body)
+        network = PixelNetwork(body)
     pair(network)
     network.eval()
     try:

@@ -64,7 +64,10 @@ def train_source_model(
     method = method_of(problem.settings)
     feed = Feed(train, device)
     shape = transformed(problem.augmentation, feed.shape)
-    network = create(training.network, shape[0], len(train.classes), shape[1], seed, device, training.stem)
+    classes = len(train.classes)
+    network = create(
+        training.network, shape[0], classes, shape[1], seed, device, training.stem, training.initialisation
+    )
     synchronise(network, ranks)
     kept = carried_noise(problem, feed, seed)
 

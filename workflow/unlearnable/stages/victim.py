@@ -64,7 +64,7 @@ def train_victim(
     feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
     shape = transformed(augmentation, feed.shape)
     own = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
-    network = create(training.network, shape[0], classes, shape[1], own, device, training.stem)
+    network = create(training.network, shape[0], classes, shape[1], own, device, training.stem, training.initialisation)
     passes_of_attacks = training.steps * (training.k_a if radius else 0)
     engine = choose_engine(network, shape, choose_precision(training.precision, device), passes_of_attacks)
     see = evaluation(augmentation)

@@ -10,6 +10,7 @@ from unlearnable.settings import Settings, Slug
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Stem = Literal["cifar", "imagenet"]
+Initialisation = Literal["default", "he-normal"]
 
 
 def _increasing_shares(shares: list[float]) -> list[float]:
@@ -23,6 +24,11 @@ class Training(Settings):
 
     network: Slug = Field("resnet18", description="one of the networks below")
     stem: Stem = Field("cifar", description="first layers: cifar for small images, imagenet for large ones")
+    initialisation: Initialisation = Field(
+        "default",
+        description="of the weights. default: PyTorch's; he-normal: those of convolutions normal, of variance 2 / fan "
+        "(fan out, for DenseNet fan in), and their biases 0",
+    )
     steps: int = Field(5000, ge=1, description="SGD steps, each on a batch of shuffled images")
     batch_size: int = Field(128, ge=2, description="images per step; incomplete batches are not used")
     lr: float = Field(0.1, gt=0, description="learning rate of the first step")

@@ -1,6 +1,6 @@
 """torchvision's families of networks, with a stem for small images or for large ones.
 
-Weights are initialised by PyTorch's defaults.
+Weights are drawn by PyTorch's defaults.
 """
 
 from __future__ import annotations

@@ -18,19 +18,21 @@ class WideNetwork:
     """An infinitely wide fully connected network in NTK parametrisation.
 
     Every layer is ``sqrt(weight_variance / inputs) * W a + sqrt(bias_variance) * b`` with standard normal ``W`` and
-    ``b``; the readout after ``depth`` hidden layers is linear.
+    ``b``. The readout after ``depth`` hidden layers is one more such layer, without an activation, or there is none.
 
     Attributes:
         depth: hidden layers.
         weight_variance: of a layer's weights, times its number of inputs.
         bias_variance: of a layer's biases; if it is 0, no input may be zero.
         activation: of the hidden layers.
+        readout: ``linear`` or ``none``.
     """
 
     depth: int
     weight_variance: float
     bias_variance: float
     activation: Literal["relu", "erf"]
+    readout: Literal["linear", "none"] = "linear"
 
     def kernels(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """The covariance of its outputs at initialisation (NNGP) and its neural tangent kernel (NTK).
@@ -40,9 +42,10 @@ class WideNetwork:
 
             S <- weight_variance * V(S) + bias_variance        T <- S + weight_variance * V'(S) * T
 
-        from ``S = T = weight_variance * x.z / inputs + bias_variance``. ReLU's NTK has a kink where two inputs have the
-        same direction. Its gradient there is the mean of the one-sided gradients; on the diagonal of ``kernels(x, x)``,
-        where an input meets itself and the angle stays zero, this is the exact gradient.
+        from ``S = T = weight_variance * x.z / inputs + bias_variance``. Without a readout, the last step is only
+        ``S <- V(S), T <- V'(S) * T``. ReLU's NTK has a kink where two inputs have the same direction. Its gradient
+        there is the mean of the one-sided gradients; on the diagonal of ``kernels(x, x)``, where an input meets itself
+        and the angle stays zero, this is the exact gradient.
 
         Args:
             x: ``(N, D)``, float64.
@@ -56,8 +59,10 @@ class WideNetwork:
         q_x = self._affine(x.square().mean(1))[:, None]  # each input with itself
         q_z = self._affine(z.square().mean(1))[None, :]
         t = s
-        for _ in range(self.depth):
+        for number in range(1, self.depth + 1):
             v, slope = layer(s, q_x, q_z)
+            if number == self.depth and self.readout == "none":
+                return v, slope * t
             s = self._affine(v)
             t = s + self.weight_variance * slope * t
             q_x, q_z = (self._affine(layer(q, q, q)[0]) for q in (q_x, q_z))

@@ -1,10 +1,10 @@
 """Neural tangent generalization attack, NTGA (Yuan and Wu, ICML 2021): noise from a kernel, without a source model.
 
-Differences from the authors' released code: the kernel has a linear readout after its five hidden layers, ReLU
-by default (theirs ends in the fifth error function); the held-out images are fewer, and part of the training set; the
-last block may be smaller, where theirs is left out; no multiple of the identity is added to the kernel, which is only
-needed to invert it; and every step continues from the last one, where each of their ten steps starts at the clean image
-and so amounts to a single step of rho_u.
+Differences from the authors' released code: by default the kernel's activation is ReLU and its readout linear (theirs
+ends in the fifth error function: ``activation: erf``, ``readout: none``); the held-out images are fewer, and part of
+the training set; the last block may be smaller, where theirs is left out; no multiple of the identity is added to the
+kernel, which is only needed to invert it; and every step continues from the last one, where each of their ten steps
+starts at the clean image and so amounts to a single step of rho_u.
 """
 
 from __future__ import annotations
@@ -95,16 +95,17 @@ def held_out_gradient(images: Tensor, labels: Tensor, held_out: HeldOut, problem
         images: the block, ``(B, C, H, W)``, in [0, 255].
         labels: ``(B,)``, int64.
         held_out: images on which the loss is measured.
-        problem: its settings give ``t`` and the activation.
+        problem: its settings give ``t``, the activation and the readout.
 
     Returns:
         Of the shape and type of ``images``.
     """
-    wide = WideNetwork(DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE, problem.settings.activation)
+    s = problem.settings
+    wide = WideNetwork(DEPTH, WEIGHT_VARIANCE, BIAS_VARIANCE, s.activation, s.readout)
     with torch.enable_grad():
         x = _flat(images.detach()).requires_grad_()
         y = F.one_hot(labels, problem.classes).to(x.dtype)
-        weights = trained(wide.kernels(x, x)[1], y, problem.settings.t / y.numel())
+        weights = trained(wide.kernels(x, x)[1], y, s.t / y.numel())
         fixed = weights.detach().requires_grad_()  # so that every piece's graph is freed before the next is built
         gradient, by_weights = torch.zeros_like(x), torch.zeros_like(fixed)
         pieces = zip(torch.split(held_out.pixels, PIECE), torch.split(held_out.labels, PIECE), strict=True)

@@ -21,3 +21,6 @@ class Ntga(Method):
     t: float = Field(64, gt=0, description="how long the wide network trains on a block of images, in steps of rate 1")
     held_out: int = Field(512, ge=1, description="largest number of training images that it should then misclassify")
     activation: Literal["relu", "erf"] = Field("relu", description="of that network, which has five hidden layers")
+    readout: Literal["linear", "none"] = Field(
+        "linear", description="its last layer: linear, or none, so that it ends in the fifth activation"
+    )

@@ -50,8 +50,8 @@ def _moments(images: Images, rows: Array) -> tuple[Array, Array]:
     return sums, products
 
 
-def _statistics(images: Images, rows: Array, colours: Array) -> tuple[Array, Array]:
-    """Mean and variance of the distance from images to each colour at each pixel, in grey levels.
+def _statistics(images: Images, rows: Array, colours: Array, score: str) -> tuple[Array, Array]:
+    """Mean and spread of the distance from images to each colour at each pixel, in grey levels.
 
     The distance is summed over the channels. A colour is 0 or 1 in each channel, so every term is the value or 255
     minus the value, and the first two moments of the values give those of all distances.
@@ -60,16 +60,24 @@ def _statistics(images: Images, rows: Array, colours: Array) -> tuple[Array, Arr
         images: of the training set.
         rows: of the images to use, at least one.
         colours: ``(colours, C)`` of 0 and 1.
+        score: ``mean/variance`` for the variance of the distance as the spread, ``mean/std`` for the standard deviation
+            of its terms, over images and channels.
 
     Returns:
-        Two arrays ``(H, W, colours)``, float64; a variance is exactly 0 where all images are equal.
+        Two arrays ``(H, W, colours)``, float64; a spread is exactly 0 where all its terms are equal.
     """
     count = len(rows)
     sums, products = _moments(images, rows)
-    signs = 1 - 2 * colours
+    signs, white = 1 - 2 * colours, 255 * colours
     signed = sums @ signs.T
-    variance = count * np.einsum("hwcd,kc,kd->hwk", products, signs, signs) - signed**2
-    return signed / count + 255.0 * colours.sum(axis=1), variance / count**2
+    mean = signed / count + 255.0 * colours.sum(axis=1)
+    if score == "mean/variance":
+        variance = count * np.einsum("hwcd,kc,kd->hwk", products, signs, signs) - signed**2
+        return mean, variance / count**2
+    terms = count * colours.shape[1]
+    total = signed + count * white.sum(axis=1)
+    squares = np.einsum("hwcc->hw", products)[..., None] + 2 * sums @ (signs * white).T + count * (white**2).sum(axis=1)
+    return mean, np.sqrt(terms * squares - total**2) / terms
 
 
 def basis(
@@ -78,9 +86,9 @@ def basis(
     """For each class, the pixel and the colour in {0, 1}^C that are farthest from all its images (equations 1 and 2).
 
     They maximise mean(D) / Var(D), where D is the distance from an image to the colour at the pixel, summed over the
-    channels. If all images of the class are equal there, the quotient is infinite; ties are broken by the largest mean,
-    then by the distance from the border, which a victim's crops cut off, then by the seed. No two classes get the same
-    pixel and colour: the later class takes its next best.
+    channels, or what else ``score`` names. If the spread is zero, the quotient is infinite; ties are broken by the
+    largest mean, then by the distance from the border, which a victim's crops cut off, then by the seed. No two classes
+    get the same pixel and colour: the later class takes its next best.
 
     The images are read class by class in chunks, never all at once.
     """
@@ -90,8 +98,9 @@ def basis(
     inside = np.minimum(np.minimum(row, height - 1 - row), np.minimum(column, width - 1 - column))
     chosen: list[int] = []
     for label in range(problem.classes):
-        mean, variance = _statistics(train.images, np.flatnonzero(train.labels == label), colours)
-        quotient = np.divide(mean, variance, out=np.full_like(mean, np.inf), where=variance > 0).ravel()
+        members = np.flatnonzero(train.labels == label)
+        mean, spread = _statistics(train.images, members, colours, problem.settings.score)
+        quotient = np.divide(mean, spread, out=np.full_like(mean, np.inf), where=spread > 0).ravel()
         quotient[chosen] = -1
         best = np.flatnonzero(quotient == quotient.max())
         for second in (mean, inside):

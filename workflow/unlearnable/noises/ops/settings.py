@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from unlearnable import bounds
 from unlearnable.bounds import Bound
 from unlearnable.noises.settings import MethodSettings as Method
@@ -16,6 +18,11 @@ class Ops(Method):
     radii: ClassVar[tuple[str, ...]] = ()
 
     algorithm: Literal["ops"]
+    score: Literal["mean/variance", "mean/std"] = Field(
+        "mean/variance",
+        description="what a class's pixel and colour maximise: of their distance to its images, summed over the "
+        "channels, mean/variance; or, as in the authors' code, mean/std over images and channels",
+    )
 
     def bound(self, rho_u: int, shape: tuple[int, int, int]) -> Bound:
         """One pixel, by any amount."""

@@ -21,6 +21,10 @@ from unlearnable.products.table import (
 )
 
 MEASURED = ("test_accuracy", "best_test_accuracy", "train_accuracy", "robust_accuracy", "auto_attack_accuracy")
+ABOUT_AUTO_ATTACK = (
+    "auto_attack_accuracy, in the CSV: under AutoAttack as in the Adversarial Robustness Toolbox, which lacks targeted "
+    "APGD and FAB, so it is an upper bound and not comparable with RobustBench."
+)
 FAR = 3  # points; cells that differ more from a published accuracy are marked
 
 
@@ -32,7 +36,8 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
         given: the victims.
         inputs: their metrics.
         out: files to write. CSV: mean, sd, n of the last, best, train and robust accuracy; Fu et al.'s accuracy if
-            there is one, the difference from it, and whether that exceeds 3 points. Text: last accuracy, in per cent.
+            there is one, the difference from it, and whether that exceeds 3 points. Text: last accuracy, in per cent,
+            and what kind of AutoAttack the CSV's accuracy was measured with.
     """
     data = frame(given.victims, inputs.victims)
     data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)
@@ -58,6 +63,7 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
         "Clean-test accuracy in per cent at the last step, mean ± standard deviation (number of seeds).",
         "Columns: the noise in the training images, rho_u-rho_a in 1/255.",
         _about_published(table),
+        ABOUT_AUTO_ATTACK if "auto_attack_accuracy_mean" in table else "",
         about_countermeasures(table),
         fixed,
     )
