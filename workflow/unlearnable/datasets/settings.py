@@ -12,6 +12,10 @@ from unlearnable.settings import Settings, Sha256
 Mirror = Annotated[str, Field(pattern=r"^https?://.", description="http or https address of a folder")]
 
 
+IMAGE_PIXELS = 2**26  # more than cameras of 60 million pixels
+PILLOW_LIMIT = 178_956_970  # pixels; Pillow opens nothing larger
+
+
 class Dataset(Settings):
     """A dataset of any kind.
 
@@ -41,6 +45,18 @@ class Dataset(Settings):
         if twice:
             raise ValueError(f"class names must differ, but {', '.join(map(repr, twice))} appears more than once")
         return self
+
+
+class ImageFiles(Dataset):
+    """A dataset of encoded images, which may be of any size until they are resized."""
+
+    image_pixels_limit: int = Field(
+        IMAGE_PIXELS,
+        ge=1,
+        le=PILLOW_LIMIT,
+        description="refuse images of more pixels, and files of more than four bytes for each of these pixels, before "
+        "they are read; decoding takes up to eight bytes a pixel",
+    )
 
 
 class Downloaded(Dataset):

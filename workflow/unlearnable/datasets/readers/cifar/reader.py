@@ -26,6 +26,7 @@ from unlearnable.errors import UserError
 
 SHAPE = (3, 32, 32)  # of an image in the archive
 PIXELS = 3 * 32 * 32
+LARGEST = 2**28  # bytes of an unpacked archive; the official ones have 186 million
 MIRRORS = ["https://www.cs.toronto.edu/~kriz"]
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
@@ -94,18 +95,52 @@ def size_hint(dataset: CifarDataset, root: Path) -> Size:
     return official(50_000, 10_000, own_files=dataset.sha256 is not None)
 
 
+class _Bounded:
+    """A gzipped file, as far as an unpacked archive may reach; a header may state any length.
+
+    Args:
+        file: the file.
+        path: its name in messages.
+    """
+
+    def __init__(self, file: gzip.GzipFile, path: Path) -> None:
+        self._file, self._path = file, path
+
+    def tell(self) -> int:
+        """The place in the unpacked file."""
+        return self._file.tell()
+
+    def seek(self, place: int) -> int:
+        """Go to a place in the unpacked file; errors as for ``read``."""
+        self._require(place)
+        return self._file.seek(place)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes.
+
+        Raises:
+            UserError: they are beyond the largest size.
+        """
+        self._require(self._file.tell() + size)
+        return self._file.read(size)
+
+    def _require(self, end: int) -> None:
+        if end > LARGEST:
+            raise UserError(f"{self._path}: unpacks to more than {LARGEST:,} bytes; CIFAR's archives have 186 million")
+
+
 def _members(path: Path, layout: _Layout) -> dict[str, dict[bytes, Any]]:
     """The contents of an archive's pickles, by member name."""
     wanted = {f"{layout.folder}/{name}": name for name in (layout.meta, *layout.train, *layout.test)}
     found = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with gzip.open(path) as file, tarfile.open(fileobj=_Bounded(file, path), mode="r:") as archive:
             for member in archive:
                 if member.name in wanted and member.isfile():
-                    file = archive.extractfile(member)
-                    assert file is not None
+                    content = archive.extractfile(member)
+                    assert content is not None
                     name = wanted[member.name]
-                    found[name] = _Unpickler.dictionary(file, f"{path}, {name}")
+                    found[name] = _Unpickler.dictionary(content, f"{path}, {name}")
     except DAMAGE as error:
         raise UserError(f"{path}: truncated, or not a .tar.gz archive ({error})") from error
     for place, name in wanted.items():
