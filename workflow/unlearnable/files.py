@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import io
 import json
 import os
 import re
@@ -83,7 +84,7 @@ def irregular(path: str | Path) -> str | None:
     return None if kind is None else f"{kind}, not a regular file"
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> io.BufferedReader:
     """Open a regular file, or a link to one, for reading.
 
     Raises:

@@ -54,8 +54,8 @@ class ImageFiles(Dataset):
         IMAGE_PIXELS,
         ge=1,
         le=PILLOW_LIMIT,
-        description="refuse images of more pixels, and files of more than four bytes for each of these pixels, before "
-        "they are read; decoding takes up to eight bytes a pixel",
+        description="largest number of pixels of an image before it is resized; an image file may have four bytes for "
+        "each; decoding takes eight",
     )
 
 

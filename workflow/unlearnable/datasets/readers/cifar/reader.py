@@ -7,6 +7,7 @@ admits only what the format contains: globals of the pickles are never looked up
 from __future__ import annotations
 
 import gzip
+import io
 import pickle
 import tarfile
 import zlib
@@ -95,38 +96,26 @@ def size_hint(dataset: CifarDataset, root: Path) -> Size:
     return official(50_000, 10_000, own_files=dataset.sha256 is not None)
 
 
-class _Bounded:
-    """A gzipped file, as far as an unpacked archive may reach; a header may state any length.
+class _Bounded(gzip.GzipFile):
+    """An archive that is unpacked no further than CIFAR's can reach; any length may stand in its headers."""
 
-    Args:
-        file: the file.
-        path: its name in messages.
-    """
-
-    def __init__(self, file: gzip.GzipFile, path: Path) -> None:
-        self._file, self._path = file, path
-
-    def tell(self) -> int:
-        """The place in the unpacked file."""
-        return self._file.tell()
-
-    def seek(self, place: int) -> int:
-        """Go to a place in the unpacked file; errors as for ``read``."""
-        self._require(place)
-        return self._file.seek(place)
-
-    def read(self, size: int) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         """The next bytes.
 
         Raises:
             UserError: they are beyond the largest size.
         """
-        self._require(self._file.tell() + size)
-        return self._file.read(size)
+        self._require(self.tell() + (size or 0))
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place counted from the first byte; errors as for ``read``."""
+        self._require(offset)
+        return super().seek(offset, whence)
 
     def _require(self, end: int) -> None:
         if end > LARGEST:
-            raise UserError(f"{self._path}: unpacks to more than {LARGEST:,} bytes; CIFAR's archives have 186 million")
+            raise UserError(f"{self.name}: unpacks to more than {LARGEST:,} bytes; CIFAR's archives have 186 million")
 
 
 def _members(path: Path, layout: _Layout) -> dict[str, dict[bytes, Any]]:
@@ -134,7 +123,7 @@ def _members(path: Path, layout: _Layout) -> dict[str, dict[bytes, Any]]:
     wanted = {f"{layout.folder}/{name}": name for name in (layout.meta, *layout.train, *layout.test)}
     found = {}
     try:
-        with gzip.open(path) as file, tarfile.open(fileobj=_Bounded(file, path), mode="r:") as archive:
+        with _Bounded(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 if member.name in wanted and member.isfile():
                     content = archive.extractfile(member)

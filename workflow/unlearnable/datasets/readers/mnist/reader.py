@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
 import struct
 import zlib
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ FILES = {
 
 
 BLOCK = 2**20  # bytes read at once
-Opened = BinaryIO | gzip.GzipFile
+Opened = io.BufferedReader | gzip.GzipFile
 NAMES = [name for names in FILES.values() for name in names]
 
 
