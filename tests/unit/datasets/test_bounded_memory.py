@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -173,19 +174,19 @@ def test_an_idx_file_that_goes_on_after_its_end_is_not_unpacked(tmp_path: Path) 
 
 @measured
 def test_idx_files_pass_piece_by_piece(tmp_path: Path) -> None:
-    rows = MIB
+    rows = MIB // 2
     labels = (np.arange(rows) % 3).astype(np.uint8).tobytes()
     write_idx(tmp_path / "set", idx_header(rows, 12, 12) + bytes(144 * rows), idx_header(rows) + labels)
     message, grown = read_elsewhere(tmp_path, kind="mnist", variant="MNIST", image_size=12)
     assert message is None
-    assert grown < 100 * MIB, grown / MIB  # labels and the places of held rows; images are 144
+    assert grown < 50 * MIB, grown / MIB  # images are 72
 
 
 @measured
 @pytest.mark.parametrize("column", ["image", "label"])
 def test_a_parquet_cell_that_unpacks_to_much_is_not_unpacked(tmp_path: Path, column: str) -> None:
     right = png_of(8, 8)
-    for split, first in (("train", bytes(100 * MIB)), ("test", right)):
+    for split, first in (("train", bytes(60 * MIB)), ("test", right)):
         path = tmp_path / "set" / f"{split}.parquet"
         write_parquet(path, [first, right, right] if column == "image" else [right] * 3, compression="zstd")
     if column == "label":
@@ -257,34 +258,49 @@ def test_a_cell_that_is_larger_than_any_image_is_not_read(tmp_path: Path, read_d
         read_dataset(kind="parquet", root="set", channels=1, image_pixels_limit=101)
 
 
-def test_images_wait_until_there_is_room() -> None:
-    room = Room(10)
-    pieces = []
-    with room.taking(50):  # more than all of it, but alone
-        pieces.append(room._taken)
-    with room.taking(6), room.taking(4):
-        pieces.append(room._taken)
-    assert pieces == [50, 10]
-    assert room._taken == 0
+def test_an_image_waits_until_there_is_room() -> None:
+    room, entered = Room(10), threading.Event()
+
+    def decode() -> None:
+        with room.taking(6):
+            entered.set()
+
+    with room.taking(6):
+        waiting = threading.Thread(target=decode)
+        waiting.start()
+        assert not entered.wait(0.05)
+    waiting.join(5)
+    assert entered.is_set()
 
 
-def test_no_more_is_decoded_at_once_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_is_larger_than_all_the_room_has_it_alone() -> None:
+    room, entered = Room(10), threading.Event()
+
+    def decode() -> None:
+        with room.taking(1):
+            entered.set()
+
+    with room.taking(50):
+        waiting = threading.Thread(target=decode)
+        waiting.start()
+        assert not entered.wait(0.05)
+    waiting.join(5)
+    assert entered.is_set()
+
+
+def test_every_image_takes_room_for_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
 
     class Watched(Room):
         def taking(self, size: int) -> Any:
-            taken.append(self._taken)
+            taken.append(size)
             return super().taking(size)
 
-    size = 64 * _decoding.DECODED_PIXEL
     monkeypatch.setattr(_decoding, "Room", Watched)
-    monkeypatch.setattr(_decoding, "WORKERS", 4)
-    monkeypatch.setattr(_decoding, "ROOM", 2 * size)
-    data = png_of(8, 8)
-    images: list[_decoding.Encoded] = [(str(row), lambda: data) for row in range(200)]
-    assert sum(map(len, decoded(images, len(images), "set", Fit(8, 1, False)))) == 200
-    assert len(taken) == 200
-    assert max(taken) <= 2 * size
+    data = png_of(30, 20)
+    images: list[_decoding.Encoded] = [(str(row), lambda: data) for row in range(20)]
+    assert sum(map(len, decoded(images, len(images), "set", Fit(8, 1, resize=True)))) == 20
+    assert taken == [30 * 20 * _decoding.DECODED_PIXEL] * 20
 
 
 # ---- numbers of images
