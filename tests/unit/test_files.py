@@ -18,6 +18,8 @@ import pytest
 from unlearnable import arrays, files
 from unlearnable.errors import UserError, regenerate
 
+from .irregular import KINDS, irregular
+
 
 def test_a_file_appears_under_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
@@ -126,6 +128,55 @@ def test_files_are_compared_with_the_hashes_that_their_job_recorded(tmp_path: Pa
         with pytest.raises(UserError) as raised:
             files.check_files(manifest, tmp_path / "a/abc", tmp_path / path)
         assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_not_opened(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a"
+    with irregular(path, kind) as called:
+        message = rf"a: {called}, not a regular file"
+        for read in (files.read_json, files.read_checksums, files.sha256, arrays.read_array, arrays.map_array):
+            with pytest.raises(UserError, match=message):
+                read(path)
+        assert files.damage(path, KNOWN) == f"{called}, not a regular file"
+
+
+def test_links_to_files_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("abc")
+    assert files.sha256(tmp_path / "link") == KNOWN
+
+
+@pytest.mark.parametrize("read", [files.read_json, files.read_checksums])
+def test_a_huge_file_is_not_read(tmp_path: Path, read: Any) -> None:
+    path = tmp_path / "a.json"
+    with open(path, "wb") as file:
+        file.truncate(2**40)  # takes no space
+    with pytest.raises(
+        UserError, match=r"a\.json: 1,099,511,627,776 bytes, more than .* may have; delete .*a\.json and"
+    ):
+        read(path)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a": ' * 100_000, b"[" * 900 + b"]" * 900, b"1" * 5000])
+def test_json_that_python_does_not_unpack_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.json: (not a JSON file|damaged or edited)"):
+        files.read_json(path)
+    nested: Any = []
+    for _ in range(500):
+        nested = [nested]
+    path.write_text(json.dumps({"a": nested, "seal": "0"}))
+    with pytest.raises(UserError, match=r"a\.json: (not a JSON file|damaged or edited)"):
+        files.read_json(path)
+
+
+@pytest.mark.parametrize("listed", [["a"], {"a": 1}, "a"])
+def test_checksums_of_another_kind_are_refused(tmp_path: Path, listed: Any) -> None:
+    files.write_json(tmp_path / "m.json", {"files": listed})
+    with pytest.raises(UserError, match=r"m\.json: 'files' is not a list of files with their checksums; delete "):
+        files.check_files(tmp_path / "m.json", tmp_path / "a")
 
 
 def flipped(content: bytes) -> Iterator[bytes]:

@@ -230,7 +230,27 @@ def map_array(path: str | Path) -> np.ndarray[Any, Any]:
 
 def _load(path: str | Path, mmap_mode: Literal["r"] | None) -> np.ndarray[Any, Any]:
     try:
+        _require_announced_size(path)
         array: np.ndarray[Any, Any] = np.load(path, mmap_mode, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise UserError(f"{path}: not a complete .npy array ({error}); delete it and run again") from error
     return array
+
+
+def _require_announced_size(path: str | Path) -> None:
+    """Make sure that an ``.npy`` file is as long as its header says, before memory is allocated for it.
+
+    Raises:
+        UserError: it is a pipe, a device or a socket.
+        ValueError: it is not an ``.npy`` file, or has another length.
+    """
+    with files.open_regular(path) as file:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        announced = math.prod(shape) * dtype.itemsize
+        follow = os.fstat(file.fileno()).st_size - file.tell()
+    if announced != follow and not dtype.hasobject:
+        raise ValueError(f"its header announces {announced} bytes, but {follow} follow")

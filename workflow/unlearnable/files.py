@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import io
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,13 @@ from unlearnable.errors import NO_ROOM, UserError, regenerate
 
 HASHES = "files"  # in a JSON file: the SHA-256 of the other files of its job, by path from its own folder
 SEAL = "seal"  # in a JSON file: the SHA-256 of its content without this key
+JSON_LIMIT = 2**26  # bytes; a manifest of half a million files is smaller
+CHECKSUMS_LIMIT = 2**20  # bytes of a checksum file, which lists few files
+IRREGULAR = {  # may block the reader, or never end
+    **dict.fromkeys((stat.S_IFCHR, stat.S_IFBLK), "a device"),
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 @contextmanager
@@ -65,6 +74,43 @@ def remove_leftovers(path: str | Path) -> None:
             beside.unlink(missing_ok=True)
 
 
+def irregular(path: str | Path) -> str | None:
+    """What a path leads to if that is neither a file nor a folder; None if it is one of them.
+
+    Raises:
+        OSError: there is nothing, or it cannot be looked at.
+    """
+    kind = IRREGULAR.get(stat.S_IFMT(os.stat(path).st_mode))
+    return None if kind is None else f"{kind}, not a regular file"
+
+
+def open_regular(path: str | Path) -> io.BufferedReader:
+    """Open a regular file, or a link to one, for reading.
+
+    Raises:
+        UserError: it is a pipe, a device or a socket.
+        OSError: it cannot be opened.
+    """
+    kind = irregular(path)
+    if kind is not None:
+        raise UserError(f"{path}: {kind}")
+    return open(path, "rb")
+
+
+def read_whole(path: str | Path, limit: int) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes.
+
+    Raises:
+        UserError: it is larger, or a pipe, a device or a socket.
+        OSError: it cannot be opened.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise UserError(f"{path}: {size:,} bytes, more than the {limit:,} that such a file may have")
+        return file.read()
+
+
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Write ``content`` as indented JSON with sorted keys and a seal, by which ``read_json`` detects any change.
 
@@ -83,17 +129,22 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
     Raises:
         UserError: even a single bit has changed.
+        OSError: it cannot be opened.
     """
-    raw = Path(path).read_bytes()
+    try:
+        raw = read_whole(path, JSON_LIMIT)
+    except UserError as error:
+        raise UserError(f"{error}; {regenerate(path)}") from error
     try:
         content = json.loads(raw)
-    except ValueError as error:
+        sealed = isinstance(content, dict) and content.pop(SEAL, None) is not None
+        intact = sealed and raw == _sealed(content)
+    except (ValueError, RecursionError) as error:  # the latter from lists within lists
         raise UserError(f"{path}: not a JSON file ({error}); {regenerate(path)}") from error
-    if isinstance(content, dict):
-        if content.pop(SEAL, None) is None:
-            raise UserError(f"{path}: has no seal: an earlier version wrote it, or it was edited; {regenerate(path)}")
-        if raw == _sealed(content):
-            return content
+    if intact:
+        return content  # type: ignore[no-any-return]
+    if isinstance(content, dict) and not sealed:
+        raise UserError(f"{path}: has no seal: an earlier version wrote it, or it was edited; {regenerate(path)}")
     raise UserError(f"{path}: damaged or edited: its seal does not fit its content; {regenerate(path)}")
 
 
@@ -105,8 +156,13 @@ def _sealed(content: dict[str, Any]) -> bytes:
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        UserError: it is a pipe, a device or a socket.
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -120,13 +176,26 @@ def hashes(*paths: str | Path) -> dict[str, str]:
     return {Path(path).name: sha256(path) for path in paths}
 
 
+def recorded_hashes(manifest: str | Path) -> dict[str, str]:
+    """The SHA-256 of a job's files in its JSON file, by path from its folder; none if it lists no files.
+
+    Raises:
+        UserError: the JSON file is damaged.
+        OSError: it cannot be opened.
+    """
+    known = read_json(manifest).get(HASHES, {})
+    if not isinstance(known, dict) or not all(isinstance(found, str) for found in known.values()):
+        raise UserError(f"{manifest}: {HASHES!r} is not a list of files with their checksums; {regenerate(manifest)}")
+    return known
+
+
 def check_files(manifest: str | Path, *paths: str | Path) -> None:
     """Compare files with their hashes in their job's JSON file.
 
     Raises:
         UserError: the JSON file is damaged or has no checksum for a file, or a file is missing or has changed.
     """
-    known = read_json(manifest).get(HASHES, {})
+    known = recorded_hashes(manifest)
     for path in paths:
         name = Path(os.path.relpath(path, Path(manifest).parent)).as_posix()
         if name not in known:
@@ -139,11 +208,16 @@ def check_files(manifest: str | Path, *paths: str | Path) -> None:
 def damage(path: str | Path, expected: str) -> str | None:
     """What is wrong with a file that should have this SHA-256; None if nothing is."""
     try:
+        kind = irregular(path)
+        if kind is not None:
+            return kind
         found = sha256(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return "the file is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+    except ValueError as error:  # a name that no file can have
+        return f"cannot be read ({error})"
     return None if found == expected else f"checksum mismatch: expected sha256 {expected}, found {found}"
 
 
@@ -162,8 +236,12 @@ def read_checksums(path: str | Path) -> dict[str, str]:
 
     Raises:
         UserError: a line has another format.
+        OSError: it cannot be opened.
     """
-    text = Path(path).read_bytes().decode("utf-8", "replace")
+    try:
+        text = read_whole(path, CHECKSUMS_LIMIT).decode("utf-8", "replace")
+    except UserError as error:
+        raise UserError(f"{error}; {regenerate(path)}") from error
     lines = [re.fullmatch("([0-9a-f]{64})  (.+)", line) for line in text.removesuffix("\n").split("\n")]
     if not text.endswith("\n") or None in lines:
         raise UserError(f"{path}: not lines of SHA-256 and file name; {regenerate(path)}")

@@ -14,6 +14,8 @@ from PIL import Image
 
 from unlearnable.errors import UserError
 
+from ..irregular import KINDS, irregular
+
 CLASSES = ["cat", "dog", "owl"]
 SUFFIXES = (".png", ".jpg", ".JPEG")
 
@@ -206,6 +208,22 @@ def test_files_that_cannot_be_used_are_named_in_one_message(read: Callable[..., 
         UserError, match=r"^set, train split: 2 of 17 images cannot be used: \S+zero\.png: .*; \S+half\.png: truncated"
     ):
         read()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_refused(read: Callable[..., Any], halves: Path, kind: str) -> None:
+    with (
+        irregular(halves / "train" / "cat" / "001.png", kind) as called,
+        pytest.raises(UserError, match=rf"cat/001\.png: {called}, not a regular file$"),
+    ):
+        read()
+
+
+def test_links_to_images_are_followed(read: Callable[..., Any], halves: Path, tmp_path: Path) -> None:
+    before = levels(read()[0])
+    (halves / "train" / "cat" / "000.png").rename(tmp_path / "elsewhere.png")
+    (halves / "train" / "cat" / "000.png").symlink_to(tmp_path / "elsewhere.png")
+    assert levels(read()[0]) == before
 
 
 def test_a_folder_that_is_not_there_is_named(read: Callable[..., Any]) -> None:

@@ -14,10 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unlearnable import registry
 from unlearnable.datasets import download
-from unlearnable.datasets.readers.mnist.reader import parse_idx
+from unlearnable.datasets.readers.mnist.reader import Idx
+from unlearnable.datasets.size import Size, size_hint
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
+
+from ..irregular import KINDS, irregular
 
 ROWS = 12
 
@@ -84,13 +88,13 @@ def test_idx_files_are_read_plain_or_packed(
     [
         ("train-images-idx3-ubyte", lambda c: c[:-1], "truncated"),
         ("train-images-idx3-ubyte", lambda c: c + b"\0", "bytes, but its header announces"),
-        ("train-images-idx3-ubyte", lambda c: c[:8] + b"\xff" * 8 + c[16:], "bytes, but its header announces"),
         (
             "train-images-idx3-ubyte",
-            lambda c: c[:4] + b"\xff" * 8 + (len(c) - 16).to_bytes(4) + c[16:],
-            "announces",
+            lambda c: c[:8] + b"\xff" * 8 + c[16:],
+            r"\(4294967295, 4294967295, 1\), not \(8, 8, 1\)",
         ),
-        ("train-labels-idx1-ubyte", lambda c: c[:4] + b"\xff" * 4 + c[8:], "12 bytes, but its header announces"),
+        ("train-images-idx3-ubyte", lambda c: c[:4] + b"\xff" * 4 + c[8:], "4294967295 images but 12 labels"),
+        ("train-labels-idx1-ubyte", lambda c: c[:4] + b"\xff" * 4 + c[8:], "12 images but 4294967295 labels"),
         ("train-images-idx3-ubyte", lambda c: c[:10], "not an IDX file"),
         ("train-images-idx3-ubyte", lambda c: b"", "not an IDX file"),
         ("train-images-idx3-ubyte", lambda c: b"\0\0\x0d\x03" + c[4:], r"not an IDX file of unsigned bytes"),
@@ -157,6 +161,21 @@ def test_damaged_packed_files_are_named_and_refused(
         read()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_no_file_is_refused_also_when_images_are_counted(
+    write: Callable[..., Any], read: Callable[..., Any], tmp_path: Path, packed: bool, kind: str
+) -> None:
+    write(packed)
+    path = tmp_path / "idx" / f"t10k-labels-idx1-ubyte{'.gz' if packed else ''}"
+    described = {"kind": "mnist", "variant": "MNIST", "root": "idx", "image_size": 8, "classes": ["a", "b", "c"]}
+    with irregular(path, kind) as called:
+        message = f"{path}: {called}, not a regular file"
+        with pytest.raises(UserError, match=message):
+            read()
+        assert size_hint(registry.validated("readers", described), tmp_path) == Size(None, None, message)
+
+
 def test_a_missing_file_is_named(write: Callable[..., Any], read: Callable[..., Any], tmp_path: Path) -> None:
     write()
     (tmp_path / "idx" / "t10k-images-idx3-ubyte").unlink()
@@ -183,6 +202,7 @@ def test_a_download_that_is_not_the_official_file_is_refused(
 
 
 @given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=3), seed=st.integers(0, 99))
-def test_every_array_is_read_back(shape: list[int], seed: int) -> None:
+def test_every_array_is_read_back(tmp_path: Path, shape: list[int], seed: int) -> None:
     array = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    assert np.array_equal(parse_idx(idx(array), len(shape), Path("a")), array)
+    put(tmp_path, "a", idx(array))
+    assert np.array_equal(Idx.of(tmp_path / "a", len(shape)).array(), array)

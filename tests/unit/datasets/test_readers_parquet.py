@@ -13,8 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from unlearnable import registry
+from unlearnable.datasets.size import Size, size_hint
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
+
+from ..irregular import KINDS, irregular
 
 ROWS = 12
 
@@ -276,6 +280,19 @@ def test_a_missing_file_is_named_with_what_the_folder_must_hold(
     (write() / "test.parquet").unlink()
     with pytest.raises(UserError, match=r"test\.parquet: no such file; root must be a folder that holds train"):
         read()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_refused_also_when_images_are_counted(
+    write: Callable[..., Path], read: Callable[..., Any], tmp_path: Path, kind: str
+) -> None:
+    path = in_parts(write() / "train.parquet", [5])[1]
+    described = {"kind": "parquet", "root": "set", "image_size": 8, "classes": ["a", "b", "c"]}
+    with irregular(path, kind) as called:
+        message = f"{path}: {called}, not a regular file"
+        with pytest.raises(UserError, match=message):
+            read()
+        assert size_hint(registry.validated("readers", described), tmp_path) == Size(None, None, message)
 
 
 def test_a_file_of_another_content_than_expected_is_refused(

@@ -15,6 +15,8 @@ from PIL import Image
 
 from unlearnable.errors import UserError
 
+from ..irregular import KINDS, irregular
+
 WNIDS = ["n02124075", "n01443537", "n12267677"]
 CLASSES = sorted(WNIDS)
 FOLDER = "tiny-imagenet-200"
@@ -138,6 +140,17 @@ def test_a_set_of_another_content_is_named_and_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read_files(changed(name, content))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["train/n02124075/images/n02124075_1.JPEG", "wnids.txt"])
+def test_what_is_no_file_is_refused(read: Callable[..., Any], tmp_path: Path, name: str, kind: str) -> None:
+    write_folder(tmp_path / "set", official())
+    with (
+        irregular(tmp_path / "set" / name, kind) as called,
+        pytest.raises(UserError, match=f"{name}: {called}, not a regular file$"),
+    ):
+        read(archive="set")
 
 
 def test_images_of_another_size_are_refused(read_files: Callable[..., Any]) -> None:

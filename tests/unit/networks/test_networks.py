@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -358,7 +360,16 @@ def test_weights_survive_their_file(tmp_path: Path) -> None:
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not safetensors", b"\x08" + bytes(20)])
+def stating(*shape: int, end: int) -> bytes:
+    """A file of weights whose header states this shape and end."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(64)
+
+
+HUGE = [stating(10**9, 10**9, end=4 * 10**18), stating(2**40, end=64), stating(16, end=2**40), b"\xff" * 7 + b"\x7f{"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not safetensors", b"\x08" + bytes(20), *HUGE])
 def test_weights_of_another_network_or_damaged_ones_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "model.safetensors"
     if content is None:

@@ -16,6 +16,8 @@ from unlearnable import files
 from unlearnable.errors import regenerate
 from unlearnable.tools import verify
 
+from ..irregular import KINDS, irregular
+
 CELL = "results/victim/d/clean/s0"
 BENCHMARK = "results/benchmark/victim/d/clean/s0.jsonl"
 NAMES = ("model.safetensors", "history.parquet")
@@ -160,6 +162,50 @@ def test_all_damage_is_listed(work: Path, capsys: pytest.CaptureFixture[str]) ->
     lines, summary, code = run(work, capsys)
     assert sorted(line.split(":")[0] for line in lines) == sorted(str(path.relative_to(work)) for path in whole)
     assert (summary, code) == ("10 files in results: 7 damaged", 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "name", [f"{CELL}/history.parquet", f"{CELL}/metrics.json", "results/tables/t/accuracy.sha256", BENCHMARK]
+)
+def test_what_is_no_file_is_named_and_the_rest_is_checked(
+    work: Path, capsys: pytest.CaptureFixture[str], name: str, kind: str
+) -> None:
+    flip(work / "results/dataset/d/train/labels.npy")
+    with irregular(work / name, kind) as called:
+        lines, summary, code = run(work, capsys)
+    wrong, flipped = sorted(lines, key=lambda line: "labels.npy" in line)
+    assert wrong.startswith(f"{name}: {called}, not a regular file; delete ")
+    assert flipped.startswith("results/dataset/d/train/labels.npy: checksum mismatch")
+    assert (summary, code) == ("10 files in results: 2 damaged", 1)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a": ' * 100_000 + b"0" + b"}" * 100_000])
+@pytest.mark.parametrize("name", [f"{CELL}/metrics.json", "results/tables/t/accuracy.json", BENCHMARK])
+def test_deeply_nested_json_is_one_damaged_file_and_the_rest_is_checked(
+    work: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
+) -> None:
+    flip(work / "results/dataset/d/train/labels.npy")
+    (work / name).write_bytes(content)
+    lines, summary, code = run(work, capsys)
+    assert sorted(line.split(":")[0] for line in lines) == sorted([name, "results/dataset/d/train/labels.npy"])
+    assert all(len(line) < 500 for line in lines)
+    assert summary.endswith("files in results: 2 damaged")
+    assert code == 1
+
+
+@pytest.mark.parametrize("listed", ["a\0b", "n" * 300, "/dev/null", "train", "\udcff"])
+def test_names_that_no_result_has_are_reported_and_the_rest_is_checked(
+    work: Path, capsys: pytest.CaptureFixture[str], listed: str
+) -> None:
+    flip(work / "results/tables/t/accuracy.md")
+    manifest = work / "results/dataset/d/manifest.json"
+    hashes = files.read_json(manifest)["files"]
+    files.write_json(manifest, {"files": hashes | {listed: "0" * 64}})
+    lines, summary, code = run(work, capsys)
+    assert len(lines) == 2, lines
+    assert any(line.startswith("results/tables/t/accuracy.md: checksum mismatch") for line in lines)
+    assert (summary, code) == ("10 files in results: 2 damaged", 1)
 
 
 def test_a_file_that_nothing_tells_of_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

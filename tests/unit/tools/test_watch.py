@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from unlearnable.tools.watch.record import Recorder
 from unlearnable.tools.watch.run import Reader, Run
 from unlearnable.tools.watch.screen import overview
 from unlearnable.tools.watch.tail import AT_MOST, last_lines
+
+from ..irregular import KINDS, PATIENCE, irregular
 
 Entry = dict[str, Any]
 
@@ -256,6 +259,14 @@ def test_what_is_no_text_does_not_reach_the_terminal(tmp_path: Path) -> None:
 
 def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "log", 3) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_log_that_is_no_file_has_no_lines(tmp_path: Path, kind: str) -> None:
+    began = time.monotonic()
+    with irregular(tmp_path / "log", kind):
+        assert last_lines(tmp_path / "log", 3) == []
+    assert time.monotonic() - began < PATIENCE
 
 
 # ---- the text

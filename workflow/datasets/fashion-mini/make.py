@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from unlearnable import files
-from unlearnable.datasets.readers.mnist.reader import FILES, idx_bytes, parse_idx
+from unlearnable.datasets.readers.mnist.reader import FILES, Idx
 
 PER_CLASS = {"train": 600, "test": 400}
 
@@ -23,7 +23,7 @@ PER_CLASS = {"train": 600, "test": 400}
 def main(source: Path, target: Path) -> None:
     """Write ``train.parquet`` and ``test.parquet`` into ``target``."""
     for split, names in FILES.items():
-        images, labels = (parse_idx(idx_bytes(source / f), n, source / f) for f, n in zip(names, (3, 1), strict=True))
+        images, labels = (Idx.of(source / name, n).array() for name, n in zip(names, (3, 1), strict=True))
         first = [np.flatnonzero(labels == label)[: PER_CLASS[split]] for label in range(10)]
         rows = np.sort(np.concatenate(first))
         encoded = []

@@ -21,10 +21,8 @@ MODES = {1: "L", 3: "RGB"}  # Pillow's name of the mode, by the number of channe
 WORTH_A_THREAD = 2**13  # bytes of an image; smaller ones take longer to hand to a thread than to encode
 
 
-DAMAGE = (  # raised by Pillow on damaged files, found by trial
-    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error),
-    Image.DecompressionBombError,
-)
+# Raised by Pillow on damaged files, found by trial.
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error)
 
 
 @contextmanager
@@ -37,12 +35,15 @@ def opened(data: bytes, where: str, formats: tuple[str, ...] | None = None) -> I
         formats: allowed formats, by Pillow's names; None for any.
 
     Raises:
-        UserError: the bytes are not a complete image in one of these formats; this shows when they are loaded.
+        UserError: the bytes are not a complete image in one of these formats, which shows when they are loaded; or it
+            has more pixels than Pillow opens.
     """
     kind = "an image" if formats is None else f"an image of {', '.join(formats)}"
     try:
         with Image.open(io.BytesIO(data), formats=formats) as image:
             yield image
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{where}: {error}") from error
     except DAMAGE as error:
         raise UserError(f"{where}: truncated, or not {kind} ({error})") from error
 
@@ -60,11 +61,11 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None, mode: str) -> 
         UserError: the bytes are not a complete image, or it has another size or mode.
     """
     with opened(data, where) as image:
-        image.load()
         if image.mode != mode:
             raise UserError(f"{where}: image mode is {image.mode}, not {mode}")
         if size is not None and image.size != size:
             raise UserError(f"{where}: image is {image.size[0]}x{image.size[1]}, not {size[0]}x{size[1]}")
+        image.load()
         pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 

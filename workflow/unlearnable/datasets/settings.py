@@ -32,6 +32,10 @@ Mirror = Annotated[
 ]
 
 
+IMAGE_PIXELS = 2**26  # more than cameras of 60 million pixels
+PILLOW_LIMIT = 178_956_970  # pixels; Pillow opens nothing larger
+
+
 class Dataset(Settings):
     """A dataset of any kind.
 
@@ -64,6 +68,18 @@ class Dataset(Settings):
             if earlier != label:
                 raise ValueError(f"class names must differ, but {earlier} and {label} are both {name!r}")
         return classes
+
+
+class ImageFiles(Dataset):
+    """A dataset of encoded images, which may be of any size until they are resized."""
+
+    image_pixels_limit: int = Field(
+        IMAGE_PIXELS,
+        ge=1,
+        le=PILLOW_LIMIT,
+        description="largest number of pixels of an image before it is resized; an image file may have four bytes for "
+        "each; decoding takes eight",
+    )
 
 
 class Downloaded(Dataset):

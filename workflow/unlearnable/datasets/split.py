@@ -95,8 +95,17 @@ def check_shape(images: Array, shape: tuple[int, int, int], where: str) -> None:
     Raises:
         UserError: they do not.
     """
-    if images.shape[1:] != shape:
-        raise UserError(f"{where}: images are (height, width, channels) {images.shape[1:]}, not {shape}")
+    require_shape(images.shape[1:], shape, where)
+
+
+def require_shape(found: tuple[int, ...], shape: tuple[int, int, int], where: str) -> None:
+    """Make sure that images of the shape ``found`` have that in the description of a dataset.
+
+    Raises:
+        UserError: they do not.
+    """
+    if found != shape:
+        raise UserError(f"{where}: images are (height, width, channels) {found}, not {shape}")
 
 
 def stratified_order(labels: Array, generator: np.random.Generator) -> Array:

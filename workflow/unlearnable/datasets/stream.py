@@ -10,6 +10,7 @@ from unlearnable.datasets.split import Array, Split, check_labels, check_shape
 from unlearnable.errors import UserError
 
 CHUNK_BYTES = 2**21  # largest size of a piece, if it can be chosen
+IMAGES_LIMIT = 20_000_000  # of a split, whose labels are all in memory
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class Stream:
 def chunk_rows(shape: tuple[int, ...]) -> int:
     """How many images ``(H, W, C)`` a piece should hold; at least one."""
     return max(1, CHUNK_BYTES // math.prod(shape))
+
+
+def require_count(images: int, where: str) -> None:
+    """Make sure that a split has no more images than a split may have, by what its files state.
+
+    Raises:
+        UserError: it has.
+    """
+    if images > IMAGES_LIMIT:
+        raise UserError(f"{where}: states {images:,} images, more than the {IMAGES_LIMIT:,} that a split may have")
 
 
 def of_split(split: Split, where: str) -> Stream:

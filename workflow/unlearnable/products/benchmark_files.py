@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from unlearnable import files
 from unlearnable.errors import UserError
 
 log = logging.getLogger(__name__)
 SECONDS, MEMORY = "job_seconds", "host_memory_mib"
+LIMIT = 2**20  # bytes of a file; a job's are a few hundred
+NOT_NEEDED = "delete it, cost tables do not need it"
 UNKNOWN = {SECONDS: math.nan, MEMORY: math.nan}
 
 
@@ -50,12 +53,14 @@ def read_benchmark(path: str | Path) -> dict[str, float]:
         UserError: it is not such a file, or incomplete; Snakemake writes them in place and without a hash.
     """
     try:
-        measured = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = files.read_whole(path, LIMIT)
+    except UserError as error:
+        raise UserError(f"{error}; {NOT_NEEDED}") from error
+    try:
+        measured = json.loads(content.decode())
         return {SECONDS: _known(measured["s"]), MEMORY: _known(measured["max_pss"])}
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise UserError(
-            f"{path}: not Snakemake's benchmark file of one job ({error!r}); delete it, cost tables do not need it"
-        ) from error
+        raise UserError(f"{path}: not Snakemake's benchmark file of one job ({error!r}); {NOT_NEEDED}") from error
 
 
 def _known(value: str | float) -> float:

@@ -66,7 +66,7 @@ def recorded(results: list[Path]) -> Recorded:
     for path in results:
         try:
             if path.suffix == ".json":
-                hashes = files.read_json(path).get(files.HASHES, {})
+                hashes = files.recorded_hashes(path)
             elif path.suffix == ".sha256":
                 hashes = files.read_checksums(path)
             elif path.suffix == ".jsonl":  # Snakemake's own: without checksum, and lists no files
@@ -84,6 +84,11 @@ def recorded(results: list[Path]) -> Recorded:
     return found
 
 
+def _size(path: Path) -> int:
+    """Bytes of a regular file; 0 of anything else, and of what cannot be looked at."""
+    return path.stat().st_size if os.path.isfile(path) else 0
+
+
 def damages(results: list[Path]) -> Iterator[str]:
     """One line for everything damaged or missing among the results, as soon as it is found.
 
@@ -91,7 +96,7 @@ def damages(results: list[Path]) -> Iterator[str]:
     """
     known = recorded(results)
     yield from known.damaged.values()
-    total = sum(path.stat().st_size for path in known.hashes if path.is_file())
+    total = sum(map(_size, known.hashes))
     done, reported = 0, time.monotonic()
     for number, (path, (manifest, expected)) in enumerate(known.hashes.items()):
         if time.monotonic() - reported >= REPORT_SECONDS:
@@ -101,8 +106,7 @@ def damages(results: list[Path]) -> Iterator[str]:
         problem = files.damage(path, expected)
         if problem is not None:
             yield f"{path}: {problem}; {regenerate(manifest)}"
-        if path.is_file():
-            done += path.stat().st_size
+        done += _size(path)
     unknown = {path.parent for path in known.damaged}  # the files listed in a damaged manifest are unknown
     for path in results:
         accounted = path in known.hashes or path in known.manifests or path in known.damaged
@@ -127,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"{options.directory / 'results'}: there are no results here; copy those in a storage here first")
     count = 0
     for line in damages(results):
-        print(line, flush=True)
+        print(line.encode(errors="backslashreplace").decode(), flush=True)  # names may be other bytes than UTF-8
         count += 1
     if count and anything_running(options.directory):
         print("Jobs are running here: files not yet listed in a manifest may be theirs.")

@@ -37,8 +37,7 @@ def archive(
         instead = f"without a network, get {name} elsewhere and set the dataset's key archive to its path"
         return fetch(addresses(mirrors, name), downloads / name, sha256, instead=instead), name
     path = root / given
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; archive must be the path of {name}")
+    require_file(path, f"; archive must be the path of {name}")
     require_checksum(path, files.sha256(path), sha256)
     return path, given
 
@@ -64,6 +63,23 @@ def addresses(mirrors: Sequence[str], name: str) -> list[str]:
     return [f"{mirror.rstrip('/')}/{name}" for mirror in mirrors]
 
 
+def require_file(path: Path, wanted: str = "") -> None:
+    """Make sure that there is a regular file, or a link to one.
+
+    Args:
+        path: of the file.
+        wanted: what would be right, added to the message if there is nothing.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not path.exists() or path.is_dir():
+        raise UserError(f"{path}: no such file{wanted}")
+    kind = files.irregular(path)
+    if kind is not None:
+        raise UserError(f"{path}: {kind}")
+
+
 def require_checksum(path: Path, found: str, expected: str | None) -> None:
     """Make sure that a file has the expected checksum, if there is one.
 
@@ -86,8 +102,7 @@ def checked_hashes(folder: Path, names: Sequence[str], expected: dict[str, str])
     require_known(folder, names, expected)
     found = {}
     for name in names:
-        if not (folder / name).is_file():
-            raise UserError(f"{folder / name}: no such file; root must be a folder that holds {', '.join(names)}")
+        require_file(folder / name, f"; root must be a folder that holds {', '.join(names)}")
         found[name] = files.sha256(folder / name)
         require_checksum(folder / name, found[name], expected.get(name))
     return found

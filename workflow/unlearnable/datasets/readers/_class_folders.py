@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
+from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded, file_content
 from unlearnable.datasets.settings import composed
 from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
@@ -96,7 +97,7 @@ def stream(images: Labelled, where: str, fit: Fit) -> Stream:
     """The stream of image files."""
 
     def encoded() -> Iterator[Encoded]:
-        return ((str(path), path.read_bytes) for path, _ in images)
+        return ((str(path), partial(file_content, path, fit.require_bytes)) for path, _ in images)
 
     labels = np.array([label for _, label in images], np.int64)
     return Stream(where, labels, lambda: decoded(encoded(), len(images), where, fit))

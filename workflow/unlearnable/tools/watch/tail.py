@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from unlearnable import files
+from unlearnable.errors import UserError
+
 AT_MOST = 8192  # bytes that are read
 
 
@@ -14,11 +17,11 @@ def last_lines(path: Path, count: int) -> list[str]:
     Unprintable characters are replaced, so that a damaged file cannot garble a terminal.
     """
     try:
-        with open(path, "rb") as file:
+        with files.open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - AT_MOST))
             text = file.read(AT_MOST).decode("utf-8", errors="replace")
-    except OSError:
+    except (OSError, UserError):
         return []
     lines = [
         "".join(c if c.isprintable() else "\ufffd" for c in line.rstrip().expandtabs()) for line in text.splitlines()

@@ -7,6 +7,7 @@ admits only what the format contains: globals of the pickles are never looked up
 from __future__ import annotations
 
 import gzip
+import io
 import pickle
 import tarfile
 import zlib
@@ -26,6 +27,7 @@ from unlearnable.errors import UserError
 
 SHAPE = (3, 32, 32)  # of an image in the archive
 PIXELS = 3 * 32 * 32
+LARGEST = 2**28  # bytes of an unpacked archive; the official ones have 186 million
 MIRRORS = ["https://www.cs.toronto.edu/~kriz"]
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 
@@ -94,18 +96,40 @@ def size_hint(dataset: CifarDataset, root: Path) -> Size:
     return official(50_000, 10_000, own_files=dataset.sha256 is not None)
 
 
+class _Bounded(gzip.GzipFile):
+    """An archive that is unpacked no further than CIFAR's can reach; any length may stand in its headers."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            UserError: they are beyond the largest size.
+        """
+        self._require(self.tell() + (size or 0))
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place counted from the first byte; errors as for ``read``."""
+        self._require(offset)
+        return super().seek(offset, whence)
+
+    def _require(self, end: int) -> None:
+        if end > LARGEST:
+            raise UserError(f"{self.name}: unpacks to more than {LARGEST:,} bytes; CIFAR's archives have 186 million")
+
+
 def _members(path: Path, layout: _Layout) -> dict[str, dict[bytes, Any]]:
     """The contents of an archive's pickles, by member name."""
     wanted = {f"{layout.folder}/{name}": name for name in (layout.meta, *layout.train, *layout.test)}
     found = {}
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with _Bounded(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
                 if member.name in wanted and member.isfile():
-                    file = archive.extractfile(member)
-                    assert file is not None
+                    content = archive.extractfile(member)
+                    assert content is not None
                     name = wanted[member.name]
-                    found[name] = _Unpickler.dictionary(file, f"{path}, {name}")
+                    found[name] = _Unpickler.dictionary(content, f"{path}, {name}")
     except DAMAGE as error:
         raise UserError(f"{path}: truncated, or not a .tar.gz archive ({error})") from error
     for place, name in wanted.items():

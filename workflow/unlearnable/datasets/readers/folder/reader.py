@@ -29,7 +29,7 @@ def read(dataset: FolderDataset, root: Path, downloads: Path) -> tuple[Stream, S
     else:
         train, test = _split(by_class(folder, dataset.classes, others=False), dataset)
         provenance["test_share"] = dataset.test_share
-    fit = Fit(dataset.image_size, dataset.channels, dataset.resize == "squash")
+    fit = Fit.of(dataset, resize=dataset.resize == "squash")
     return (
         stream(train, f"{dataset.root}, train split", fit),
         stream(test, f"{dataset.root}, test split", fit),

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from unlearnable.datasets.settings import RESIZE, Dataset, Resize
+from unlearnable.datasets.settings import RESIZE, ImageFiles, Resize
 
 
-class FolderDataset(Dataset):
+class FolderDataset(ImageFiles):
     """Images in one folder per class, below ``train`` and ``test`` or to be split."""
 
     kind: Literal["folder"]

@@ -17,7 +17,7 @@ TRAIN, VAL = 1281, 50  # images per class, on average in train
 def read(dataset: ImagenetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
     """Read the described classes and ignore other folders; arguments and errors as for ``datasets.read.read``."""
     folder = root / dataset.root
-    fit = Fit(dataset.image_size, dataset.channels, resize=True)
+    fit = Fit.of(dataset, resize=True)
     train, test = (by_class(folder / name, dataset.classes, others=True) for name in ("train", "val"))
     return (
         stream(train, f"{dataset.root}, train split", fit),

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from unlearnable.datasets.settings import Dataset
+from unlearnable.datasets.settings import ImageFiles
 
 
-class ImagenetDataset(Dataset):
+class ImagenetDataset(ImageFiles):
     """A folder of ILSVRC images, ``train`` and ``val`` with one folder per wnid, squashed to ``image_size``."""
 
     kind: Literal["imagenet"]

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
+import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unlearnable import files
 from unlearnable.datasets.download import fetch
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.mnist.settings import MnistDataset
 from unlearnable.datasets.size import COUNTED, Size, official
-from unlearnable.datasets.split import Array, Split
-from unlearnable.datasets.stream import Stream, of_split
+from unlearnable.datasets.split import Array, require_shape
+from unlearnable.datasets.stream import Stream, chunk_rows, require_count
 from unlearnable.errors import UserError
 
 FILES = {
@@ -25,7 +31,8 @@ FILES = {
 }
 
 
-IDX_HEADER = 8  # bytes before the labels
+BLOCK = 2**20  # bytes read at once
+Opened = io.BufferedReader | gzip.GzipFile
 NAMES = [name for names in FILES.values() for name in names]
 
 
@@ -66,19 +73,30 @@ def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, St
     else:
         folder, origin = _downloaded(dataset, downloads), dataset.variant
     _checked_files.require_known(folder, NAMES, dataset.sha256)
-    hashes = {}
+    hashes: dict[str, str] = {}
     splits = {}
     for split, names in FILES.items():
-        contents = [idx_bytes(folder / name) for name in names]
-        for name, data in zip(names, contents, strict=True):
-            hashes[name] = hashlib.sha256(data).hexdigest()
-            _checked_files.require_checksum(folder / name, hashes[name], dataset.sha256.get(name))
-        images, labels = (parse_idx(d, n, folder / f) for d, n, f in zip(contents, (3, 1), names, strict=True))
-        if len(images) != len(labels):
-            raise UserError(f"{folder / names[0]}: {len(images)} images but {len(labels)} labels")
-        pixels = Split(images[..., None], labels.astype(np.int64), dataset.classes)
-        splits[split] = of_split(pixels, f"{origin}, {split} split")
+        where = f"{origin}, {split} split"
+        images, labels = (Idx.of(folder / name, n) for name, n in zip(names, (3, 1), strict=True))
+        require_shape((*images.shape[1:], 1), (dataset.image_size, dataset.image_size, dataset.channels), where)
+        if images.shape[0] != labels.shape[0]:
+            raise UserError(f"{images.path}: {images.shape[0]} images but {labels.shape[0]} labels")
+        require_count(labels.shape[0], str(labels.path))
+        for name, file in zip(names, (images, labels), strict=True):
+            hashes[name] = file.sha256()
+            _checked_files.require_checksum(file.path, hashes[name], dataset.sha256.get(name))
+        splits[split] = _stream(images, labels, where)
     return splits["train"], splits["test"], {"kind": "mnist", "root": origin, "sha256": hashes}
+
+
+def _stream(images: Idx, labels: Idx, where: str) -> Stream:
+    height, width = images.shape[1:]
+
+    def chunks() -> Iterator[Array]:
+        for piece in images.rows(chunk_rows((height, width, 1))):
+            yield piece[..., None]
+
+    return Stream(where, labels.array().astype(np.int64), chunks)
 
 
 def size_hint(dataset: MnistDataset, root: Path) -> Size:
@@ -89,7 +107,7 @@ def size_hint(dataset: MnistDataset, root: Path) -> Size:
     """
     if dataset.root is None or not (root / dataset.root).is_dir():
         return official(60_000, 10_000)
-    train, test = (len(idx_bytes(root / dataset.root / names[1])) - IDX_HEADER for names in FILES.values())
+    train, test = (Idx.of(root / dataset.root / names[1], 1).shape[0] for names in FILES.values())
     return Size(train, test, COUNTED)
 
 
@@ -102,31 +120,94 @@ def _downloaded(dataset: MnistDataset, downloads: Path) -> Path:
     return folder
 
 
-def idx_bytes(path: Path) -> bytes:
-    """The content of an IDX file, from ``path`` or from the gzipped file beside it.
+@dataclass(frozen=True)
+class Idx:
+    """An IDX file of unsigned bytes: a header with the shape, and the values.
+
+    Attributes:
+        path: its name in messages, without ``.gz``; the gzipped file beside it is read if there is no such file.
+        shape: as the header states it.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: Path, dimensions: int) -> Idx:
+        """A file whose header, and nothing else, has been read.
+
+        Raises:
+            UserError: there is no such file, or it is not of this format.
+        """
+        with unpacked(path) as file:
+            header = file.read(4 + 4 * dimensions)
+        if len(header) < 4 + 4 * dimensions or header[:4] != bytes([0, 0, 8, dimensions]):
+            raise UserError(f"{path}: not an IDX file of unsigned bytes with {dimensions} dimension(s)")
+        return cls(path, struct.unpack(f">{dimensions}I", header[4:]))
+
+    def sha256(self) -> str:
+        """The SHA-256 of the unpacked file, of which nothing is kept.
+
+        Raises:
+            UserError: the file is damaged, or has more or fewer values than its header states.
+        """
+        hashed = hashlib.sha256()
+        with unpacked(self.path) as file:
+            hashed.update(file.read(self._header))
+            for block in self._blocks(file, BLOCK):
+                hashed.update(block)
+            if file.read(1):
+                raise UserError(f"{self.path}: more bytes, but its header announces {math.prod(self.shape)}")
+        return hashed.hexdigest()
+
+    def rows(self, count: int) -> Iterator[Array]:
+        """The values, ``count`` rows at a time.
+
+        Raises:
+            UserError: the file is damaged, or has fewer values than its header states.
+        """
+        with unpacked(self.path) as file:
+            file.read(self._header)
+            for block in self._blocks(file, count * math.prod(self.shape[1:])):
+                yield np.frombuffer(block, np.uint8).reshape(-1, *self.shape[1:])
+
+    def array(self) -> Array:
+        """All values; errors as for ``rows``."""
+        return np.concatenate([np.empty((0, *self.shape[1:]), np.uint8), *self.rows(BLOCK)])
+
+    @property
+    def _header(self) -> int:
+        return 4 + 4 * len(self.shape)
+
+    def _blocks(self, file: Opened, size: int) -> Iterator[bytes]:
+        """The announced bytes, ``size`` at a time."""
+        announced = math.prod(self.shape)
+        for start in range(0, announced, max(1, size)):
+            block = file.read(min(size, announced - start))
+            if len(block) < min(size, announced - start):
+                found = start + len(block)
+                raise UserError(f"{self.path}: {found} bytes, but its header announces {announced}; truncated?")
+            yield block
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Opened]:
+    """Open the file at ``path``, or the gzipped file beside it, to read its unpacked bytes.
 
     Raises:
-        UserError: there is no such file, or it is damaged.
+        UserError: there is no such file, it is a pipe, a device or a socket, or it is damaged.
     """
     packed = Path(f"{path}.gz")
     try:
-        return path.read_bytes() if path.is_file() else gzip.decompress(packed.read_bytes())
+        if path.exists():
+            with files.open_regular(path) as file:
+                yield file
+        else:
+            with files.open_regular(packed) as file, gzip.GzipFile(fileobj=file) as inflated:
+                yield inflated
     except FileNotFoundError:
         raise UserError(f"{path}: no such file, nor {packed.name}; root must be the folder of the IDX files") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{packed}: damaged gzip file ({error})") from error
-
-
-def parse_idx(data: bytes, dimensions: int, where: Path) -> Array:
-    """The array of unsigned bytes in the content of an IDX file.
-
-    Raises:
-        UserError: the content is damaged or not of this format.
-    """
-    header = 4 + 4 * dimensions
-    if len(data) < header or data[:4] != bytes([0, 0, 8, dimensions]):
-        raise UserError(f"{where}: not an IDX file of unsigned bytes with {dimensions} dimension(s)")
-    shape = [int(n) for n in np.frombuffer(data, ">u4", dimensions, 4)]
-    if len(data) - header != math.prod(shape):
-        raise UserError(f"{where}: {len(data) - header} bytes, but its header announces {math.prod(shape)}; truncated?")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror})") from error

@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from unlearnable.datasets.parquet import parquet_batches, parquet_schema
+from unlearnable.datasets.parquet import parquet_batches, parquet_metadata, require_unpackable
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
 from unlearnable.datasets.readers.parquet.settings import ParquetDataset
 from unlearnable.datasets.size import COUNTED, Size
 from unlearnable.datasets.split import Array
-from unlearnable.datasets.stream import Stream, chunk_rows
+from unlearnable.datasets.stream import Stream, require_count
 from unlearnable.errors import UserError
 
 LABELS_AT_ONCE = 2**16
+IMAGES_AT_ONCE = 32
+BYTES_AT_ONCE = 2**24  # of encoded images, if one is not larger
 NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(-\w+)?\.parquet")  # last group: a hash added by some hubs
 
 
@@ -40,19 +41,16 @@ def size_hint(dataset: ParquetDataset, root: Path) -> Size:
     Raises:
         UserError: a file is missing or damaged.
     """
-    train, test = (_rows(root / dataset.root, split) for split in ("train", "test"))
+    folder = root / dataset.root
+    train, test = (_rows([folder / name for name in split_files(folder, split)]) for split in ("train", "test"))
     return Size(train, test, COUNTED)
 
 
-def _rows(folder: Path, split: str) -> int:
-    """The number of images in the files of a split."""
-    paths = [folder / name for name in split_files(folder, split)]
-    if not paths[0].is_file():
-        raise UserError(f"{paths[0]}: no such file")
-    try:
-        return sum(pq.read_metadata(path).num_rows for path in paths)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{folder}: {split}*.parquet are not all readable Parquet files ({error})") from error
+def _rows(paths: list[Path]) -> int:
+    """The number of images in files, as they state it."""
+    for path in paths:
+        _checked_files.require_file(path)
+    return sum(parquet_metadata(path).num_rows for path in paths)
 
 
 def split_files(folder: Path, split: str) -> list[str]:
@@ -81,47 +79,62 @@ def split_files(folder: Path, split: str) -> list[str]:
 
 
 def _stream(dataset: ParquetDataset, folder: Path, names: list[str], where: str) -> Stream:
-    fit = Fit(dataset.image_size, dataset.channels, dataset.resize == "squash")
+    fit = Fit.of(dataset, resize=dataset.resize == "squash")
     paths = [folder / name for name in names]
+    require_count(_rows(paths), where)
+    files = [(path, *_checked(dataset, path, fit)) for path in paths]
     labels = np.concatenate([_labels(dataset, path) for path in paths])
-    return Stream(where, labels, lambda: decoded(_images(dataset, paths, fit), len(labels), where, fit))
+    return Stream(where, labels, lambda: decoded(_images(files, fit), len(labels), where, fit))
 
 
-def _labels(dataset: ParquetDataset, path: Path) -> Array:
-    """The labels of one file, ``(n,)`` int64, after checking its columns."""
-    schema = parquet_schema(path)
+def _checked(dataset: ParquetDataset, path: Path, fit: Fit) -> tuple[str, int]:
+    """The column of encoded images in a file, and how many of its rows to read at once, after checking its columns."""
+    schema = parquet_metadata(path).schema.to_arrow_schema()
     for column in (dataset.image_column, dataset.label_column):
         count = schema.names.count(column)
         if count != 1:
             fault = f"{count} columns are called" if count else "no column"
             raise UserError(f"{path}: {fault} {column!r}; it has {', '.join(schema.names)}")
     kind = schema.field(dataset.image_column).type
+    column = dataset.image_column
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        kind = kind.field("bytes").type
+        kind, column = kind.field("bytes").type, f"{column}.bytes"
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         raise UserError(f"{path}: column {dataset.image_column!r} holds {kind}, not encoded images")
-    whole = pa.types.is_integer(schema.field(dataset.label_column).type)
-    batches = list(parquet_batches(path, [dataset.label_column], LABELS_AT_ONCE)) if whole else []
-    if not whole or any(batch.column(0).null_count for batch in batches):
+    if not pa.types.is_integer(schema.field(dataset.label_column).type):
+        raise UserError(f"{path}: column {dataset.label_column!r} must hold whole numbers without gaps")
+    require_unpackable(path, dataset.label_column, fit.bytes_limit)
+    largest = require_unpackable(path, column, fit.bytes_limit)
+    return column, max(1, min(IMAGES_AT_ONCE, BYTES_AT_ONCE // max(1, largest)))
+
+
+def _labels(dataset: ParquetDataset, path: Path) -> Array:
+    """The labels of one file, ``(n,)`` int64."""
+    batches = list(parquet_batches(path, [dataset.label_column], LABELS_AT_ONCE))
+    if any(batch.column(0).null_count for batch in batches):
         raise UserError(f"{path}: column {dataset.label_column!r} must hold whole numbers without gaps")
     return np.concatenate([np.empty(0, np.int64), *(batch.column(0).to_numpy().astype(np.int64) for batch in batches)])
 
 
-def _images(dataset: ParquetDataset, paths: list[Path], fit: Fit) -> Iterator[Encoded]:
+def _images(files: list[tuple[Path, str, int]], fit: Fit) -> Iterator[Encoded]:
     """The encoded images of files; a missing image counts as empty."""
-    rows = chunk_rows((fit.size, fit.size, fit.channels))
-    for path in paths:
+    for path, column, rows in files:
         row = 0
-        for batch in parquet_batches(path, [dataset.image_column], rows):
-            column = batch.column(0)
-            if pa.types.is_struct(column.type):
-                column = column.field("bytes")
-            for data in column:
-                yield f"{path}, row {row}", partial(_content, data)
+        for batch in parquet_batches(path, [column], rows):
+            cells = batch.column(0)
+            if pa.types.is_struct(cells.type):
+                cells = cells.field("bytes")
+            for data in cells:
+                where = f"{path}, row {row}"
+                yield where, partial(_content, data, where, fit)
                 row += 1
 
 
-def _content(data: pa.Scalar) -> bytes:
+def _content(data: pa.Scalar, where: str, fit: Fit) -> bytes:
     """The bytes of one cell."""
-    content: bytes | None = data.as_py()
-    return content or b""
+    content = data.as_buffer()
+    if content is None:
+        return b""
+    fit.require_bytes(content.size, where)
+    whole: bytes = content.to_pybytes()
+    return whole

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from unlearnable.datasets.settings import RESIZE, Dataset, Resize
+from unlearnable.datasets.settings import RESIZE, ImageFiles, Resize
 from unlearnable.settings import Sha256
 
 
-class ParquetDataset(Dataset):
+class ParquetDataset(ImageFiles):
     """``train*.parquet`` and ``test*.parquet`` with an encoded image column and a label column."""
 
     kind: Literal["parquet"]

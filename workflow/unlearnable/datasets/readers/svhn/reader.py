@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from unlearnable.datasets.download import fetch
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.svhn.settings import SvhnDataset
 from unlearnable.datasets.size import Size, official
-from unlearnable.datasets.split import Array
+from unlearnable.datasets.split import Array, require_shape
 from unlearnable.datasets.stream import Stream, chunk_rows
 from unlearnable.errors import UserError
 
@@ -27,6 +28,7 @@ SHA256 = {
 
 
 MIRRORS = ["http://ufldl.stanford.edu/housenumbers"]
+ALL = 630_420  # images in SVHN with its extra ones: the most that are loaded
 TEN = 10  # label of the digit 0 in the files
 
 
@@ -44,7 +46,8 @@ def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Str
             mirrors = _checked_files.addresses(dataset.mirrors or MIRRORS, name)
             fetch(mirrors, folder / name, expected[name], instead=instead)
     hashes = _checked_files.checked_hashes(folder, names, expected)
-    train, test = (_stream(folder / name, f"{origin}, {split} split") for split, name in FILES.items())
+    shape = (dataset.image_size, dataset.image_size, dataset.channels)
+    train, test = (_stream(folder / name, shape, f"{origin}, {split} split") for split, name in FILES.items())
     return train, test, {"kind": "svhn", "root": origin, "sha256": hashes}
 
 
@@ -53,8 +56,17 @@ def size_hint(dataset: SvhnDataset, root: Path) -> Size:
     return official(73_257, 26_032, own_files=bool(dataset.sha256))
 
 
-def _stream(path: Path, where: str) -> Stream:
-    images, labels = _arrays(path)
+def _require_loadable(path: Path, name: str, stated: tuple[int, ...], shape: tuple[int, int, int], where: str) -> None:
+    """Make sure, by the shape that its header states, that an array of a file may be loaded."""
+    if name == "X" and len(stated) == 4:
+        require_shape(tuple(stated[:3]), shape, where)
+    limit = ALL * (math.prod(shape) if name == "X" else 1)
+    if name in ("X", "y") and math.prod(stated) > limit:
+        raise UserError(f"{path}: {name} states the shape {tuple(stated)}, but all of SVHN has {ALL:,} images")
+
+
+def _stream(path: Path, shape: tuple[int, int, int], where: str) -> Stream:
+    images, labels = _arrays(path, shape, where)
     step = chunk_rows(images.shape[:3])
 
     def chunks() -> Iterator[Array]:
@@ -64,12 +76,14 @@ def _stream(path: Path, where: str) -> Stream:
     return Stream(where, labels, chunks)
 
 
-def _arrays(path: Path) -> tuple[Array, Array]:
+def _arrays(path: Path, shape: tuple[int, int, int], where: str) -> tuple[Array, Array]:
     """The images ``(32, 32, 3, N)`` uint8, as stored, and the labels ``(N,)`` int64, which are the digits."""
-    from scipy.io import loadmat  # imported here, as nothing else needs it
+    from scipy.io import loadmat, whosmat  # imported here, as nothing else needs it
     from scipy.io.matlab import MatReadError
 
     try:
+        for name, stated, _ in whosmat(path):
+            _require_loadable(path, name, stated, shape, where)
         content = loadmat(path, variable_names=("X", "y"))
     except (MatReadError, OSError, LookupError, TypeError, ValueError, NotImplementedError, zlib.error) as error:
         raise UserError(f"{path}: truncated, or not a .mat file of version 5 ({error})") from error

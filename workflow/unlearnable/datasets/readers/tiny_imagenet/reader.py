@@ -19,7 +19,7 @@ import numpy as np
 
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers._class_folders import ignored
-from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
+from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded, file_content
 from unlearnable.datasets.readers.tiny_imagenet.settings import TinyImagenetDataset
 from unlearnable.datasets.size import Size, official
 from unlearnable.datasets.split import Array
@@ -31,7 +31,13 @@ FOLDER = "tiny-imagenet-200"
 SHA256 = "6198c8ae015e2b3e007c7841da39ec069199b9aa3bfa943a462022fe5e43c821"
 MIRRORS = ["http://cs231n.stanford.edu"]
 ANNOTATIONS = "val/val_annotations.txt"
+TEXT_LIMIT = 2**24  # bytes of a text file; the largest official one has half a million
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of compression; Python unpacks others whole
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+
+
+Require = Callable[[int, str], None]  # refuses a size in bytes; the second argument is the file's name in messages
+Content = Callable[[str, Require], bytes]  # reads a file by name
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,12 @@ class _Tree:
     Attributes:
         where: the zip or the folder.
         names: paths relative to the dataset's own folder, with slashes.
-        reading: opens the dataset; gives a function that reads a file by name.
+        reading: opens the dataset; gives a function that reads a file.
     """
 
     where: Path
     names: list[str]
-    reading: Callable[[], AbstractContextManager[Callable[[str], bytes]]]
+    reading: Callable[[], AbstractContextManager[Content]]
 
 
 def read(dataset: TinyImagenetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
@@ -60,7 +66,7 @@ def read(dataset: TinyImagenetDataset, root: Path, downloads: Path) -> tuple[Str
         provenance["sha256"] = {ARCHIVE: expected}
         tree = _zip(path)
     _check_classes(tree, dataset.classes)
-    fit = Fit(dataset.image_size, dataset.channels, resize=False)
+    fit = Fit.of(dataset, resize=False)
     splits = {"train": _train(tree, dataset.classes), "test": _val(tree, dataset.classes)}
     train, test = (
         _stream(tree, images, f"{provenance['root']}, {split} split", fit) for split, images in splits.items()
@@ -78,21 +84,26 @@ def _folder(path: Path) -> _Tree:
     path = path / FOLDER if (path / FOLDER).is_dir() else path
 
     @contextmanager
-    def reading() -> Iterator[Callable[[str], bytes]]:
-        yield lambda name: (path / name).read_bytes()
+    def reading() -> Iterator[Content]:
+        yield lambda name, require: file_content(path / name, require)
 
-    found = (file for file in path.rglob("*") if not ignored(file.name) and file.is_file())
+    found = (file for file in path.rglob("*") if not ignored(file.name) and not file.is_dir())
     return _Tree(path, sorted(file.relative_to(path).as_posix() for file in found), reading)
 
 
 def _zip(path: Path) -> _Tree:
     @contextmanager
-    def reading() -> Iterator[Callable[[str], bytes]]:
+    def reading() -> Iterator[Content]:
         with zipfile.ZipFile(path) as archive:
 
-            def content(name: str) -> bytes:
+            def content(name: str, require: Require) -> bytes:
+                about = archive.getinfo(f"{FOLDER}/{name}")
+                require(about.file_size, f"{path}, {name}")
+                if about.compress_type not in METHODS:
+                    raise UserError(f"{path}, {name}: compressed by method {about.compress_type}, not deflated")
                 try:
-                    return archive.read(f"{FOLDER}/{name}")
+                    with archive.open(about) as file:
+                        return file.read(about.file_size + 1)  # without a number, it would unpack all that there is
                 except DAMAGE as error:
                     raise UserError(f"{path}, {name}: damaged in the archive ({error})") from error
 
@@ -113,7 +124,15 @@ def _lines(tree: _Tree, name: str) -> list[str]:
     if name not in tree.names:
         raise UserError(f"{tree.where}: it contains no file {name}; its files must be those of {ARCHIVE}")
     with tree.reading() as content:
-        return content(name).decode(errors="replace").splitlines()
+        return content(name, _require_text).decode(errors="replace").splitlines()
+
+
+def _require_text(size: int, where: str) -> None:
+    """Make sure that a text file is not too large to be read."""
+    if size > TEXT_LIMIT:
+        raise UserError(
+            f"{where}: {size:,} bytes, more than the {TEXT_LIMIT:,} that a text file of the dataset may have"
+        )
 
 
 def _check_classes(tree: _Tree, classes: list[str]) -> None:
@@ -161,7 +180,9 @@ def _val(tree: _Tree, classes: list[str]) -> list[tuple[str, int]]:
 def _stream(tree: _Tree, images: list[tuple[str, int]], where: str, fit: Fit) -> Stream:
     def chunks() -> Iterator[Array]:
         with tree.reading() as content:
-            encoded: Iterator[Encoded] = ((f"{tree.where}, {name}", partial(content, name)) for name, _ in images)
+            encoded: Iterator[Encoded] = (
+                (f"{tree.where}, {name}", partial(content, name, fit.require_bytes)) for name, _ in images
+            )
             yield from decoded(encoded, len(images), where, fit)
 
     return Stream(where, np.array([label for _, label in images], np.int64), chunks)

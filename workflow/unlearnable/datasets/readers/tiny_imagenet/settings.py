@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unlearnable.datasets.settings import Archived
+from unlearnable.datasets.settings import Archived, ImageFiles
 
 
-class TinyImagenetDataset(Archived):
+class TinyImagenetDataset(ImageFiles, Archived):
     """Tiny ImageNet, from its zip or from the unpacked folder."""
 
     kind: Literal["tiny-imagenet"]
