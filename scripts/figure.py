@@ -6,8 +6,8 @@ from unlearnable.products.product import FigureFiles, make
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    with job(snakemake):
-        make(snakemake.params.cfg, dict(inp.items()), FigureFiles(out.pdf, out.svg, out.png), out.checksums)
+    with job(snakemake) as made:
+        make(snakemake.params.cfg, dict(inp.items()), FigureFiles(out.pdf, out.svg, out.png), out.manifest, made)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -164,32 +163,6 @@ def test_the_seal_does_not_depend_on_the_order_or_the_kind_of_keys(tmp_path: Pat
     files.write_json(tmp_path / "b.json", {"w": 0, "x": {"9": [2], "10": 1}})
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert files.read_json(tmp_path / "a.json") == {"w": 0, "x": {"9": [2], "10": 1}}
-
-
-def test_checksum_files_are_those_of_sha256sum(tmp_path: Path) -> None:
-    for name in ("abc", "with space"):
-        (tmp_path / name).write_bytes(b"abc")
-    files.write_checksums(tmp_path / "a.sha256", tmp_path / "abc", tmp_path / "with space")
-    assert files.read_checksums(tmp_path / "a.sha256") == {"abc": KNOWN, "with space": KNOWN}
-    check = ["sha256sum", "--check", "--strict", "a.sha256"]
-    if shutil.which("sha256sum") is not None:
-        assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 0
-        (tmp_path / "abc").write_bytes(b"abd")
-        assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 1
-
-
-def test_every_flipped_bit_of_a_checksum_file_is_found(tmp_path: Path) -> None:
-    path = tmp_path / "a.sha256"
-    path.with_name("abc").write_bytes(b"abc")
-    files.write_checksums(path, path.with_name("abc"))
-    for damaged in flipped(path.read_bytes()):
-        path.write_bytes(damaged)
-        try:
-            told: dict[str, str] | str = files.read_checksums(path)
-        except UserError as error:
-            told = str(error)
-        assert told != {"abc": KNOWN}
-        assert isinstance(told, dict) or told == f"{path}: not lines of SHA-256 and file name; {regenerate(path)}"
 
 
 # ---- a disk that is really full: 64 KiB in memory, mounted where only the child process sees it

@@ -6,7 +6,6 @@ import glob
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,26 +144,3 @@ def damage(path: str | Path, expected: str) -> str | None:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return None if found == expected else f"checksum mismatch: expected sha256 {expected}, found {found}"
-
-
-def write_checksums(path: str | Path, *written: str | Path) -> None:
-    """Write the SHA-256 of files beside ``path`` in the format that ``sha256sum --check`` reads.
-
-    Raises:
-        UserError: the disk is full.
-    """
-    with atomic(path) as file:
-        file.write("".join(f"{found}  {name}\n" for name, found in hashes(*written).items()).encode())
-
-
-def read_checksums(path: str | Path) -> dict[str, str]:
-    """The SHA-256 of files by name, as ``write_checksums`` wrote them.
-
-    Raises:
-        UserError: a line has another format.
-    """
-    text = Path(path).read_bytes().decode("utf-8", "replace")
-    lines = [re.fullmatch("([0-9a-f]{64})  (.+)", line) for line in text.removesuffix("\n").split("\n")]
-    if not text.endswith("\n") or None in lines:
-        raise UserError(f"{path}: not lines of SHA-256 and file name; {regenerate(path)}")
-    return {line[2]: line[1] for line in lines if line is not None}

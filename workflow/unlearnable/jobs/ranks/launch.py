@@ -21,6 +21,7 @@ import torch
 from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs.ranks.mailbox import STOP, Outcome, TrainingTask
+from unlearnable.recipe import Made
 from unlearnable.settings import plain
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import require_shareable, train_source_model
@@ -40,6 +41,7 @@ def source_model(
     model: str,
     history: str,
     metrics: str,
+    made: Made,
     ranks: int,
     threads: int,
 ) -> None:
@@ -51,6 +53,7 @@ def source_model(
         loop: progress, checkpoints and time.
         device: where to compute; with several ranks, the kind of device of each.
         model, history, metrics: the files to write.
+        made: what the source model is made with.
         ranks: number of processes that share the training, each on its own device.
         threads: of the whole job.
 
@@ -60,12 +63,12 @@ def source_model(
         RuntimeError: a rank failed; with its traceback.
     """
     if ranks == 1:
-        train_source_model(settings, load(dataset, "train"), loop, device, model, history, metrics)
+        train_source_model(settings, load(dataset, "train"), loop, device, model, history, metrics, made)
         return
     require_shareable(settings, ranks)
     train_on_ranks(
         TrainingTask(
-            *(plain(settings), str(dataset), model, history, metrics),
+            *(plain(settings), str(dataset), model, history, metrics, dict(made)),
             *(None if loop.checkpoint is None else str(loop.checkpoint), loop.fingerprint, loop.every, loop.deadline),
             *(device.type, ranks, max(1, threads // ranks), os.getpid()),
         ),
