@@ -2,8 +2,7 @@
 
 from snakemake.logging import logger
 
-from unlearnable.registry import available, module_name
-from unlearnable.settings import plain
+from unlearnable.registry import available
 from unlearnable.study import products
 from unlearnable.study.cells import (
     DATASET,
@@ -14,12 +13,14 @@ from unlearnable.study.cells import (
     Noise,
     Perturbed,
     Victim,
+    cell,
     path,
     perturbed_of,
 )
-from unlearnable.study.fingerprint import canonical, code_fingerprint
 from unlearnable.study.products import benchmark_file
+from unlearnable.study.recipes import Recipes
 from unlearnable.study.study import Study
+from unlearnable.tools.acceptance import Acceptance
 from unlearnable.tools.session import begin
 
 begin(workflow, logger)
@@ -31,6 +32,7 @@ except UserError as error:
 
 RUN = STUDY.settings.run
 RUNTIME = STUDY.settings.runtime.model_dump()
+ACCEPTANCE = Acceptance(workflow, logger, Recipes(STUDY))
 
 
 def any_of(names):
@@ -47,27 +49,25 @@ wildcard_constraints:
     experiment=any_of(STUDY.settings.experiments),
 
 
-def cell(kind, wildcards):
-    """The cell of a kind (Noise, Perturbed, Victim) named by the wildcards."""
-    values = {name: getattr(wildcards, name) for name in kind.__dataclass_fields__}
-    whole = [name for name, field in kind.__dataclass_fields__.items() if field.type == "int"]
-    return kind(**values | {name: int(values[name]) for name in whole})
+def recipe(rule):
+    """A params function: what the results of a rule's job are made with."""
+    return lambda w: ACCEPTANCE.recipes.of(rule, w).recipe.plain()
 
 
-def params(settings):
-    """The settings of a stage, as plain values that Snakemake can compare."""
-    return canonical(plain(settings))
-
-
-def code(stage, *named):
-    """The fingerprint of a stage and of the entries that it loads by name, as pairs of axis and entry."""
-    return code_fingerprint(f"unlearnable.stages.{stage}", *(module_name(*pair) for pair in named if pair[1]))
+def compared(rule, files):
+    """An input function: files, by a pattern or a function, whose dates do not count if the job's result fits them."""
+    return lambda w: ACCEPTANCE.inputs(rule, w, files(w) if callable(files) else files and files.format(**w))
 
 
 def source_model(w):
     """The weights of a noise's source model, if it has one."""
     source = STUDY.source_of(cell(Noise, w))
     return [] if source is None else f"{path(SOURCE, source)}/model.safetensors"
+
+
+def merged_noise(w):
+    """The manifest of a protected dataset's noise, if it has one."""
+    return [] if w.method == "clean" else f"{path(NOISE, cell(Noise, w))}/manifest.json"
 
 
 def shard_files(suffix):

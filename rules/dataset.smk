@@ -1,4 +1,6 @@
 rule dataset:
+    input:
+        compared("dataset", []),
     output:
         manifest=f"{DATASET}/manifest.json",
         train=directory(f"{DATASET}/train"),
@@ -9,8 +11,7 @@ rule dataset:
     conda:
         "../envs/pipeline.yaml"
     params:
-        cfg=lambda w: params(STUDY.dataset_settings(w.dataset)),
-        code=lambda w: code("dataset", ("readers", STUDY.dataset_settings(w.dataset).kind)),
+        recipe=recipe("dataset"),
     message:
         "Dataset {wildcards.dataset}: to shards"
     script:

@@ -5,7 +5,13 @@ FIGURES = products.by_stem("figures")
 
 rule figure:
     input:
-        unpack(lambda w: products.inputs(STUDY, w.experiment, FIGURES[w.figure].product, ancient)),
+        unpack(
+            lambda w: products.inputs(
+                *(STUDY, w.experiment, FIGURES[w.figure].product),
+                lambda paths: ACCEPTANCE.inputs("figure", w, paths),
+                ancient,
+            )
+        ),
     output:
         pdf="results/figures/{experiment}/{figure}.pdf",
         svg="results/figures/{experiment}/{figure}.svg",
@@ -15,7 +21,7 @@ rule figure:
             category="Figures",
             labels=lambda w: {"experiment": w.experiment, "figure": FIGURES[w.figure].title},
         ),
-        checksums="results/figures/{experiment}/{figure}.sha256",
+        manifest="results/figures/{experiment}/{figure}.json",
     log:
         "logs/figures/{experiment}/{figure}.log",
     wildcard_constraints:
@@ -24,7 +30,7 @@ rule figure:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: products.config(STUDY, w.experiment, FIGURES[w.figure].product),
-        code=lambda w: products.code(FIGURES[w.figure].product),
+        recipe=recipe("figure"),
         # Params that depend on the input are not compared with earlier runs: new wording makes nothing run again.
         title=lambda w, input: FIGURES[w.figure].title,
         caption=lambda w, input: products.caption(FIGURES[w.figure].product),

@@ -1,8 +1,8 @@
 rule noise:
     input:
-        dataset=f"{DATASET}/manifest.json",
+        dataset=compared("noise", f"{DATASET}/manifest.json"),
         train=ancient(f"{DATASET}/train"),
-        model=source_model,
+        model=compared("noise", source_model),
         source=lambda w: ancient([f"{path(SOURCE, c)}/metrics.json" for c in [STUDY.source_of(cell(Noise, w))] if c]),
     output:
         noise=f"{NOISE}/shards/{{shard}}-of-{{shards}}.npy",
@@ -18,12 +18,7 @@ rule noise:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: params(STUDY.noise_settings(cell(Noise, w))),
-        code=lambda w: code(
-            "noise",
-            ("noises", STUDY.algorithm(w.method)),
-            ("networks", STUDY.noise_settings(cell(Noise, w)).network),
-        ),
+        recipe=recipe("noise"),
     message:
         "Noise: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}, shard {wildcards.shard} of {wildcards.shards}"
     script:
@@ -32,10 +27,10 @@ rule noise:
 
 rule merge_noise:
     input:
-        dataset=f"{DATASET}/manifest.json",
+        dataset=compared("merge_noise", f"{DATASET}/manifest.json"),
         # Their dates are ignored: the metrics hold their hashes.
         shards=lambda w: ancient(shard_files("npy")(w)),
-        metrics=shard_files("json"),
+        metrics=compared("merge_noise", shard_files("json")),
     output:
         noise=f"{NOISE}/noise.npy",
         manifest=f"{NOISE}/manifest.json",
@@ -45,8 +40,7 @@ rule merge_noise:
     conda:
         "../envs/pipeline.yaml"
     params:
-        cfg=lambda w: params(STUDY.noise_settings(cell(Noise, w))),
-        code=code("merge_noise"),
+        recipe=recipe("merge_noise"),
     message:
         "Noise: join {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

@@ -1,8 +1,8 @@
 rule perturbed_dataset:
     input:
-        dataset=f"{DATASET}/manifest.json",
+        dataset=compared("perturbed_dataset", f"{DATASET}/manifest.json"),
         train=ancient(f"{DATASET}/train"),
-        noise=lambda w: [] if w.method == "clean" else f"{path(NOISE, cell(Noise, w))}/manifest.json",
+        noise=compared("perturbed_dataset", merged_noise),
         array=lambda w: ancient([] if w.method == "clean" else [f"{path(NOISE, cell(Noise, w))}/noise.npy"]),
     output:
         manifest=f"{PERTURBED}/manifest.json",
@@ -17,8 +17,7 @@ rule perturbed_dataset:
         "../envs/pipeline.yaml"
     threads: 2
     params:
-        cfg=lambda w: params(STUDY.perturbed_settings(cell(Perturbed, w))),
-        code=code("perturbed_dataset"),
+        recipe=recipe("perturbed_dataset"),
     message:
         "Protected dataset: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, {wildcards.protected} % protected, seed {wildcards.seed}"
     script:

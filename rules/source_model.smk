@@ -1,6 +1,6 @@
 rule source_model:
     input:
-        dataset=f"{DATASET}/manifest.json",
+        dataset=compared("source_model", f"{DATASET}/manifest.json"),
         train=ancient(f"{DATASET}/train"),
     output:
         model=f"{SOURCE}/model.safetensors",
@@ -17,12 +17,7 @@ rule source_model:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: params(STUDY.source_settings(cell(Noise, w))),
-        code=lambda w: code(
-            "source_model",
-            ("noises", STUDY.algorithm(w.method)),
-            ("networks", STUDY.source_settings(cell(Noise, w)).training.network),
-        ),
+        recipe=recipe("source_model"),
     message:
         "Source model: {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

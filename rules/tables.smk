@@ -5,7 +5,13 @@ TABLES = products.by_stem("tables")
 
 rule table:
     input:
-        unpack(lambda w: products.inputs(STUDY, w.experiment, TABLES[w.table].product, ancient)),
+        unpack(
+            lambda w: products.inputs(
+                *(STUDY, w.experiment, TABLES[w.table].product),
+                lambda paths: ACCEPTANCE.inputs("table", w, paths),
+                ancient,
+            )
+        ),
     output:
         csv=report(
             "results/tables/{experiment}/{table}.csv",
@@ -15,7 +21,7 @@ rule table:
         ),
         markdown="results/tables/{experiment}/{table}.md",
         latex="results/tables/{experiment}/{table}.tex",
-        checksums="results/tables/{experiment}/{table}.sha256",
+        manifest="results/tables/{experiment}/{table}.json",
     log:
         "logs/tables/{experiment}/{table}.log",
     wildcard_constraints:
@@ -24,7 +30,7 @@ rule table:
         "../envs/pipeline.yaml"
     params:
         cfg=lambda w: products.config(STUDY, w.experiment, TABLES[w.table].product),
-        code=lambda w: products.code(TABLES[w.table].product),
+        recipe=recipe("table"),
         # Params that depend on the input are not compared with earlier runs: new wording makes nothing run again.
         title=lambda w, input: TABLES[w.table].title,
         caption=lambda w, input: products.caption(TABLES[w.table].product),

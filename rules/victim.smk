@@ -1,8 +1,8 @@
 rule victim:
     input:
-        perturbed=lambda w: f"{path(PERTURBED, perturbed_of(cell(Victim, w)))}/manifest.json",
+        perturbed=compared("victim", lambda w: f"{path(PERTURBED, perturbed_of(cell(Victim, w)))}/manifest.json"),
         train=lambda w: ancient(f"{path(PERTURBED, perturbed_of(cell(Victim, w)))}/shards"),
-        dataset=f"{DATASET}/manifest.json",
+        dataset=compared("victim", f"{DATASET}/manifest.json"),
         test=ancient(f"{DATASET}/test"),
     output:
         model=f"{VICTIM}/model.safetensors",
@@ -19,12 +19,7 @@ rule victim:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: params(STUDY.victim_settings(cell(Victim, w))),
-        code=lambda w: code(
-            "victim",
-            ("networks", w.network),
-            ("countermeasures", STUDY.layers.countermeasure(w.countermeasure).kind),
-        ),
+        recipe=recipe("victim"),
     message:
         "Victim: {wildcards.network} at radius {wildcards.radius}, counter-measure {wildcards.countermeasure}, on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seed}"
     script:

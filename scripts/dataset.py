@@ -8,15 +8,16 @@ from unlearnable.stages.dataset import prepare
 
 
 def main(snakemake):
-    with job(snakemake):
+    with job(snakemake) as made:
         out = snakemake.output
         prepare(
-            validated("readers", snakemake.params.cfg),
+            validated("readers", snakemake.params.recipe["settings"]),
             root=Path(snakemake.scriptdir).parent,
             train=Path(out.train),
             test=Path(out.test),
             manifest=Path(out.manifest),
             downloads=Path(out.manifest).parent / "download",
+            made=made,
         )
 
 

@@ -6,8 +6,9 @@ from unlearnable.products.product import FigureFiles, make
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    with job(snakemake):
-        make(snakemake.params.cfg, dict(inp.items()), FigureFiles(out.pdf, out.svg, out.png), out.checksums)
+    with job(snakemake) as made:
+        files = FigureFiles(out.pdf, out.svg, out.png)
+        make(snakemake.params.cfg, dict(inp.items()), files, out.manifest, made=made)
 
 
 if __name__ == "__main__":

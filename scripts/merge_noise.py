@@ -7,15 +7,16 @@ from unlearnable.stages.settings.noise import NoiseSettings
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    with job(snakemake):
+    with job(snakemake) as made:
         merge(
-            NoiseSettings.model_validate(snakemake.params.cfg),
+            NoiseSettings.model_validate(snakemake.params.recipe["settings"]),
             folder(inp.dataset),
             inp.shards,
             inp.metrics,
             out.noise,
             out.manifest,
             out.metrics,
+            made=made,
         )
 
 

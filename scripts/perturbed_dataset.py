@@ -9,9 +9,9 @@ from unlearnable.stages.settings.perturbed_dataset import PerturbedDatasetSettin
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    with job(snakemake):
+    with job(snakemake) as made:
         publish(
-            PerturbedDatasetSettings.model_validate(snakemake.params.cfg),
+            PerturbedDatasetSettings.model_validate(snakemake.params.recipe["settings"]),
             source=folder(inp.dataset),
             noise=folder(inp.noise) if inp.noise else None,
             parquet=Path(out.parquet),
@@ -19,6 +19,7 @@ def main(snakemake):
             manifest=Path(out.manifest),
             metrics=Path(out.metrics),
             threads=snakemake.threads,
+            made=made,
         )
 
 

@@ -8,9 +8,10 @@ from unlearnable.stages.settings.source_model import SourceModelSettings
 
 def main(snakemake):
     data, out = folder(snakemake.input.dataset), snakemake.output
-    with job(snakemake), compute_on_ranks(snakemake, snakemake.input.dataset) as (loop, device, ranks):
-        settings = SourceModelSettings.model_validate(snakemake.params.cfg)
-        source_model(settings, data, loop, device, out.model, out.history, out.metrics, ranks, snakemake.threads)
+    with job(snakemake) as made, compute_on_ranks(snakemake, snakemake.input.dataset) as (loop, device, ranks):
+        settings = SourceModelSettings.model_validate(snakemake.params.recipe["settings"])
+        outputs = (out.model, out.history, out.metrics)
+        source_model(settings, data, loop, device, *outputs, ranks, snakemake.threads, made=made)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,14 @@ from unlearnable.products.product import TableFiles, make
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    with job(snakemake):
-        make(snakemake.params.cfg, dict(inp.items()), TableFiles(out.csv, out.markdown, out.latex), out.checksums)
+    with job(snakemake) as made:
+        make(
+            snakemake.params.cfg,
+            dict(inp.items()),
+            TableFiles(out.csv, out.markdown, out.latex),
+            out.manifest,
+            made=made,
+        )
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from unlearnable.stages.victim import train_victim
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    with job(snakemake), compute(snakemake, inp.perturbed, inp.dataset) as (loop, device):
+    with job(snakemake) as made, compute(snakemake, inp.perturbed, inp.dataset) as (loop, device):
         train = protected.load_protected(folder(inp.perturbed))
         test = shards.load(folder(inp.dataset), "test")
-        settings = VictimSettings.model_validate(snakemake.params.cfg)
-        train_victim(settings, train, test, loop, device, out.model, out.history, out.metrics)
+        settings = VictimSettings.model_validate(snakemake.params.recipe["settings"])
+        train_victim(settings, train, test, loop, device, out.model, out.history, out.metrics, made=made)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -135,7 +134,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a"
     with irregular(path, kind) as called:
         message = rf"a: {called}, not a regular file"
-        for read in (files.read_json, files.read_checksums, files.sha256, arrays.read_array, arrays.map_array):
+        for read in (files.read_json, files.sha256, arrays.read_array, arrays.map_array):
             with pytest.raises(UserError, match=message):
                 read(path)
         assert files.damage(path, KNOWN) == f"{called}, not a regular file"
@@ -147,15 +146,14 @@ def test_links_to_files_are_followed(tmp_path: Path) -> None:
     assert files.sha256(tmp_path / "link") == KNOWN
 
 
-@pytest.mark.parametrize("read", [files.read_json, files.read_checksums])
-def test_a_huge_file_is_not_read(tmp_path: Path, read: Any) -> None:
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     with open(path, "wb") as file:
         file.truncate(2**40)  # takes no space
     with pytest.raises(
         UserError, match=r"a\.json: 1,099,511,627,776 bytes, more than .* may have; delete .*a\.json and"
     ):
-        read(path)
+        files.read_json(path)
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a": ' * 100_000, b"[" * 900 + b"]" * 900, b"1" * 5000])
@@ -215,32 +213,6 @@ def test_the_seal_does_not_depend_on_the_order_or_the_kind_of_keys(tmp_path: Pat
     files.write_json(tmp_path / "b.json", {"w": 0, "x": {"9": [2], "10": 1}})
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert files.read_json(tmp_path / "a.json") == {"w": 0, "x": {"9": [2], "10": 1}}
-
-
-def test_checksum_files_are_those_of_sha256sum(tmp_path: Path) -> None:
-    for name in ("abc", "with space"):
-        (tmp_path / name).write_bytes(b"abc")
-    files.write_checksums(tmp_path / "a.sha256", tmp_path / "abc", tmp_path / "with space")
-    assert files.read_checksums(tmp_path / "a.sha256") == {"abc": KNOWN, "with space": KNOWN}
-    check = ["sha256sum", "--check", "--strict", "a.sha256"]
-    if shutil.which("sha256sum") is not None:
-        assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 0
-        (tmp_path / "abc").write_bytes(b"abd")
-        assert subprocess.run(check, cwd=tmp_path, capture_output=True).returncode == 1
-
-
-def test_every_flipped_bit_of_a_checksum_file_is_found(tmp_path: Path) -> None:
-    path = tmp_path / "a.sha256"
-    path.with_name("abc").write_bytes(b"abc")
-    files.write_checksums(path, path.with_name("abc"))
-    for damaged in flipped(path.read_bytes()):
-        path.write_bytes(damaged)
-        try:
-            told: dict[str, str] | str = files.read_checksums(path)
-        except UserError as error:
-            told = str(error)
-        assert told != {"abc": KNOWN}
-        assert isinstance(told, dict) or told == f"{path}: not lines of SHA-256 and file name; {regenerate(path)}"
 
 
 # ---- a disk that is really full: 64 KiB in memory, mounted where only the child process sees it

@@ -160,7 +160,7 @@ def test_all_damage_is_listed_with_what_to_do(damaged: Damaged) -> None:
     *lines, summary = damaged.listed
     expected = {case.damaged: case.manifest for case in CASES.values()}
     expected[UNREAD[0]] = f"{OPS}/manifest.json"
-    expected |= {name: str(Path(name).with_suffix(".sha256")) for name in UNREAD[1:]}
+    expected |= {name: str(Path(name).with_suffix(".json")) for name in UNREAD[1:]}
     advice = r"; delete \S+ and regenerate it: snakemake (\S+) --cores all \(with this study's options\)$"
     assert {line.partition(": ")[0]: re.findall(advice, line)[0] for line in lines} == expected
     assert summary.endswith(f" files in results: {len(expected)} damaged")

@@ -44,7 +44,7 @@ def test_every_declared_output_exists(finished: Project) -> None:
     assert not missing
     for table in TABLES:
         name = f"results/tables/tiny/{table.removesuffix('_table').replace('_', '-')}"
-        assert outputs[table] == {f"{name}.{kind}" for kind in ("csv", "md", "tex", "sha256")}
+        assert outputs[table] == {f"{name}.{kind}" for kind in ("csv", "md", "tex", "json")}
     for figure in (name.removesuffix("_figure").replace("_", "-") for name in FIGURES):
         for kind, start in (("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")):
             assert (finished.work / f"results/figures/tiny/{figure}.{kind}").read_bytes().startswith(start)

@@ -7,9 +7,8 @@ import hashlib
 import io
 import json
 import os
-import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +18,6 @@ from unlearnable.errors import NO_ROOM, UserError, regenerate
 HASHES = "files"  # in a JSON file: the SHA-256 of the other files of its job, by path from its own folder
 SEAL = "seal"  # in a JSON file: the SHA-256 of its content without this key
 JSON_LIMIT = 2**26  # bytes; a manifest of half a million files is smaller
-CHECKSUMS_LIMIT = 2**20  # bytes of a checksum file, which lists few files
 IRREGULAR = {  # may block the reader, or never end
     **dict.fromkeys((stat.S_IFCHR, stat.S_IFBLK), "a device"),
     stat.S_IFIFO: "a named pipe",
@@ -148,6 +146,18 @@ def read_json(path: str | Path) -> dict[str, Any]:
     raise UserError(f"{path}: damaged or edited: its seal does not fit its content; {regenerate(path)}")
 
 
+def peek_json(path: str | Path) -> dict[str, Any] | None:
+    """The content of a JSON file, whether or not its seal fits; None if there is none that can be read.
+
+    Checking the seal takes several times as long as reading, and a plan reads thousands of files.
+    """
+    try:
+        content = json.loads(read_whole(path, JSON_LIMIT))
+    except (UserError, OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def _sealed(content: dict[str, Any]) -> bytes:
     def text(value: dict[str, Any]) -> bytes:
         return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
@@ -176,14 +186,13 @@ def hashes(*paths: str | Path) -> dict[str, str]:
     return {Path(path).name: sha256(path) for path in paths}
 
 
-def recorded_hashes(manifest: str | Path) -> dict[str, str]:
-    """The SHA-256 of a job's files in its JSON file, by path from its folder; none if it lists no files.
+def listed_hashes(manifest: str | Path, content: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of a job's files in the content of its JSON file, by path from its folder; none if it lists none.
 
     Raises:
-        UserError: the JSON file is damaged.
-        OSError: it cannot be opened.
+        UserError: what it lists are no checksums.
     """
-    known = read_json(manifest).get(HASHES, {})
+    known = content.get(HASHES, {})
     if not isinstance(known, dict) or not all(isinstance(found, str) for found in known.values()):
         raise UserError(f"{manifest}: {HASHES!r} is not a list of files with their checksums; {regenerate(manifest)}")
     return known
@@ -195,7 +204,7 @@ def check_files(manifest: str | Path, *paths: str | Path) -> None:
     Raises:
         UserError: the JSON file is damaged or has no checksum for a file, or a file is missing or has changed.
     """
-    known = recorded_hashes(manifest)
+    known = listed_hashes(manifest, read_json(manifest))
     for path in paths:
         name = Path(os.path.relpath(path, Path(manifest).parent)).as_posix()
         if name not in known:
@@ -219,30 +228,3 @@ def damage(path: str | Path, expected: str) -> str | None:
     except ValueError as error:  # a name that no file can have
         return f"cannot be read ({error})"
     return None if found == expected else f"checksum mismatch: expected sha256 {expected}, found {found}"
-
-
-def write_checksums(path: str | Path, *written: str | Path) -> None:
-    """Write the SHA-256 of files beside ``path`` in the format that ``sha256sum --check`` reads.
-
-    Raises:
-        UserError: the disk is full.
-    """
-    with atomic(path) as file:
-        file.write("".join(f"{found}  {name}\n" for name, found in hashes(*written).items()).encode())
-
-
-def read_checksums(path: str | Path) -> dict[str, str]:
-    """The SHA-256 of files by name, as ``write_checksums`` wrote them.
-
-    Raises:
-        UserError: a line has another format.
-        OSError: it cannot be opened.
-    """
-    try:
-        text = read_whole(path, CHECKSUMS_LIMIT).decode("utf-8", "replace")
-    except UserError as error:
-        raise UserError(f"{error}; {regenerate(path)}") from error
-    lines = [re.fullmatch("([0-9a-f]{64})  (.+)", line) for line in text.removesuffix("\n").split("\n")]
-    if not text.endswith("\n") or None in lines:
-        raise UserError(f"{path}: not lines of SHA-256 and file name; {regenerate(path)}")
-    return {line[2]: line[1] for line in lines if line is not None}

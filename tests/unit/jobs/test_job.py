@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from unlearnable.jobs.job import job
 
 atexit.register(lambda: print(gc.get_freeze_count()))  # after what the job registers
-with job(SimpleNamespace(rule="noise", log=[])):
+with job(SimpleNamespace(rule="noise", log=[], input=[], params=SimpleNamespace(recipe={"inputs": {}}))):
     print(gc.get_freeze_count())
 """
 

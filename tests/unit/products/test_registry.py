@@ -91,7 +91,7 @@ def test_what_the_study_gives_is_what_a_product_takes(study: Study, product: str
     given = validate_given(config(study, "radius", product))
     assert (given.product, given.experiment) == (product, "radius")
     assert given.style == type(given.style)(**given.style.model_dump())
-    files = inputs(study, "radius", product, ancient=lambda paths: None)
+    files = inputs(study, "radius", product, dated=list, ancient=lambda paths: None)
     read = {name: paths for name, paths in files.items() if paths is not None}
     assert 0 < len(read) == len(set(read) & set(Inputs.__dataclass_fields__))
     for name in set(read) & set(Given.model_fields):

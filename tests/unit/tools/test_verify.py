@@ -40,7 +40,8 @@ def work(tmp_path: Path) -> Path:
     files.write_json(train.parent / "manifest.json", {"files": hashes})
     files.write_json(tmp_path / CELL / "metrics.json", {"files": files.hashes(*(tmp_path / CELL / n for n in NAMES))})
     table = tmp_path / "results/tables/t/accuracy"
-    files.write_checksums(table.with_suffix(".sha256"), table.with_suffix(".csv"), table.with_suffix(".md"))
+    hashed = files.hashes(table.with_suffix(".csv"), table.with_suffix(".md"))
+    files.write_json(table.with_suffix(".json"), {"files": hashed})
     (tmp_path / BENCHMARK).parent.mkdir(parents=True)
     (tmp_path / BENCHMARK).write_text('{"max_pss": 120.0, "s": 4.25}\n', encoding="utf-8")
     return tmp_path
@@ -79,7 +80,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
         "results/tables/t/accuracy.csv",
         lambda path: os.truncate(path, 0),
         MISMATCH,
-        "results/tables/t/accuracy.sha256",
+        "results/tables/t/accuracy.json",
     ),
     "a missing file": (f"{CELL}/history.parquet", Path.unlink, "the file is missing", f"{CELL}/metrics.json"),
 }
@@ -145,7 +146,7 @@ def test_no_results_are_not_called_intact(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_every_flipped_bit_of_a_checksum_file_is_found(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = work / "results/tables/t/accuracy.sha256"
+    path = work / "results/tables/t/accuracy.json"
     for bit in range(0, 8 * path.stat().st_size, 5):  # a fifth of them, of every place in a byte
         flip(path, bit)
         lines, _, code = run(work, capsys)
@@ -156,7 +157,7 @@ def test_every_flipped_bit_of_a_checksum_file_is_found(work: Path, capsys: pytes
 
 
 def test_all_damage_is_listed(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = [path for path in verify.results_of(work / "results") if path.suffix not in (".json", ".sha256")]
+    whole = [path for path in verify.results_of(work / "results") if path.suffix != ".json"]
     for path in whole:
         flip(path)
     lines, summary, code = run(work, capsys)
@@ -166,7 +167,7 @@ def test_all_damage_is_listed(work: Path, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "name", [f"{CELL}/history.parquet", f"{CELL}/metrics.json", "results/tables/t/accuracy.sha256", BENCHMARK]
+    "name", [f"{CELL}/history.parquet", f"{CELL}/metrics.json", "results/tables/t/accuracy.json", BENCHMARK]
 )
 def test_what_is_no_file_is_named_and_the_rest_is_checked(
     work: Path, capsys: pytest.CaptureFixture[str], name: str, kind: str

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable.errors import Stopped, UserError
+from unlearnable.jobs.inputs import end_future_dates, made_with
 from unlearnable.jobs.presence import join
 from unlearnable.jobs.snakemake_process import orphaned
 
@@ -42,8 +43,10 @@ class RuleLog(logging.FileHandler):
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[None]:
+def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     """Log to the rule's log file and to stderr, and turn a ``UserError`` into one line and exit code 1.
+
+    The inputs are compared with what the job is meant to read; it gets what to store beside its results.
 
     A job does not count as running before it enters this, while it imports modules. If its Snakemake is killed
     meanwhile, another one may already run the same job, so this one exits without touching anything.
@@ -63,7 +66,9 @@ def job(snakemake: Any) -> Iterator[None]:
             level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
         )
         try:
-            yield
+            end_future_dates(snakemake.input)
+            yield made_with(snakemake)
+            end_future_dates(snakemake.input)  # again, as the clock may have been set back
         except UserError as error:
             log.error("ERROR in rule %s: %s", snakemake.rule, error)
             sys.exit(1)

@@ -73,7 +73,7 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
             log.info("computing on %d x %s", ranks, device.type)  # asking for its name would start CUDA here
         output = Path(snakemake.output[0])
         fingerprint = digest(
-            *(snakemake.params.cfg, snakemake.params.code, dict(snakemake.wildcards)),
+            *(snakemake.params.recipe["settings"], snakemake.params.recipe["code"], dict(snakemake.wildcards)),
             *([files.sha256(path) for path in hashed], device.type, torch.__version__),
         )
         loop = Loop(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from unlearnable import files
 from unlearnable.products.product import NoiseCell
+from unlearnable.recipe import READ, RECIPE
 
 CLEAN = "clean"
 CLEAN_REST = "clean rest"
@@ -51,7 +52,7 @@ def frame(cells: Sequence[NoiseCell], metrics: Sequence[Path]) -> pd.DataFrame:
     """
     rows = zip(cells, labels(cells), metrics, strict=True)
     data = pd.DataFrame([cell.model_dump() | {"label": label} | files.read_json(path) for cell, label, path in rows])
-    return data.drop(columns=files.HASHES, errors="ignore")
+    return data.drop(columns=[files.HASHES, RECIPE, READ], errors="ignore")
 
 
 def records(data: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import JsonValue
 
-from unlearnable import registry
-from unlearnable.files import write_checksums
+from unlearnable import files, registry
 from unlearnable.products.settings import ProductSettings
+from unlearnable.recipe import BY_HAND, Made
 from unlearnable.settings import Settings
 
 Style = TypeVar("Style", bound=ProductSettings)
@@ -135,7 +135,12 @@ def validate_given(config: Mapping[str, object]) -> Given[Any]:
 
 
 def make(
-    config: Mapping[str, object], inputs: Mapping[str, Sequence[str]], out: TableFiles | FigureFiles, checksums: str
+    config: Mapping[str, object],
+    inputs: Mapping[str, Sequence[str]],
+    out: TableFiles | FigureFiles,
+    manifest: str,
+    *,
+    made: Made = BY_HAND,
 ) -> None:
     """Make the table or figure named in ``config``.
 
@@ -143,7 +148,8 @@ def make(
         config: plain values of ``Given``.
         inputs: files by the names in ``Inputs``; other names, for files found beside these, are ignored.
         out: files to write.
-        checksums: file to write their SHA-256 to.
+        manifest: JSON file to write: their hashes.
+        made: what the product is made with.
 
     Raises:
         UserError: an input is damaged, or the disk is full.
@@ -151,4 +157,4 @@ def make(
     given = validate_given(config)
     read = {field.name: [Path(path) for path in inputs.get(field.name, ())] for field in fields(Inputs)}
     registry.load_module("products", given.product).write(given, Inputs(**read), out)
-    write_checksums(checksums, *astuple(out))
+    files.write_json(manifest, {files.HASHES: files.hashes(*astuple(out)), **made})

@@ -17,13 +17,23 @@ from unlearnable.datasets import stream as streams
 from unlearnable.datasets.settings import Dataset
 from unlearnable.datasets.split import Array
 from unlearnable.datasets.stream import Stream
+from unlearnable.recipe import BY_HAND, Made
 
 log = logging.getLogger(__name__)
 DIGEST_BYTES = 16  # of an image's pixels; collisions do not occur in practice
 PAIRS = 10  # of identical images named in the manifest
 
 
-def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Path, downloads: Path) -> None:
+def prepare(
+    dataset: Dataset,
+    root: Path,
+    train: Path,
+    test: Path,
+    manifest: Path,
+    downloads: Path,
+    *,
+    made: Made = BY_HAND,
+) -> None:
     """Read, check and store a dataset, piece by piece.
 
     Args:
@@ -33,6 +43,7 @@ def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Pat
         test: folder to write the test split into.
         manifest: JSON file to write: hashes, rows, shape, classes, provenance, images that are in both splits.
         downloads: folder for downloads.
+        made: what the dataset is made with.
 
     Raises:
         UserError: a file is missing, damaged, or does not match the description.
@@ -57,7 +68,7 @@ def prepare(dataset: Dataset, root: Path, train: Path, test: Path, manifest: Pat
             len(of_test.labels),
             *content["duplicates"]["pairs"][0],
         )
-    files.write_json(manifest, content)
+    files.write_json(manifest, content | dict(made))
 
 
 def _recording(stream: Stream, digests: Array) -> Stream:

@@ -15,6 +15,7 @@ from unlearnable.datasets.split import Array, shard_rows
 from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
 from unlearnable.progress import passing
+from unlearnable.recipe import BY_HAND, Made
 from unlearnable.settings import plain
 from unlearnable.stages.settings.noise import NoiseSettings
 
@@ -70,6 +71,8 @@ def merge(
     noise: str,
     manifest: str,
     metrics: str,
+    *,
+    made: Made = BY_HAND,
 ) -> None:
     """Join the shards of a noise, and record its dataset and settings.
 
@@ -81,6 +84,7 @@ def merge(
         noise: ``.npy`` file to write.
         manifest: JSON file to write: hash, shape, radius, dataset, settings.
         metrics: JSON file to write: sums over the shards.
+        made: what the noise is made with.
 
     Raises:
         UserError: a shard is damaged, the shards do not form one noise within the bound for all images, or the disk is
@@ -109,6 +113,7 @@ def merge(
             "largest": largest,
             "mean_size": total / math.prod(shape),
             "config": plain(settings),
+            **made,
         },
     )
     files.write_json(
@@ -118,5 +123,6 @@ def merge(
             "seconds": sum(part["seconds"] for part in measured),
             "peak_memory_bytes": max(part["peak_memory_bytes"] for part in measured),
             "device": measured[0]["device"],
+            **made,
         },
     )

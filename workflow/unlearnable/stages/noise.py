@@ -23,6 +23,7 @@ from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Chosen, Split, shard_rows
 from unlearnable.networks.build import create, load_weights
 from unlearnable.noises.method import Batch, method_of, problem_of
+from unlearnable.recipe import BY_HAND, Made
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
 
@@ -37,6 +38,8 @@ def make_shard(
     device: torch.device,
     noise: str | Path,
     metrics: str | Path,
+    *,
+    made: Made = BY_HAND,
 ) -> None:
     """Compute the noise of one shard's images (Fu et al. 2022, the pass after Algorithm 1).
 
@@ -55,6 +58,7 @@ def make_shard(
         noise: ``.npy`` file to write: ``(rows, H, W, C)``, whole grey levels.
         metrics: JSON file to write: passes, seconds, memory, the noise's hash. Every shard computes, and counts, the
             basis of all images' noise.
+        made: what the noise is made with.
 
     Raises:
         UserError: a checkpoint or the noise does not fit on the disk, or the method does not support the images.
@@ -106,6 +110,7 @@ def make_shard(
                 "peak_memory_bytes": peak_memory(device),
                 "device": describe(device),
                 files.HASHES: {Path(noise).name: written.sha256()},
+                **made,
             },
         )
         loop.require_wanted()  # again, because hashing a large noise takes time

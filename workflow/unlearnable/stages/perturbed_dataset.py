@@ -17,6 +17,7 @@ from unlearnable.datasets.protected_parquet import measure, write_parquet
 from unlearnable.datasets.split import Array, Chosen, Split
 from unlearnable.errors import UserError
 from unlearnable.progress import peak_memory_of_process
+from unlearnable.recipe import BY_HAND, Made
 from unlearnable.settings import plain
 from unlearnable.stages.settings.perturbed_dataset import PerturbedDatasetSettings
 
@@ -32,6 +33,8 @@ def publish(
     manifest: Path,
     metrics: Path,
     threads: int = 1,
+    *,
+    made: Made = BY_HAND,
 ) -> None:
     """Write a protected dataset as Parquet with PNG images and as NumPy shards, and measure the written images.
 
@@ -47,6 +50,7 @@ def publish(
         manifest: JSON file to write.
         metrics: JSON file to write: seconds, memory.
         threads: number of images to encode, and later decode, at a time.
+        made: what the dataset is made with.
 
     Raises:
         UserError: the noise was made for another dataset, or a written image exceeds the bound.
@@ -79,9 +83,11 @@ def publish(
             "bound": settings.bound.plain() | {"largest": measured.largest_size},
             "config": plain(settings),
             "versions": versions(),
+            **made,
         },
     )
-    files.write_json(metrics, {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_of_process()})
+    spent = {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_of_process()}
+    files.write_json(metrics, spent | dict(made))
     log.info("%d images, %d protected, largest change %d/255", measured.rows, protected.sum(), measured.largest_change)
 
 

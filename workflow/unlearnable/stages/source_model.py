@@ -22,6 +22,7 @@ from unlearnable.networks.build import create, save_weights
 from unlearnable.noises.method import Batch, Problem, method_of, problem_of
 from unlearnable.noises.settings import MethodSettings
 from unlearnable.randomness import generator
+from unlearnable.recipe import BY_HAND, Made
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.training.fit import fit, write_history
 from unlearnable.training.joint_batch_norm import synchronise
@@ -38,6 +39,7 @@ def train_source_model(
     history: str | Path,
     metrics: str | Path,
     *,
+    made: Made = BY_HAND,
     ranks: Ranks = ALONE,
 ) -> None:
     """Train theta: min-min-max for REM (Fu et al. 2022, Algorithm 1) and its variants, standard training for clean.
@@ -53,6 +55,7 @@ def train_source_model(
         model: safetensors file to write.
         history: Parquet file to write, one row per ``history_every`` steps.
         metrics: JSON file to write.
+        made: what the source model is made with.
         ranks: the processes that train it together; the first one writes the files.
 
     Raises:
@@ -114,6 +117,7 @@ def train_source_model(
             "peak_memory_bytes": peak_memory(device),
             "device": ranks.named(describe(device)),
             files.HASHES: files.hashes(model, history),
+            **made,
         },
     )
     loop.done()

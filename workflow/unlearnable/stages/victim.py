@@ -23,6 +23,7 @@ from unlearnable.datasets.stream import chunk_rows
 from unlearnable.networks.build import create, save_weights
 from unlearnable.progress import passing
 from unlearnable.randomness import derived_seed
+from unlearnable.recipe import BY_HAND, Made
 from unlearnable.stages.settings.victim import VictimSettings, VictimTraining
 from unlearnable.training.accuracy import accuracy, robust_accuracy
 from unlearnable.training.auto_attack import auto_attack_accuracy, require_library
@@ -39,6 +40,8 @@ def train_victim(
     model: str | Path,
     history: str | Path,
     metrics: str | Path,
+    *,
+    made: Made = BY_HAND,
 ) -> None:
     """Train a victim and measure it on the clean test set (Fu et al. 2022, section 5; PGD: Madry et al. 2018).
 
@@ -51,6 +54,7 @@ def train_victim(
         model: safetensors file to write.
         history: Parquet file to write, one row per ``evaluate_every`` steps.
         metrics: JSON file to write; accuracies are shares in 0..1; AutoAttack's passes are not counted.
+        made: what the victim is made with.
 
     Raises:
         UserError: the counter-measure or the augmentation does not support the images, or AutoAttack is requested but
@@ -107,6 +111,7 @@ def train_victim(
             "peak_memory_bytes": peak_memory(device),
             "device": describe(device),
             files.HASHES: files.hashes(model, history),
+            **made,
         },
     )
     loop.done()

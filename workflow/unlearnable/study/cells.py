@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 DATASET = "results/dataset/{dataset}"
 SOURCE = "results/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
@@ -41,6 +42,15 @@ class Victim(Perturbed):
     network: str
     countermeasure: str
     radius: int
+
+
+Cell = TypeVar("Cell", bound=Noise)
+
+
+def cell(kind: type[Cell], wildcards: Mapping[str, str]) -> Cell:
+    """The cell of a kind named by the wildcards of a rule."""
+    values: dict[str, Any] = {each.name: wildcards[each.name] for each in fields(kind)}
+    return kind(**values | {each.name: int(values[each.name]) for each in fields(kind) if each.type == "int"})
 
 
 def path(template: str, cell: Any) -> str:

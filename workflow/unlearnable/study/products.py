@@ -48,43 +48,64 @@ def targets(study: Study, kind: Kind, suffix: str) -> list[str]:
 
 def config(study: Study, experiment: str, product: str) -> dict[str, Any]:
     """The input of a product: plain values of ``unlearnable.products.product.Given``."""
-    needs = registry.settings("products", product).needs
-    cells: dict[str, Sequence[Noise | None]] = {}
-    for need in needs:
-        cells |= _needed(study, experiment, need).cells
-    every = [cell for of_kind in cells.values() for cell in of_kind if cell is not None]
+    cells = _cells(study, experiment, product)
+    given = settings(study, experiment, product) | {
+        kind: [cell and vars(cell) for cell in of_kind] for kind, of_kind in cells.items()
+    }
+    if "measured" in registry.settings("products", product).needs:
+        given["measured"] = _measured(study, experiment)
+    return canonical(given)  # type: ignore[no-any-return]
+
+
+@cache
+def settings(study: Study, experiment: str, product: str) -> dict[str, Any]:
+    """The input of a product without its cells: its style, and what the cells' methods and counter-measures are."""
+    every = [cell for of_kind in _cells(study, experiment, product).values() for cell in of_kind if cell is not None]
     methods: dict[str, dict[str, Any]] = {}
     for cell in every:
         of_dataset = methods.setdefault(cell.dataset, {})
         if cell.method not in of_dataset:
             of_dataset[cell.method] = _as_run(study, cell)
     measures = {cell.countermeasure for cell in every if isinstance(cell, Victim)}
-    given: dict[str, Any] = {
+    given = {
         "product": product,
         "experiment": experiment,
         "style": getattr(study.settings.render, product.replace("-", "_")).model_dump(),
         "methods": methods,
         "countermeasures": {name: study.layers.countermeasure(name).kind for name in measures},
-        **{kind: [cell and vars(cell) for cell in of_kind] for kind, of_kind in cells.items()},
     }
-    if "measured" in needs:
-        given["measured"] = _measured(study, experiment)
     return canonical(given)  # type: ignore[no-any-return]
 
 
-def inputs(study: Study, experiment: str, product: str, ancient: Callable[[list[str]], Any]) -> dict[str, Any]:
+def _cells(study: Study, experiment: str, product: str) -> dict[str, Sequence[Noise | None]]:
+    """The cells that a product needs, by the names of ``unlearnable.products.product.Given``."""
+    cells: dict[str, Sequence[Noise | None]] = {}
+    for need in registry.settings("products", product).needs:
+        cells |= _needed(study, experiment, need).cells
+    return cells
+
+
+def inputs(
+    study: Study,
+    experiment: str,
+    product: str,
+    dated: Callable[[list[str]], Any],
+    ancient: Callable[[list[str]], Any],
+) -> dict[str, Any]:
     """The input files of a product, by the names of ``unlearnable.products.product.Inputs``.
 
     Args:
         study: the study.
         experiment: that the product belongs to.
         product: its name.
+        dated: marks files that make the product run again if they change.
         ancient: marks files that do not make the product run again; the files they are read with do.
     """
     found: dict[str, Any] = {}
     for need in registry.settings("products", product).needs:
         needed = _needed(study, experiment, need)
-        found |= {**needed.files, **{name: ancient(paths) for name, paths in needed.beside.items()}}
+        found |= {name: dated(paths) for name, paths in needed.files.items()}
+        found |= {name: ancient(paths) for name, paths in needed.beside.items()}
     return found
 
 
@@ -149,14 +170,14 @@ def _needed(study: Study, experiment: str, need: Need) -> Needed:
         return Needed({"victims": victims}, {need: histories}, {"history_metrics": metrics})
     if need == "images":
         clean = DATASET.format(dataset=study.settings.experiments[experiment].datasets[0])
-        shown = _shown(study, experiment)
-        manifests = {"clean": [f"{clean}/manifest.json"], "shown": of(PERTURBED, shown, "manifest.json")}
-        folders = {"train": [f"{clean}/train"], "shards": of(PERTURBED, shown, "shards")}
-        return Needed({"shown": shown}, manifests, folders)
+        images = shown(study, experiment)
+        manifests = {"clean": [f"{clean}/manifest.json"], "shown": of(PERTURBED, images, "manifest.json")}
+        folders = {"train": [f"{clean}/train"], "shards": of(PERTURBED, images, "shards")}
+        return Needed({"shown": images}, manifests, folders)
     return Needed({}, {})  # measured: losing such a file would make finished jobs, and all that follow, run again
 
 
-def _shown(study: Study, experiment: str) -> list[Perturbed]:
+def shown(study: Study, experiment: str) -> list[Perturbed]:
     """The datasets of a noise sheet: each noise on the first dataset, at the first seed and the largest share."""
     axes = study.settings.experiments[experiment]
     wanted = (axes.datasets[0], axes.seeds[0], max(axes.protected))

@@ -1,4 +1,4 @@
-"""``make verify``: compare every result with the hash recorded by its job."""
+"""``make verify``: compare every result with the hash recorded by its job, and with what it was made from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unlearnable import files
+from unlearnable import files, recipe
 from unlearnable.errors import UserError, regenerate
 from unlearnable.jobs.presence import anything_running
 from unlearnable.products import benchmark_files
@@ -26,13 +26,24 @@ class Recorded:
 
     Attributes:
         hashes: for every listed file, its manifest and its SHA-256.
-        manifests: the intact manifests, checksum files and measurements.
+        manifests: the intact manifests and measurements, each with a digest of the files that it lists.
         damaged: the damaged ones, each with its fault.
+        misplaced: a line for every manifest that belongs elsewhere.
+        read: for every manifest, the manifests that its job read, each with the digest that it had then.
     """
 
     hashes: dict[Path, tuple[Path, str]] = field(default_factory=dict)
-    manifests: set[Path] = field(default_factory=set)
+    manifests: dict[Path, str] = field(default_factory=dict)
     damaged: dict[Path, str] = field(default_factory=dict)
+    misplaced: list[str] = field(default_factory=list)
+    read: dict[Path, dict[Path, str]] = field(default_factory=dict)
+
+    def mixed(self) -> Iterator[str]:
+        """A line for every result that was made from other files than those that lie here now."""
+        for path, inputs in self.read.items():
+            for source, digest in inputs.items():
+                if self.manifests.get(source, digest) != digest:
+                    yield f"{path}: was made from other files than those that {source} lists now; {regenerate(path)}"
 
 
 def results_of(folder: Path) -> list[Path]:
@@ -61,17 +72,16 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def recorded(results: list[Path]) -> Recorded:
-    """Read the JSON files and checksum files among the results, and Snakemake's measurements."""
+    """Read the JSON files among the results, and Snakemake's measurements."""
     found = Recorded()
     for path in results:
         try:
             if path.suffix == ".json":
-                hashes = files.recorded_hashes(path)
-            elif path.suffix == ".sha256":
-                hashes = files.read_checksums(path)
+                content = files.read_json(path)
+                hashes = files.listed_hashes(path, content)
             elif path.suffix == ".jsonl":  # Snakemake's own: without checksum, and lists no files
                 benchmark_files.read_benchmark(path)
-                hashes = {}
+                content, hashes = {}, {}
             else:
                 continue
         except UserError as error:
@@ -79,8 +89,13 @@ def recorded(results: list[Path]) -> Recorded:
         except OSError as error:
             found.damaged[path] = f"{path}: cannot be read ({error.strerror}); {regenerate(path)}"
         else:
-            found.manifests.add(path)
+            found.manifests[path] = recipe.contents(content)
             found.hashes |= {path.parent / name: (path, expected) for name, expected in hashes.items()}
+            wrong = recipe.misplaced(path, content)
+            if wrong is not None:
+                found.misplaced.append(wrong)
+            above = path.parents[len(recipe.from_results(path).parts) - 1]  # the folder that holds results/
+            found.read[path] = {above / name: digest for name, digest in recipe.read_by(content).items()}
     return found
 
 
@@ -96,6 +111,8 @@ def damages(results: list[Path]) -> Iterator[str]:
     """
     known = recorded(results)
     yield from known.damaged.values()
+    yield from known.misplaced
+    yield from known.mixed()
     total = sum(map(_size, known.hashes))
     done, reported = 0, time.monotonic()
     for number, (path, (manifest, expected)) in enumerate(known.hashes.items()):

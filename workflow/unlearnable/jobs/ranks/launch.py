@@ -21,6 +21,7 @@ import torch
 from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs.ranks.mailbox import STOP, Outcome, TrainingTask
+from unlearnable.recipe import BY_HAND, Made
 from unlearnable.settings import plain
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.source_model import require_shareable, train_source_model
@@ -42,6 +43,8 @@ def source_model(
     metrics: str,
     ranks: int,
     threads: int,
+    *,
+    made: Made = BY_HAND,
 ) -> None:
     """Train a source model.
 
@@ -53,6 +56,7 @@ def source_model(
         model, history, metrics: the files to write.
         ranks: number of processes that share the training, each on its own device.
         threads: of the whole job.
+        made: what the source model is made with.
 
     Raises:
         Stopped: the state is saved.
@@ -60,12 +64,12 @@ def source_model(
         RuntimeError: a rank failed; with its traceback.
     """
     if ranks == 1:
-        train_source_model(settings, load(dataset, "train"), loop, device, model, history, metrics)
+        train_source_model(settings, load(dataset, "train"), loop, device, model, history, metrics, made=made)
         return
     require_shareable(settings, ranks)
     train_on_ranks(
         TrainingTask(
-            *(plain(settings), str(dataset), model, history, metrics),
+            *(plain(settings), str(dataset), model, history, metrics, dict(made)),
             *(None if loop.checkpoint is None else str(loop.checkpoint), loop.fingerprint, loop.every, loop.deadline),
             *(device.type, ranks, max(1, threads // ranks), os.getpid()),
         ),

@@ -21,6 +21,7 @@ class TrainingTask:
         config: settings of the source model, as plain values.
         dataset: the folder of the dataset.
         model, history, metrics: the files to write.
+        made: what the source model is made with.
         checkpoint, fingerprint, every, deadline: of the loop, as in ``Loop``.
         device: the kind of device, ``cpu`` or ``cuda``.
         ranks: number of ranks.
@@ -33,6 +34,7 @@ class TrainingTask:
     model: str
     history: str
     metrics: str
+    made: dict[str, Any]
     checkpoint: str | None
     fingerprint: str
     every: float

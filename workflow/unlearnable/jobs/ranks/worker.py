@@ -107,6 +107,7 @@ def train(task: TrainingTask, stop: Path) -> None:
         task.model,
         task.history,
         task.metrics,
+        made=task.made,
         ranks=ranks,
     )
 

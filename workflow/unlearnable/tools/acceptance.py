@@ -1,0 +1,63 @@
+"""Whether finished results are those that a study asks for, while Snakemake plans its jobs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import ancient
+from snakemake.settings.types import RerunTrigger
+
+from unlearnable.study.finished import Finished
+from unlearnable.study.recipes import Recipes
+
+NAMED = 5  # results that were made with something else
+
+
+class Acceptance:
+    """Compares the results that jobs have with their recipes; Snakemake's own notes and dates can be lost.
+
+    Nothing is compared where ``--rerun-triggers`` leaves out params, nor in the processes that run single jobs.
+
+    Args:
+        workflow: Snakemake's, as in a Snakefile.
+        logger: Snakemake's.
+        recipes: of the study.
+    """
+
+    def __init__(self, workflow: Any, logger: logging.Logger, recipes: Recipes) -> None:
+        self.recipes = recipes
+        self._workflow, self._logger = workflow, logger
+        self._finished = Finished()
+        self._named: set[str] = set()
+
+    def inputs(self, rule: str, wildcards: Mapping[str, str], files: Any) -> Any:
+        """The inputs of a job, marked so that their dates do not count if its result stores that it was made from them.
+
+        If the result was made with something else, its job runs again. If jobs are forced on the command line, dates
+        count, so that what depends on them runs again, too.
+        """
+        planned = self.recipes.of(rule, wildcards)
+        if not (self._compares() and Path(planned.file).exists()):
+            return files
+        fault = self._finished.fault(planned)
+        if fault is None:
+            return files if self._forced() else ancient(files)
+        self._workflow.dag.forcefiles.add(planned.file)  # as Snakemake does for incomplete files
+        if not fault.inherited and planned.file not in self._named:
+            self._named.add(planned.file)
+            if len(self._named) <= NAMED:
+                self._logger.warning(f"{planned.file} {fault.reason}; it is made again, and what follows from it")
+            elif len(self._named) == NAMED + 1:
+                self._logger.warning("Further results were made with something else, too, and are made again.")
+        return files
+
+    def _compares(self) -> bool:
+        return bool(self._workflow.is_main_process and RerunTrigger.PARAMS in self._workflow.rerun_triggers)
+
+    def _forced(self) -> bool:
+        """Whether the command line forces jobs; known once Snakemake plans, not while it reads the rules."""
+        given = self._workflow.dag_settings
+        return bool(given.forcerun or given.forceall or given.forcetargets)
