@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -12,25 +13,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from unlearnable.errors import NO_ROOM, UserError, regenerate
+from unlearnable.errors import UserError, disk_fault, regenerate
 
 HASHES = "files"  # in a JSON file: the SHA-256 of the other files of its job, by path from its own folder
 SEAL = "seal"  # in a JSON file: the SHA-256 of its content without this key
 
 
+CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file system that cannot sync folders
+
+
 @contextmanager
-def naming_a_full_disk(path: str | Path) -> Iterator[None]:
-    """Turn the error of a full disk while ``path`` is written into one clear line.
+def naming_disk_faults(path: str | Path) -> Iterator[None]:
+    """Turn the error of a full, read-only or broken disk into one clear line.
+
+    The line names ``path``, unless the error names a file in another folder.
 
     Raises:
-        UserError: the disk is full, or the file would exceed the largest size allowed.
+        UserError: the disk is full, read-only or broken, the file would exceed the largest size allowed, or it is
+            another user's.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM:
-            raise UserError(f"{path}: {NO_ROOM[error.errno]} and run again, nothing was lost") from error
-        raise
+        elsewhere = isinstance(error.filename, str | Path) and Path(error.filename).parent != Path(path).parent
+        fault = disk_fault(error, None if elsewhere else path)
+        if fault is None:
+            raise
+        raise UserError(fault) from error
 
 
 @contextmanager
@@ -40,11 +49,11 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
     Only one process at a time may write a path, so leftovers are those of killed processes and are removed.
 
     Raises:
-        UserError: the disk is full; an older file at ``path`` is untouched.
+        UserError: as for ``naming_disk_faults``; an older file at ``path`` is untouched.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with naming_a_full_disk(path):
+    with naming_disk_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
         try:
@@ -52,9 +61,22 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            rename(beside, path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def rename(file: Path, path: Path) -> None:
+    """Rename a file that is on disk, and sync the folder, without which a power cut could take the new name away."""
+    os.replace(file, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise
+    finally:
+        os.close(folder)
 
 
 def remove_leftovers(path: str | Path) -> None:
@@ -71,7 +93,7 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
     List the job's other files under ``HASHES``, as returned by ``hashes``, for ``check_files`` and ``verify``.
 
     Raises:
-        UserError: the disk is full.
+        UserError: as for ``naming_disk_faults``.
         ValueError: a number cannot be written as JSON.
     """
     with atomic(path) as file:
@@ -82,9 +104,10 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """The content that ``write_json`` wrote, if the file has not changed since.
 
     Raises:
-        UserError: even a single bit has changed.
+        UserError: even a single bit has changed; or as for ``sha256``.
     """
-    raw = Path(path).read_bytes()
+    with naming_disk_faults(path):
+        raw = Path(path).read_bytes()
     try:
         content = json.loads(raw)
     except ValueError as error:
@@ -105,7 +128,16 @@ def _sealed(content: dict[str, Any]) -> bytes:
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        UserError: its disk is broken, or it is another user's.
+    """
+    with naming_disk_faults(path):
+        return _sha256(path)
+
+
+def _sha256(path: str | Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -139,7 +171,7 @@ def check_files(manifest: str | Path, *paths: str | Path) -> None:
 def damage(path: str | Path, expected: str) -> str | None:
     """What is wrong with a file that should have this SHA-256; None if nothing is."""
     try:
-        found = sha256(path)
+        found = _sha256(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return "the file is missing"
     except OSError as error:
@@ -151,7 +183,7 @@ def write_checksums(path: str | Path, *written: str | Path) -> None:
     """Write the SHA-256 of files beside ``path`` in the format that ``sha256sum --check`` reads.
 
     Raises:
-        UserError: the disk is full.
+        UserError: as for ``naming_disk_faults``.
     """
     with atomic(path) as file:
         file.write("".join(f"{found}  {name}\n" for name, found in hashes(*written).items()).encode())
@@ -161,9 +193,10 @@ def read_checksums(path: str | Path) -> dict[str, str]:
     """The SHA-256 of files by name, as ``write_checksums`` wrote them.
 
     Raises:
-        UserError: a line has another format.
+        UserError: a line has another format; or as for ``sha256``.
     """
-    text = Path(path).read_bytes().decode("utf-8", "replace")
+    with naming_disk_faults(path):
+        text = Path(path).read_bytes().decode("utf-8", "replace")
     lines = [re.fullmatch("([0-9a-f]{64})  (.+)", line) for line in text.removesuffix("\n").split("\n")]
     if not text.endswith("\n") or None in lines:
         raise UserError(f"{path}: not lines of SHA-256 and file name; {regenerate(path)}")

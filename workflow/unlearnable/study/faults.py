@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from unlearnable.errors import printable
+
 Key = tuple[str | int, ...]
 Fault = tuple[Key, str]
 
@@ -23,7 +25,7 @@ def line(key: Key, message: str, files: Sequence[str | Path]) -> str:
         message: what is wrong, and how to fix it.
         files: the YAML files of the configuration; the last one with the key is named.
     """
-    return f"{_place(key, files)}{'.'.join(map(str, key))}: {message}"
+    return printable(f"{_place(key, files)}{'.'.join(map(str, key))}: {message}")  # a key may hold the end of a line
 
 
 def described(error: Any) -> Fault:
