@@ -187,3 +187,13 @@ def test_a_folder_without_results_is_an_error_of_one_line(work: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == "results: no such folder; set --directory to the folder that holds results/\n"
+
+
+def test_the_name_of_a_file_is_one_line_that_no_terminal_obeys(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        (work / CELL / "\x1b[2J\nall intact\udcff").touch()
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    (line,), summary, code = run(work, capsys)
+    assert line.startswith(rf"{CELL}/\x1b[2J\nall intact\xff: no manifest lists this file")
+    assert (summary, code) == ("11 files in results: 1 damaged", 1)

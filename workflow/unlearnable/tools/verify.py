@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnable import files
-from unlearnable.errors import UserError, regenerate
+from unlearnable.errors import UserError, printable, regenerate
 from unlearnable.jobs.presence import anything_running
 from unlearnable.products import benchmark_files
 
@@ -120,20 +120,34 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory, which holds the results")
     options = parser.parse_args(arguments)
     try:
-        results = results_of(options.directory / "results")
+        count = _verify(options.directory)
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(printable(str(error)))
+    sys.exit(1 if count else 0)
+
+
+def _verify(directory: Path) -> int:
+    """Print all damage in the results, and a verdict.
+
+    Returns:
+        How much is damaged.
+
+    Raises:
+        UserError: there are no results, or the file that tells what runs here cannot be read.
+    """
+    where = directory / "results"
+    results = results_of(where)
     if not results:
-        sys.exit(f"{options.directory / 'results'}: there are no results here; copy those in a storage here first")
+        raise UserError(f"{where}: there are no results here; copy those in a storage here first")
     count = 0
     for line in damages(results):
-        print(line, flush=True)
+        print(printable(line), flush=True)  # the name of a file may hold anything, ends of lines too
         count += 1
-    if count and anything_running(options.directory):
+    if count and anything_running(directory):
         print("Jobs are running here: files not yet listed in a manifest may be theirs.")
     verdict = f"{count:,} damaged" if count else "all intact"
-    print(f"{len(results):,} files in {options.directory / 'results'}: {verdict}")
-    sys.exit(1 if count else 0)
+    print(printable(f"{len(results):,} files in {where}: {verdict}"))
+    return count
 
 
 if __name__ == "__main__":

@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from unlearnable.errors import printable
+
 AT_MOST = 8192  # bytes that are read
 
 
 def last_lines(path: Path, count: int) -> list[str]:
     """The last non-empty lines, at most ``count``; none if there is no such file.
 
-    Unprintable characters are replaced, so that a damaged file cannot garble a terminal.
+    They are ``printable``, so that a damaged file cannot garble a terminal.
     """
     try:
+        if not path.is_file():  # a pipe would have to be waited for
+            return []
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - AT_MOST))
             text = file.read(AT_MOST).decode("utf-8", errors="replace")
     except OSError:
         return []
-    lines = [
-        "".join(c if c.isprintable() else "\ufffd" for c in line.rstrip().expandtabs()) for line in text.splitlines()
-    ]
+    lines = [printable(line.rstrip().expandtabs()) for line in text.splitlines()]
     return [line for line in lines if line][-count:]
