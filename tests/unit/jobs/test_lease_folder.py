@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,19 +49,36 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "leases"
 
 
-def python(code: str, **environment: str) -> subprocess.Popen[str]:
-    """A process that runs some code, without site, which would take longer than all the rest."""
-    return subprocess.Popen(
-        [sys.executable, "-S", "-c", code],
-        env=os.environ | {"PYTHONPATH": LIBRARY} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def command(code: str, environment: dict[str, str]) -> dict[str, Any]:
+    """How to run some code in a process, without site, which would take longer than all the rest."""
+    return {
+        "args": [sys.executable, "-S", "-c", code],
+        "env": os.environ | {"PYTHONPATH": LIBRARY} | environment,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+    }
+
+
+@pytest.fixture
+def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``python(code, **environment)``: a process that runs some code, ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, **environment: str) -> subprocess.Popen[str]:
+        started.append(subprocess.Popen(**command(code, environment)))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def printed(code: str, **environment: str) -> str:
-    return python(code, **environment).communicate(timeout=PATIENCE)[0]
+    """What a process that runs some code prints."""
+    done: subprocess.CompletedProcess[str] = subprocess.run(**command(code, environment), timeout=PATIENCE)
+    return done.stdout
 
 
 def enough() -> None:
@@ -74,7 +92,7 @@ def leased(count: int) -> list[str]:
 
 
 @pytest.fixture
-def waiting(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def waiting(folder: Path, python: Callable[..., subprocess.Popen[str]]) -> Iterator[subprocess.Popen[str]]:
     """A job that waits for the device, which this process holds."""
     with open(folder / "device-fake0", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -82,8 +100,6 @@ def waiting(folder: Path) -> Iterator[subprocess.Popen[str]]:
         assert job.stdout is not None
         assert job.stdout.readline().startswith("waiting for 1 GPU(s)")
         yield job
-        job.kill()
-        job.communicate()
 
 
 # ---- who may delete locks
@@ -134,6 +150,27 @@ def test_a_user_holds_no_lock_that_the_owner_of_an_open_folder_could_remove(
         assert (f"UserError: {shared}/leases: it belongs to user {owner}" in said) != usable, said
     finally:
         shutil.rmtree(shared)
+
+
+LOOK = """
+import os, sys
+from pathlib import Path
+from unlearnable.jobs import locks
+
+os.setuid(int(sys.argv[2]))
+print(locks.is_locked(Path(sys.argv[1]), locks.EXCLUSIVE))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_a_user_sees_that_a_file_of_another_one_is_locked() -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        os.chmod(file.name, 0o644)  # such as .snakemake/running, for which an exclusive lock is tried
+        look = [sys.executable, "-S", "-c", LOOK, file.name, str(OTHER)]
+        for mode, seen in ((fcntl.LOCK_SH, "True"), (fcntl.LOCK_UN, "False")):
+            fcntl.flock(file, mode)
+            done = subprocess.run(look, env=os.environ | {"PYTHONPATH": LIBRARY}, capture_output=True, text=True)
+            assert done.stdout == f"{seen}\n", done.stderr
 
 
 # ---- what is not a plain file
@@ -215,7 +252,9 @@ def test_a_file_in_the_place_of_the_folder_is_named_to_those_who_look(folder: Pa
 # ---- locks that others hold
 
 
-def test_a_job_waits_for_a_locked_folder_with_a_word_and_listens_to_signals(folder: Path) -> None:
+def test_a_job_waits_for_a_locked_folder_with_a_word_and_listens_to_signals(
+    folder: Path, python: Callable[..., subprocess.Popen[str]]
+) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     job = python(JOB)
@@ -318,7 +357,9 @@ def test_a_rank_of_one_device_does_not_keep_another(folder: Path) -> None:
     assert said == "[('g.0', True), ('g.1', False), ('g.0.ranks', False)]\n"
 
 
-def test_tickets_for_devices_with_similar_names_do_not_reserve_each_other(folder: Path) -> None:
+def test_tickets_for_devices_with_similar_names_do_not_reserve_each_other(
+    folder: Path, python: Callable[..., subprocess.Popen[str]]
+) -> None:
     both = {gpus.NAMES: "a/b,a_b"}
     with open(folder / "device-a%2fb", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -39,7 +39,7 @@ def results_of(folder: Path) -> list[Path]:
     """The results below ``folder``, without hidden files, checkpoints and downloads (which are checked when used).
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or one of its folders cannot be listed.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; set --directory to the folder that holds results/")
@@ -48,7 +48,7 @@ def results_of(folder: Path) -> list[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     seen = set()  # links may lead to another disk or form a cycle
-    for where, folders, names in os.walk(folder, followlinks=True):
+    for where, folders, names in os.walk(folder, onerror=_not_listed, followlinks=True):
         status = os.stat(where)
         if (place := (status.st_dev, status.st_ino)) in seen:
             folders.clear()
@@ -58,6 +58,12 @@ def _below(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name[0] != "." and not (downloads and name == "download"))
         shown = (name for name in sorted(names) if name[0] != "." and not name.endswith(".checkpoint.pt"))
         yield from (Path(where, name) for name in shown)
+
+
+def _not_listed(error: OSError) -> None:
+    """Without this, a folder that cannot be read would count as an empty one."""
+    if not isinstance(error, FileNotFoundError):
+        raise UserError(f"{error.filename}: cannot be listed ({error.strerror}), so its results were not verified")
 
 
 def recorded(results: list[Path]) -> Recorded:
