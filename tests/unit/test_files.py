@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -310,3 +312,97 @@ def test_a_file_that_may_not_become_so_large_is_named(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert done.stdout.startswith(f"{path}: larger than a file may be on this disk or under this limit (ulimit -f); ")
     assert os.listdir(tmp_path) == []
+
+
+def growing(path: Path) -> None:
+    with arrays.growing(path, path.with_name(".a.part"), (3,), np.int8, None) as array:
+        array.write(np.zeros(3, np.int8))
+
+
+RENAMING = {"atomic": lambda path: files.write_json(path, {"a": 1}), "growing": growing}
+
+
+@pytest.mark.parametrize("writer", RENAMING)
+def test_a_new_name_is_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: str) -> None:
+    path, synced = tmp_path / "a", []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        synced.append((os.path.samestat(os.fstat(descriptor), tmp_path.stat()), path.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    RENAMING[writer](path)
+    assert synced == [(False, False), (True, True)]  # the bytes, then the name
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO])
+def test_a_file_system_that_cannot_sync_folders_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def sync(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), tmp_path.stat()):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    path = tmp_path / "a.json"
+    if number == errno.EIO:  # but one that loses data is
+        with pytest.raises(
+            UserError, match=rf"^{path}: the disk or its connection fails \(input/output error\); check"
+        ):
+            files.write_json(path, {"a": 1})
+    else:
+        files.write_json(path, {"a": 1})
+        assert files.read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize("read", [files.sha256, files.read_json])
+def test_a_disk_that_cannot_be_read_is_an_error_of_one_line(read: Callable[[str], object]) -> None:
+    unreadable = "/proc/self/mem"  # its first page is not mapped: reading it is a real input/output error
+    if not os.path.exists(unreadable):
+        pytest.skip("a file that gives input/output errors needs Linux's /proc")
+    with pytest.raises(UserError, match=f"^{unreadable}: the disk or its connection fails"):
+        read(unreadable)
+
+
+def test_a_file_that_cannot_be_read_while_another_is_written_is_the_one_that_is_named(tmp_path: Path) -> None:
+    def write() -> None:
+        with files.atomic(tmp_path / "copy"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "elsewhere/image.png")
+
+    with pytest.raises(UserError, match=r"^elsewhere/image\.png: the disk or its connection fails"):
+        write()
+    assert os.listdir(tmp_path) == []
+
+
+READ_ONLY = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from unlearnable import arrays, files
+from unlearnable.errors import UserError
+
+path = Path(sys.argv[1], "a")
+for write in (
+    lambda: files.write_json(path, {}),
+    lambda: files.write_json(path / "new/folder", {}),
+    lambda: arrays.growing(path, path, (1,), np.int8, None).__enter__(),
+):
+    try:
+        write()
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_is_read_only_is_said_to_be(tmp_path: Path) -> None:
+    mount = ["unshare", "-rm", "mount", "-t", "tmpfs", "-o", "ro", "none", str(tmp_path)]
+    if shutil.which("unshare") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this needs a mount of its own, and this machine does not let users make one (unshare -rm)")
+    child = [sys.executable, "-c", READ_ONLY, str(tmp_path)]
+    mount_and_run = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount_and_run, str(tmp_path), *child], capture_output=True, text=True, timeout=60
+    )
+    why = "the disk is mounted read-only; make it writable and run again, nothing was lost"
+    assert done.stdout.splitlines() == [f"{tmp_path}/{name}: {why}" for name in ("a", "a", "a")], done.stderr

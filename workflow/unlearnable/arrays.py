@@ -146,11 +146,11 @@ def growing(
             saved, writing starts with the first row, too.
 
     Raises:
-        UserError: the disk is full.
+        UserError: as for ``files.naming_disk_faults``.
         ValueError: fewer rows were written than announced.
     """
     path = Path(path)
-    with files.naming_a_full_disk(path):
+    with files.naming_disk_faults(path):
         beside.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "a+b") as file:
             array = GrowingArray(file, shape, np.dtype(dtype))
@@ -167,7 +167,7 @@ def growing(
 def _finish(beside: Path, path: Path, checksum: int) -> None:
     """Rename the complete side file; it may be on another disk, where another job may have written to it."""
     if beside.parent == path.parent:
-        os.replace(beside, path)
+        files.rename(beside, path)
         return
     copied = 0
     with open(beside, "rb") as source, files.atomic(path) as file:
@@ -191,7 +191,7 @@ def stream_array(path: str | Path, shape: tuple[int, ...], dtype: np.typing.DTyp
         dtype: of its values.
 
     Raises:
-        UserError: the disk is full.
+        UserError: as for ``files.naming_disk_faults``.
         ValueError: the rows written are not those announced.
     """
     kind = np.dtype(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import io
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from unlearnable.errors import NO_ROOM, UserError, regenerate
+from unlearnable.errors import UserError, disk_fault, regenerate
 
 HASHES = "files"  # in a JSON file: the SHA-256 of the other files of its job, by path from its own folder
 SEAL = "seal"  # in a JSON file: the SHA-256 of its content without this key
@@ -25,19 +26,27 @@ IRREGULAR = {  # may block the reader, or never end
 }
 
 
+CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file system that cannot sync folders
+
+
 @contextmanager
-def naming_a_full_disk(path: str | Path) -> Iterator[None]:
-    """Turn the error of a full disk while ``path`` is written into one clear line.
+def naming_disk_faults(path: str | Path) -> Iterator[None]:
+    """Turn the error of a full, read-only or broken disk into one clear line.
+
+    The line names ``path``, unless the error names a file in another folder.
 
     Raises:
-        UserError: the disk is full, or the file would exceed the largest size allowed.
+        UserError: the disk is full, read-only or broken, the file would exceed the largest size allowed, or it is
+            another user's.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in NO_ROOM:
-            raise UserError(f"{path}: {NO_ROOM[error.errno]} and run again, nothing was lost") from error
-        raise
+        elsewhere = isinstance(error.filename, str | Path) and Path(error.filename).parent != Path(path).parent
+        fault = disk_fault(error, None if elsewhere else path)
+        if fault is None:
+            raise
+        raise UserError(fault) from error
 
 
 @contextmanager
@@ -47,11 +56,11 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
     Only one process at a time may write a path, so leftovers are those of killed processes and are removed.
 
     Raises:
-        UserError: the disk is full; an older file at ``path`` is untouched.
+        UserError: as for ``naming_disk_faults``; an older file at ``path`` is untouched.
     """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with naming_a_full_disk(path):
+    with naming_disk_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
         try:
@@ -59,9 +68,22 @@ def atomic(path: str | Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, path)
+            rename(beside, path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def rename(file: Path, path: Path) -> None:
+    """Rename a file that is on disk, and sync the folder, without which a power cut could take the new name away."""
+    os.replace(file, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise
+    finally:
+        os.close(folder)
 
 
 def remove_leftovers(path: str | Path) -> None:
@@ -115,7 +137,7 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
     List the job's other files under ``HASHES``, as returned by ``hashes``, for ``check_files`` and ``verify``.
 
     Raises:
-        UserError: the disk is full.
+        UserError: as for ``naming_disk_faults``.
         ValueError: a number cannot be written as JSON.
     """
     with atomic(path) as file:
@@ -126,11 +148,12 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """The content that ``write_json`` wrote, if the file has not changed since.
 
     Raises:
-        UserError: even a single bit has changed.
+        UserError: even a single bit has changed; or as for ``sha256``.
         OSError: it cannot be opened.
     """
     try:
-        raw = read_whole(path, JSON_LIMIT)
+        with naming_disk_faults(path):
+            raw = read_whole(path, JSON_LIMIT)
     except UserError as error:
         raise UserError(f"{error}; {regenerate(path)}") from error
     try:
@@ -169,9 +192,14 @@ def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal.
 
     Raises:
-        UserError: it is a pipe, a device or a socket.
+        UserError: it is a pipe, a device or a socket, its disk is broken, or it is another user's.
         OSError: it cannot be read.
     """
+    with naming_disk_faults(path):
+        return _sha256(path)
+
+
+def _sha256(path: str | Path) -> str:
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -220,7 +248,7 @@ def damage(path: str | Path, expected: str) -> str | None:
         kind = irregular(path)
         if kind is not None:
             return kind
-        found = sha256(path)
+        found = _sha256(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return "the file is missing"
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import socket
@@ -31,7 +32,8 @@ class Site:
 
     Attributes:
         files: contents by path.
-        faults: what the next requests meet in place of an answer: a status, or after how many bytes to break off.
+        faults: what the next requests meet in place of an answer: a status, one with many words, no HTTP at all, or
+            after how many bytes to break off.
         ranges: whether it knows the header Range.
         etags: whether it says which version of a file it sends.
         astray: how many bytes before what was asked for it goes on.
@@ -56,6 +58,12 @@ def handler(site: Site) -> type[BaseHTTPRequestHandler]:
             fault, number = site.faults.pop(0) if site.faults else ("", 0)
             if fault == "status":
                 return self.send_error(number)
+            if fault == "words":
+                self.send_response(number, "\x1b[2J\r" + "gone " * 1000)
+                return self.end_headers()
+            if fault == "nonsense":
+                self.wfile.write(b"\x1b[2J" * 1000)
+                return self.wfile.flush()
             if self.path in site.moved:
                 self.send_response(302)
                 self.send_header("Location", site.moved[self.path])
@@ -235,6 +243,36 @@ def test_a_server_in_trouble_is_asked_again(get: Any, site: Site, pauses: list[f
     site.faults = [("status", status)] * 2
     assert get().read_bytes() == CONTENT
     assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"), [(("words", 404), r"HTTP 404 \x1b[2J\rgone gone "), (("nonsense", 0), r"\x1b[2J\x1b[2J")]
+)
+def test_the_words_of_a_server_are_few_and_not_obeyed_by_a_terminal(
+    get: Any, site: Site, caplog: pytest.LogCaptureFixture, fault: tuple[str, int], shown: str
+) -> None:
+    site.faults = [fault]
+    with pytest.raises(UserError) as raised:
+        get(attempts=1)
+    (logged,) = caplog.messages
+    for message in (str(raised.value.args[0]), logged):
+        assert shown in message
+        assert message.isprintable()
+        assert len(message) < 500
+
+
+def test_the_new_name_of_a_download_is_on_disk_too(get: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        path = tmp_path / "files"
+        named.append(os.path.samestat(os.fstat(descriptor), path.stat()) and (path / "file.bin").exists())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    get()
+    assert named[-1]
 
 
 def test_pauses_grow_and_are_the_same_every_time(get: Any, site: Site, pauses: list[float]) -> None:

@@ -204,3 +204,8 @@ def test_products_know_every_stages_settings_of_the_methods_they_show() -> None:
     assert [stage["settings"]["j"] for stage in methods["rem"]] == [1, 2]
     assert [stage["settings"]["source_model_steps"] for stage in methods["tap-fu2022"]] == [30, 30]
     assert methods["ntga"][0]["settings"]["source_model_steps"] is None
+
+
+def test_a_fault_is_one_line_whatever_its_key_and_its_value_hold() -> None:
+    (line,) = faults(noises=[REM], **{"\x1b[2J\n\x1b]0;title\x07": 1}).splitlines()
+    assert r"experiments.own.\x1b[2J\n\x1b]0;title\x07: unknown key" in line

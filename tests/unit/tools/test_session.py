@@ -82,3 +82,10 @@ def test_a_workflow_profile_that_does_not_exist_is_refused(tmp_path: Path) -> No
     assert refused.returncode == 1
     assert "WorkflowError: --workflow-profile slurn: there is no such profile; did you mean slurm?" in refused.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_the_file_that_tells_what_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".snakemake/running").mkdir(parents=True)
+    refused = session(tmp_path, "main")
+    assert refused.returncode == 1
+    assert "WorkflowError: .snakemake/running: cannot be used to find out what runs here (" in refused.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -234,3 +236,26 @@ def test_a_folder_without_results_is_an_error_of_one_line(work: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == "results: no such folder; set --directory to the folder that holds results/\n"
+
+
+def test_the_name_of_a_file_is_one_line_that_no_terminal_obeys(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        (work / CELL / "\x1b[2J\nall intact\udcff").touch()
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    (line,), summary, code = run(work, capsys)
+    assert line.startswith(rf"{CELL}/\x1b[2J\nall intact\xff: no manifest lists this file")
+    assert (summary, code) == ("11 files in results: 1 damaged", 1)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_called_intact(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = os.scandir
+
+    def broken(path: str) -> Any:
+        if str(path).endswith(CELL):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", broken)
+    with pytest.raises(SystemExit, match=rf"{CELL}: cannot be listed \(Input/output error\), so its results were not"):
+        verify.main(["--directory", str(work)])

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +293,25 @@ def test_devices_are_shown_while_jobs_run_with_who_holds_them(tmp_path: Path) ->
             raise UserError("nvidia-smi does not answer")
 
         assert overview(Reader(tmp_path), hanging, 10.0)[-1] == "GPUs of this machine: nvidia-smi does not answer"
+
+
+def test_no_name_is_obeyed_by_the_terminal(tmp_path: Path) -> None:
+    written(tmp_path, BEGIN, start(1, 1.0, what="\x1b[2Jnoise \udcff\nof 1", log="\x1b.log"), end(1, 2.0, "error"))
+    (tmp_path / "\x1b.log").write_text("\x1b]0;title\x07 failed\n")
+    lines = overview(Reader(tmp_path), list, 10.0)
+    assert r"  \x1b[2Jnoise \xff\nof 1" in lines
+    assert r"    \x1b]0;title\x07 failed" in lines
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    assert last_lines(tmp_path / "log", 3) == []
+
+
+@pytest.mark.parametrize("plant", [Path.mkdir, os.mkfifo])
+def test_what_is_in_the_place_of_the_record_is_named(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    (tmp_path / RECORD).parent.mkdir()
+    plant(tmp_path / RECORD)
+    with pytest.raises(UserError, match=r"record\.jsonl: not a plain file; remove it, and the next run writes it"):
+        Reader(tmp_path).look()

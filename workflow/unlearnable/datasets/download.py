@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearnable import files
-from unlearnable.errors import UserError
+from unlearnable.errors import UserError, printable
 from unlearnable.randomness import numpy_generator
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ LONGEST_PAUSE = 60.0
 REPORT_SECONDS = 5.0
 BLOCK = 2**18
 MIB = 2**20
+WORDS = 200  # characters of a server's words that are shown
 TEMPORARY = (408, 425, 429)  # HTTP statuses that may be temporary, like all from 500 on
 
 
@@ -94,7 +95,7 @@ def fetch(
         ``target``.
 
     Raises:
-        UserError: all addresses failed, each with its reason; or the disk is full.
+        UserError: all addresses failed, each with its reason; or as for ``files.naming_disk_faults``.
     """
     expected = {name: value for name, value in (("sha256", sha256), ("md5", md5)) if value is not None}
     if target.is_file():
@@ -102,7 +103,7 @@ def fetch(
         if wrong is None:
             return target
         log.warning("%s: %s; downloading it again", target, wrong)
-    with files.naming_a_full_disk(target):
+    with files.naming_disk_faults(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     tools = _Tools(opener or web(), pause, clock)
     failures = []
@@ -115,8 +116,9 @@ def fetch(
         else:
             wrong = _mismatch(part.path, expected)
             if wrong is None:
-                os.replace(part.path, target)
-                part.remove()
+                with files.naming_disk_faults(target):
+                    files.rename(part.path, target)
+                    part.remove()
                 log.info("%s: downloaded, %.1f MiB", target.name, target.stat().st_size / MIB)
                 return target
             part.remove()
@@ -176,7 +178,7 @@ class _Part:
     def begin(self, validator: str | None, total: int | None) -> None:
         """Start again from the first byte."""
         self.remove()
-        with files.naming_a_full_disk(self.path):
+        with files.naming_disk_faults(self.path):
             self.path.touch()
         files.write_json(self._note, {"url": self.url, "validator": validator, "total": total})
 
@@ -252,9 +254,9 @@ def _open(part: _Part, headers: dict[str, str], opener: urllib.request.OpenerDir
         if refused:
             part.remove()
         passing = refused or error.code >= 500 or error.code in TEMPORARY
-        raise (_Passing if passing else _Lasting)(f"HTTP {error.code} {error.reason}") from error
+        raise (_Passing if passing else _Lasting)(f"HTTP {error.code} {_words(error.reason)}") from error
     except urllib.error.URLError as error:
-        raise _Passing(str(error.reason)) from error
+        raise _Passing(_words(str(error.reason))) from error
     except (OSError, http.client.HTTPException) as error:
         raise _Passing(_named(error)) from error
     except ValueError as error:  # the address, or one that it redirects to, is none
@@ -266,11 +268,11 @@ def _copy(answer: Any, part: _Part, clock: Callable[[], float]) -> None:
 
     Raises:
         _Passing: the transfer failed.
-        UserError: the disk is full.
+        UserError: as for ``files.naming_disk_faults``.
     """
     total, start = part.total, part.size
     began = reported = clock()
-    with files.naming_a_full_disk(part.path), open(part.path, "ab") as file:
+    with files.naming_disk_faults(part.path), open(part.path, "ab") as file:
         for block in _blocks(answer):
             file.write(block)
             file.flush()  # keep what is reported
@@ -317,4 +319,9 @@ def _validator(answer: Any) -> str | None:
 
 def _named(error: Exception) -> str:
     """The message of an exception; if it is empty, the exception's type."""
-    return str(error) or type(error).__name__
+    return _words(str(error)) or type(error).__name__
+
+
+def _words(text: str) -> str:
+    """Words that may be a server's, safe to print and not too many."""
+    return printable(text)[:WORDS]

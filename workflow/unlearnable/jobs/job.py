@@ -7,17 +7,25 @@ import gc
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from unlearnable.errors import Stopped, UserError
+from unlearnable.errors import Stopped, UserError, disk_fault, printable, printable_lines
 from unlearnable.jobs.inputs import end_future_dates, made_with
 from unlearnable.jobs.presence import join
 from unlearnable.jobs.snakemake_process import orphaned
 
 log = logging.getLogger("unlearnable")
 AGAIN_LATER = 75  # EX_TEMPFAIL of sysexits.h: the same command continues from here
+
+
+class PlainText(logging.Formatter):
+    """Formats messages so that they can be written in UTF-8, and so that no terminal obeys what they quote."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, which may have several lines."""
+        return printable_lines(super().format(record))
 
 
 class RuleLog(logging.FileHandler):
@@ -39,12 +47,13 @@ class RuleLog(logging.FileHandler):
             super().handleError(record)
         elif not self.said:
             self.said = True
-            print(f"{self.baseFilename}: {error.strerror}: this log has gaps, and the job continues", file=sys.stderr)
+            name = printable(self.baseFilename)
+            print(f"{name}: {error.strerror}: this log has gaps, and the job continues", file=sys.stderr)
 
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[dict[str, Any]]:
-    """Log to the rule's log file and to stderr, and turn a ``UserError`` into one line and exit code 1.
+    """Log to the rule's log file and to stderr, and turn an error for the user into one line and exit code 1.
 
     The inputs are compared with what the job is meant to read; it gets what to store beside its results.
 
@@ -55,32 +64,41 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         snakemake: the object that Snakemake gives to a script.
     """
     atexit.register(gc.freeze)  # destroying all of torch's objects at exit takes half a second
-    with join():
-        if orphaned():  # checked after joining: from now on, no other Snakemake can start if this one is killed
-            print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was started", file=sys.stderr)
-            sys.exit(AGAIN_LATER)
-        handlers: list[logging.Handler] = [logging.StreamHandler()]
-        if snakemake.log:
-            handlers.append(RuleLog(snakemake.log[0], mode="w", encoding="utf-8", delay=True))
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
-        )
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if snakemake.log:
+        handlers.append(RuleLog(snakemake.log[0], mode="w", encoding="utf-8", delay=True))
+    for handler in handlers:
+        handler.setFormatter(PlainText("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+    with ExitStack() as running:
         try:
+            running.enter_context(join())
+            if orphaned():  # checked after joining: from now on, no other Snakemake can start if this one is killed
+                print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was started", file=sys.stderr)
+                sys.exit(AGAIN_LATER)
             end_future_dates(snakemake.input)
             yield made_with(snakemake)
             end_future_dates(snakemake.input)  # again, as the clock may have been set back
-        except UserError as error:
-            log.error("ERROR in rule %s: %s", snakemake.rule, error)
-            sys.exit(1)
         except Stopped as error:
             log.warning("STOPPED rule %s: %s", snakemake.rule, error)
             sys.exit(AGAIN_LATER)
         except KeyboardInterrupt:
             log.warning("STOPPED rule %s: interrupted; nothing since its last checkpoint was saved", snakemake.rule)
             sys.exit(AGAIN_LATER)
-        except Exception:  # not swallowed: the traceback is also logged, and the job fails
-            log.exception("rule %s failed", snakemake.rule)
+        except Exception as error:  # not swallowed: it is logged, and the job fails
+            line = _for_the_user(error)
+            if line is None:
+                log.exception("rule %s failed", snakemake.rule)
+            else:
+                log.error("ERROR in rule %s: %s", snakemake.rule, printable(line))
             sys.exit(1)
+
+
+def _for_the_user(error: Exception) -> str | None:
+    """One line that says all; None if the traceback is needed."""
+    if isinstance(error, OSError):
+        return disk_fault(error)
+    return str(error) if isinstance(error, UserError) else None
 
 
 def folder(path: str) -> Path:

@@ -15,9 +15,10 @@ for one GPU do not starve those for many, nothing deadlocks, and jobs for differ
 **Processes of a job.** Lock descriptors are closed on exec and after a fork, so a stray child of a killed job does not
 keep a device. Processes that compute for the job (ranks, which may outlive it) call ``share``.
 
-**Limits.** The folder is ``/tmp/unlearnable-leases``, or ``UNLEARNABLE_LEASES``: on a local disk, the same for all. A
-container or a service with its own /tmp does not see other leases unless that folder is mounted into it. Deleting the
-folder cancels the protection of current leases. Other programs can still use the GPUs.
+**Limits.** The folder is ``/tmp/unlearnable-leases``, or ``UNLEARNABLE_LEASES``: on a local disk, the same for all, and
+such that nobody else can delete the locks (``lease_folder``). A container or a service with its own /tmp does not see
+other leases unless that folder is mounted into it. Deleting the folder cancels the protection of current leases. Other
+programs can still use the GPUs.
 """
 
 from __future__ import annotations
@@ -30,19 +31,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from unlearnable.errors import Stopped, UserError
-from unlearnable.jobs import locks
+from unlearnable.errors import Stopped, UserError, printable
+from unlearnable.jobs import lease_folder, locks
 from unlearnable.jobs.gpus import VISIBLE, candidates, devices
+from unlearnable.jobs.lease_folder import coded, file_of, ranks_file_of, usable_folder
 from unlearnable.jobs.signals import Waiting, stopping_on_signals
 from unlearnable.jobs.tickets import Ticket
 
 log = logging.getLogger(__name__)
-DEFAULT = Path("/tmp/unlearnable-leases")  # not TMPDIR, which may differ between users and jobs of a host
 POLL = 0.1  # seconds between two looks at the devices, for the first in the queue
 REMIND = 300.0  # seconds between two lines in the log of a job that waits
-FOLDER, TOKEN = "UNLEARNABLE_LEASES", "UNLEARNABLE_LEASE"
+FOLDER, TOKEN = lease_folder.FOLDER, "UNLEARNABLE_LEASE"
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,10 @@ def leased(count: int, what: str = "", check: Callable[[], None] = lambda: None)
         The devices' names.
 
     Raises:
-        UserError: there are fewer devices, or the folder of the locks cannot be used.
+        UserError: there are fewer devices, the folder of the locks cannot be used or trusted, or this process was
+            started from within a job with a lease.
         Stopped: SIGTERM, SIGINT or SIGHUP arrived while the job waited.
-        RuntimeError: CUDA has started, or this process belongs to a job with a lease (it should ``share`` that).
+        RuntimeError: CUDA has started, or this process holds a lease already (its children should ``share`` that).
     """
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
         raise RuntimeError("CUDA has started in this process: it is too late to choose its devices")
@@ -95,17 +96,15 @@ def leased(count: int, what: str = "", check: Callable[[], None] = lambda: None)
             yield []
         return
     if TOKEN in os.environ:
-        raise RuntimeError("this process belongs to a job that has a lease: share() it")
+        if locks.holds_any():
+            raise RuntimeError("this process belongs to a job that has a lease: share() it")
+        raise UserError(
+            f"{TOKEN} is set, as in a job that has leased GPUs; unset it, and start Snakemake outside of jobs"
+        )
     offered = _enough(count)
     with ExitStack() as stack:
-        for_what = " ".join("".join(c if c.isprintable() else " " for c in what).split())
-        try:
-            names, token = _acquire(stack, offered, count, for_what, check)
-        except OSError as error:
-            raise UserError(
-                f"{_chosen_folder()}: GPU leases cannot be kept here ({error}); "
-                f"set {FOLDER} to a folder on a local disk that all users of the GPUs can write to"
-            ) from error
+        with usable_folder():
+            names, token = _acquire(stack, offered, count, printable(what), check)
         stack.enter_context(_environment({VISIBLE: ",".join(names), TOKEN: token}))
         yield names
 
@@ -148,47 +147,61 @@ def share() -> list[str]:
         The names of the job's devices.
 
     Raises:
+        UserError: the folder of the locks cannot be used.
         Stopped: the job is gone, and another job has its devices or may have them.
     """
     names = os.environ[VISIBLE].split(",")
     for name in names:
-        descriptor = locks.open_for_all(_ranks_file(name))
-        locks.lock(descriptor, locks.SHARED)
-        locks.hold(descriptor)
-        # A job that leased the device later wrote its own token before it looked for ranks.
-        if locks.lines(_file(name))[2:3] != [os.environ[TOKEN]]:
+        path = ranks_file_of(name)
+        with usable_folder():
+            descriptor = locks.open_for_all(path)
+            locks.lock(descriptor, locks.SHARED)
+            locks.hold(descriptor)
+            # A job that leased the device later wrote its own token before it looked for ranks.
+            ours = locks.is_at(descriptor, path) and locks.lines(file_of(name))[2:3] == [os.environ[TOKEN]]
+        if not ours:
             raise Stopped(f"the job that this process belongs to has lost its lease of GPU {name}")
     return names
 
 
 def holders() -> list[Lease]:
-    """The leases of this host's devices. Nothing is taken; a job that leases one just now may have to retry."""
-    return [_lease(device.name) for device in devices()]
+    """The leases of this host's devices. Nothing is taken; a job that leases one just now may have to retry.
+
+    Raises:
+        UserError: the folder of the locks cannot be used, or nvidia-smi does not answer.
+    """
+    with usable_folder():
+        return [_lease(device.name) for device in devices()]
 
 
 def _lease(name: str) -> Lease:
-    if not (locks.is_locked(_file(name), locks.SHARED) or locks.is_locked(_ranks_file(name), locks.EXCLUSIVE)):
+    if not (locks.is_locked(file_of(name), locks.SHARED) or locks.is_locked(ranks_file_of(name), locks.EXCLUSIVE)):
         return Lease(name, held=False)
-    pid, what, *_ = [*locks.lines(_file(name)), "", ""]
-    shown = "".join(c for c in what if c.isprintable())  # any user may have written it
-    return Lease(name, True, int(pid) if re.fullmatch("[0-9]{1,9}", pid) else None, shown[:200])
+    pid, what, *_ = [*locks.lines(file_of(name)), "", ""]
+    known = re.fullmatch("[0-9]{1,9}", pid)
+    return Lease(name, True, int(pid) if known else None, printable(what)[:200])  # any user may have written it
 
 
 def _acquire(
     stack: ExitStack, offered: list[str], count: int, what: str, check: Callable[[], None]
 ) -> tuple[list[str], str]:
     """Devices, locked until ``stack`` is closed, and the token of their lease."""
-    folder = os.open(_folder(), os.O_RDONLY | os.O_DIRECTORY)
-    _hold(stack, folder)
-    locks.lock(folder, locks.SHARED)  # so that systemd-tmpfiles leaves the folder and its content alone
+    path = lease_folder.trusted_folder()
+    lease_folder.require_plain_files(path)
+    guard = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    _hold(stack, guard)
     token = os.urandom(16).hex()
     began, said = time.monotonic(), None
     taken: dict[str, int] | None = None
+    kept = False
     waiting = Waiting()
-    with Ticket(_folder, offered) as ticket, stopping_on_signals(waiting):
+    with stopping_on_signals(waiting), Ticket(lease_folder.trusted_folder, [coded(name) for name in offered]) as ticket:
         while not waiting.stop_requested:
+            # Locked, the folder and its content are left alone by systemd-tmpfiles.
+            kept = kept or locks.try_lock(guard, locks.SHARED)
             reserved, before = ticket.ahead()
-            taken = _take([name for name in offered if name not in reserved], count, [str(os.getpid()), what, token])
+            free = [name for name in offered if kept and coded(name) not in reserved]
+            taken = _take(free, count, [str(os.getpid()), what, token])
             if taken is not None:
                 break
             check()
@@ -196,6 +209,8 @@ def _acquire(
                 said = time.monotonic()
                 seen = ", ".join(_lease(name).line for name in offered)
                 log.info("waiting for %d GPU(s), with %d job(s) ahead: %s", count, before, seen)
+                if not kept:
+                    log.info("another process has locked %s, so no GPU can be leased until it ends", path)
             time.sleep(min(POLL * (1 + before), 1.0))
             ticket.refresh()
     for descriptor in (taken or {}).values():
@@ -220,43 +235,18 @@ def _take(names: list[str], count: int, content: list[str]) -> dict[str, int] | 
     """
     taken: dict[str, int] = {}
     for name in names if len(names) >= count else []:
-        descriptor = locks.open_locked(_file(name))
+        descriptor = locks.open_locked(file_of(name))
         if descriptor is None:
             continue
         taken[name] = descriptor
-        if not locks.is_locked(_ranks_file(name), locks.EXCLUSIVE):
+        if not locks.is_locked(ranks_file_of(name), locks.EXCLUSIVE):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, "".join(f"{line}\n" for line in content).encode(), 0)
         # Check again: from now on, a rank that joins late can see that its job lost the device.
-        if locks.is_locked(_ranks_file(name), locks.EXCLUSIVE):
+        if locks.is_locked(ranks_file_of(name), locks.EXCLUSIVE):
             os.close(taken.pop(name))
         elif len(taken) == count:
             return taken
     for descriptor in taken.values():
         os.close(descriptor)
     return None
-
-
-def _chosen_folder() -> Path:
-    return Path(os.environ.get(FOLDER) or DEFAULT)
-
-
-def _folder() -> Path:
-    """The folder of all leases, created if missing: all users can write there, but only remove their own files."""
-    folder = _chosen_folder()
-    if not folder.is_dir():
-        with locks.permissions_for_all():
-            folder.mkdir(mode=0o1777, exist_ok=True)
-    if folder == DEFAULT and folder.is_symlink():
-        raise UserError(f"{folder} is a link, which no pipeline creates; remove it, or set {FOLDER} to another folder")
-    return folder
-
-
-def _file(device: str) -> Path:
-    """The file whose lock is a device's lease. Lines: the job's process id, its description, the lease's token."""
-    return _chosen_folder() / f"device-{re.sub(r'[^A-Za-z0-9.-]', '_', device)}"
-
-
-def _ranks_file(device: str) -> Path:
-    """The file that other processes of the job lock, in shared mode."""
-    return _file(device).with_suffix(".ranks")

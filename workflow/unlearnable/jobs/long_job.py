@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from unlearnable.jobs.signals import stopping_on_signals
 from unlearnable.training.loop import Loop
 
 log = logging.getLogger(__name__)
+SLURM_END = "SLURM_JOB_END_TIME"
 MARGIN = 60.0  # seconds reserved before the job's time limit, to save and exit
 
 
@@ -47,8 +49,9 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
         most: largest number of GPUs the rule can use; None for any number.
 
     Raises:
-        UserError: the rule was granted more.
+        UserError: the rule was granted more; Slurm's end of the job cannot be read; or as for ``leased_device``.
     """
+    end = _end_by_slurm()
     set_up(snakemake.threads)
     master = snakemake_process.snakemake()
 
@@ -80,7 +83,7 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
             checkpoint=side_file(output, f"{output.stem}.checkpoint.pt"),
             fingerprint=fingerprint,
             every=snakemake.resources.checkpoint_seconds,
-            deadline=_deadline(started, snakemake.resources.get("runtime")),
+            deadline=_deadline(started, snakemake.resources.get("runtime"), end),
             unwanted=snakemake_process.why_unwanted(master),
             device=f"{describe(device)} {names[0][:12]}" if device.type == "cuda" and ranks == 1 else device.type,
         )
@@ -88,12 +91,23 @@ def compute_on_ranks(snakemake: Any, *hashed: str, most: int | None = None) -> I
             yield loop, device, ranks
 
 
-def _deadline(started: float, minutes: float | None) -> float | None:
+def _deadline(started: float, minutes: float | None, end: float | None) -> float | None:
     """When to save and exit, as ``time.monotonic()``; Slurm's limit starts before the job's own start."""
     if not minutes:
         return None
-    margin = min(MARGIN, minutes * 6)
-    ends = [started + minutes * 60]
-    if "SLURM_JOB_END_TIME" in os.environ:
-        ends.append(time.monotonic() + float(os.environ["SLURM_JOB_END_TIME"]) - time.time())
-    return min(ends) - margin
+    ends = [started + minutes * 60, *([] if end is None else [end])]
+    return min(ends) - min(MARGIN, minutes * 6)
+
+
+def _end_by_slurm() -> float | None:
+    """When Slurm ends the job, as ``time.monotonic()``; None outside of Slurm.
+
+    Raises:
+        UserError: the environment variable is not a time.
+    """
+    text = os.environ.get(SLURM_END)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise UserError(f"{SLURM_END}={text}: not a time in seconds since 1970, as Slurm sets it; unset it")
+    return time.monotonic() + int(text) - time.time()

@@ -9,10 +9,12 @@ any lock of Snakemake's belongs to a dead process. The Snakemake process that ru
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
+from unlearnable.errors import UserError
 from unlearnable.jobs import locks
 
 log = logging.getLogger(__name__)
@@ -23,17 +25,29 @@ Answer = TypeVar("Answer")
 
 
 def join() -> IO[str]:
-    """Count as running here for as long as the returned file is open."""
-    STATE.mkdir(exist_ok=True)
-    file = open(RUNNING, "a+", encoding="ascii")  # noqa: SIM115 - held by the caller
-    _share(file)
-    return file
+    """Count as running here for as long as the returned file is open.
+
+    Raises:
+        UserError: the file cannot be opened or locked.
+    """
+
+    def joined() -> IO[str]:
+        STATE.mkdir(exist_ok=True)
+        descriptor = locks.open_plain(RUNNING, os.O_RDWR | os.O_CREAT)
+        file = open(descriptor, "r+", encoding="ascii")  # noqa: SIM115 - held by the caller
+        _share(file)
+        return file
+
+    return _usable(RUNNING, joined)
 
 
 def join_and_clear_dead_lock() -> IO[str]:
     """As ``join``; if nothing else runs here, also remove the lock left behind by a killed Snakemake.
 
     If only jobs of a killed Snakemake run, say so: Snakemake itself refuses to start and advises unlocking.
+
+    Raises:
+        UserError: as for ``join``.
     """
     file = join()
     locks_of_snakemake = list(STATE.glob("locks/*.lock"))
@@ -52,13 +66,40 @@ def join_and_clear_dead_lock() -> IO[str]:
 
 
 def snakemake_running(directory: Path = Path()) -> bool:
-    """Whether a Snakemake process is running jobs in a working directory."""
-    return _supported(lambda: locks.is_locked(directory / RECORD, locks.SHARED), otherwise=True)
+    """Whether a Snakemake process is running jobs in a working directory.
+
+    Raises:
+        UserError: its record cannot be opened.
+    """
+    return _is_locked(directory / RECORD, locks.SHARED)
 
 
 def anything_running(directory: Path = Path()) -> bool:
-    """Whether any process of Snakemake or any job runs in a working directory."""
-    return _supported(lambda: locks.is_locked(directory / RUNNING, locks.EXCLUSIVE), otherwise=True)
+    """Whether any process of Snakemake or any job runs in a working directory.
+
+    Raises:
+        UserError: the file that tells cannot be opened.
+    """
+    return _is_locked(directory / RUNNING, locks.EXCLUSIVE)
+
+
+def _is_locked(path: Path, mode: int) -> bool:
+    return _usable(path, lambda: _supported(lambda: locks.is_locked(path, mode), otherwise=True))
+
+
+def _usable(path: Path, attempt: Callable[[], Answer]) -> Answer:
+    """The result of ``attempt``, which opens and locks a file of Snakemake's folder.
+
+    Raises:
+        UserError: the system does not let it.
+    """
+    try:
+        return attempt()
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path}: cannot be used to find out what runs here ({error.strerror}); "
+            f"{path} must be a plain file that you can write and that no other program locks"
+        ) from error
 
 
 def _share(file: IO[str]) -> None:

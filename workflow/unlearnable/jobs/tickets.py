@@ -30,6 +30,8 @@ class Ticket:
         # The monotonic clock is the same for all processes of a host, and later jobs get later numbers.
         self._name = f"{PREFIX}{time.monotonic_ns():020d}-{os.getpid()}"
         self._folder, self._names = folder, names
+        self._path = Path(self._name)
+        self._descriptor: int | None = None
 
     def __enter__(self) -> Ticket:
         """Queue up."""
@@ -38,23 +40,27 @@ class Ticket:
 
     def __exit__(self, *_: object) -> None:
         """Leave the queue."""
-        (self._folder() / self._name).unlink(missing_ok=True)
-        locks.release(self._descriptor)
+        if self._descriptor is not None:
+            if locks.is_at(self._descriptor, self._path):
+                self._path.unlink(missing_ok=True)
+            locks.release(self._descriptor)
 
     def _write(self) -> None:
-        while (descriptor := locks.open_locked(self._folder() / self._name)) is None:
-            pass  # another process checked it before it was locked
-        self._descriptor = descriptor
-        locks.hold(descriptor)
-        os.pwrite(descriptor, "\n".join(self._names).encode(), 0)
+        """Write the ticket, unless another process is looking whether it is locked; then ``refresh`` tries again."""
+        self._path = self._folder() / self._name
+        self._descriptor = locks.open_locked(self._path)
+        if self._descriptor is not None:
+            locks.hold(self._descriptor)
+            os.pwrite(self._descriptor, "\n".join(self._names).encode(), 0)
 
     def refresh(self) -> None:
-        """Show that the owner is awake."""
-        try:
-            os.utime(self._folder() / self._name)
-        except FileNotFoundError:  # /tmp was cleaned
-            locks.release(self._descriptor)
-            self._write()
+        """Show that the owner is awake; write the ticket again if it is missing."""
+        if self._descriptor is not None:
+            if locks.is_at(self._descriptor, self._path):
+                os.utime(self._descriptor)
+                return
+            locks.release(self._descriptor)  # /tmp was cleaned
+        self._write()
 
     def ahead(self) -> tuple[set[str], int]:
         """The devices that live owners of earlier tickets wait for, and the number of these owners."""
@@ -65,12 +71,10 @@ class Ticket:
             if name >= self._name:
                 break
             path = folder / name
-            if locks.is_locked(path, locks.SHARED):
-                with suppress(FileNotFoundError):  # its owner got its devices meanwhile
-                    if time.time() - path.stat().st_mtime < ASLEEP:
-                        reserved |= set(locks.lines(path))
-                        owners += 1
-            else:
-                with suppress(FileNotFoundError, PermissionError):  # another user's dead ticket is ignored
+            with suppress(OSError):  # gone meanwhile, another user's, or a pipe: only the order depends on it
+                if not locks.is_locked(path, locks.SHARED):
                     path.unlink()
+                elif time.time() - os.lstat(path).st_mtime < ASLEEP:
+                    reserved |= set(locks.lines(path))
+                    owners += 1
         return reserved, owners

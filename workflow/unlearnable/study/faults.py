@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from unlearnable.errors import printable
 from unlearnable.study.yaml_files import Key, composed, dotted, kind_of, shortened
 
 Fault = tuple[Key, str]
@@ -26,7 +27,7 @@ def line(key: Key, message: str, files: Sequence[str | Path]) -> str:
         message: what is wrong, and how to fix it.
         files: the YAML files of the configuration; the last one with the key is named.
     """
-    return f"{_place(key, files)}{dotted(key)}: {message}"
+    return printable(f"{_place(key, files)}{dotted(key)}: {message}")  # a key may hold the end of a line
 
 
 def described(error: Any) -> Fault:

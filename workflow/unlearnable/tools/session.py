@@ -31,7 +31,8 @@ def begin(workflow: Any, logger: logging.Logger) -> None:
         logger: Snakemake's.
 
     Raises:
-        WorkflowError: the workflow profile on the command line does not exist.
+        WorkflowError: the workflow profile on the command line does not exist, or the file that tells what runs here
+            cannot be used.
     """
     # A plan of thousands of jobs has millions of objects that live until Snakemake ends. By default Python searches
     # them for garbage every few hundred new objects and frees each at exit: a third of the time of a dry run.
@@ -47,7 +48,8 @@ def begin(workflow: Any, logger: logging.Logger) -> None:
         return
     try:
         require_workflow_profile(sys.argv[1:], root, moved=workflow.overwrite_workdir is not None)
+        running = join_and_clear_dead_lock()
     except UserError as error:
         raise WorkflowError(str(error)) from None
-    atexit.register(join_and_clear_dead_lock().close)  # open, and so locked, until Snakemake ends
+    atexit.register(running.close)  # open, and so locked, until Snakemake ends
     record(logger, workflow)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearnable import files, recipe
-from unlearnable.errors import UserError, regenerate
+from unlearnable.errors import UserError, printable, regenerate
 from unlearnable.jobs.presence import anything_running
 from unlearnable.products import benchmark_files
 
@@ -50,7 +50,7 @@ def results_of(folder: Path) -> list[Path]:
     """The results below ``folder``, without hidden files, checkpoints and downloads (which are checked when used).
 
     Raises:
-        UserError: there is no such folder.
+        UserError: there is no such folder, or one of its folders cannot be listed.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; set --directory to the folder that holds results/")
@@ -59,7 +59,7 @@ def results_of(folder: Path) -> list[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     seen = set()  # links may lead to another disk or form a cycle
-    for where, folders, names in os.walk(folder, followlinks=True):
+    for where, folders, names in os.walk(folder, onerror=_not_listed, followlinks=True):
         status = os.stat(where)
         if (place := (status.st_dev, status.st_ino)) in seen:
             folders.clear()
@@ -69,6 +69,12 @@ def _below(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name[0] != "." and not (downloads and name == "download"))
         shown = (name for name in sorted(names) if name[0] != "." and not name.endswith(".checkpoint.pt"))
         yield from (Path(where, name) for name in shown)
+
+
+def _not_listed(error: OSError) -> None:
+    """Without this, a folder that cannot be read would count as an empty one."""
+    if not isinstance(error, FileNotFoundError):
+        raise UserError(f"{error.filename}: cannot be listed ({error.strerror}), so its results were not verified")
 
 
 def recorded(results: list[Path]) -> Recorded:
@@ -141,20 +147,34 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory, which holds the results")
     options = parser.parse_args(arguments)
     try:
-        results = results_of(options.directory / "results")
+        count = _verify(options.directory)
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(printable(str(error)))
+    sys.exit(1 if count else 0)
+
+
+def _verify(directory: Path) -> int:
+    """Print all damage in the results, and a verdict.
+
+    Returns:
+        How much is damaged.
+
+    Raises:
+        UserError: there are no results, or the file that tells what runs here cannot be read.
+    """
+    where = directory / "results"
+    results = results_of(where)
     if not results:
-        sys.exit(f"{options.directory / 'results'}: there are no results here; copy those in a storage here first")
+        raise UserError(f"{where}: there are no results here; copy those in a storage here first")
     count = 0
     for line in damages(results):
-        print(line.encode(errors="backslashreplace").decode(), flush=True)  # names may be other bytes than UTF-8
+        print(printable(line), flush=True)  # the name of a file may hold anything, ends of lines too
         count += 1
-    if count and anything_running(options.directory):
+    if count and anything_running(directory):
         print("Jobs are running here: files not yet listed in a manifest may be theirs.")
     verdict = f"{count:,} damaged" if count else "all intact"
-    print(f"{len(results):,} files in {options.directory / 'results'}: {verdict}")
-    sys.exit(1 if count else 0)
+    print(printable(f"{len(results):,} files in {where}: {verdict}"))
+    return count
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from unlearnable.errors import UserError
+from unlearnable.errors import UserError, printable
 from unlearnable.jobs.leases import holders
 from unlearnable.tools.watch.run import Reader
 from unlearnable.tools.watch.screen import overview
@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--once", action="store_true", help="print once and exit, as always if the output is a file")
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
-        sys.exit(f"{options.directory}: there is no such folder; --directory names the working directory of Snakemake")
+        where = printable(str(options.directory))
+        sys.exit(f"{where}: there is no such folder; --directory names the working directory of Snakemake")
     reader = Reader(options.directory)
     try:
         if options.once or not sys.stdout.isatty():

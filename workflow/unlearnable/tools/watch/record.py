@@ -28,6 +28,7 @@ from typing import IO, Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from unlearnable.errors import printable
 from unlearnable.jobs import locks
 from unlearnable.jobs.presence import RECORD
 from unlearnable.tools.watch.tail import last_lines
@@ -132,7 +133,9 @@ class Recorder(logging.Handler):
         for path in logs:
             lines = last_lines(Path(path), SHOWN)
             if lines:
-                self._logger.error("\n".join([f"The last lines of {path}:", *(f"    {line}" for line in lines)]))
+                self._logger.error(
+                    "\n".join([f"The last lines of {printable(path)}:", *(f"    {line}" for line in lines)])
+                )
 
 
 def _described(about: dict[str, Any]) -> dict[str, Any]:

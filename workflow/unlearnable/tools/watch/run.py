@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from unlearnable.errors import UserError
 from unlearnable.jobs.presence import RECORD, anything_running, snakemake_running
 from unlearnable.tools.watch.tail import last_lines
 
@@ -109,9 +110,16 @@ class Reader:
         self._run: Run | None = None
 
     def look(self) -> Run | None:
-        """The latest run in its current state; None if there was none."""
+        """The latest run in its current state; None if there was none.
+
+        Raises:
+            UserError: there is something else in the place of its record.
+        """
+        path = self.directory / RECORD
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path}: not a plain file; remove it, and the next run writes it")
         try:
-            with open(self.directory / RECORD, "rb") as file:
+            with open(path, "rb") as file:
                 head = file.readline()
                 if head != self._head:
                     self._head, self._offset, self._run = head, 0, None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from unlearnable.errors import UserError
+from unlearnable.errors import UserError, printable
 from unlearnable.jobs.leases import Lease
 from unlearnable.progress import span
 from unlearnable.tools.watch.estimate import estimate
@@ -18,13 +18,20 @@ DEVICES = 16
 
 
 def overview(reader: Reader, leases: Callable[[], list[Lease]], now: float) -> list[str]:
-    """The whole overview, line by line.
+    """The whole overview, line by line, each ``printable``.
 
     Args:
         reader: of the run's record.
         leases: returns the leases of this machine's devices.
         now: in seconds since 1970.
+
+    Raises:
+        UserError: the record of the run, or the file that tells what runs, cannot be read.
     """
+    return [printable(line) for line in _lines(reader, leases, now)]
+
+
+def _lines(reader: Reader, leases: Callable[[], list[Lease]], now: float) -> list[str]:
     run = reader.look()
     if run is None:
         return [f"No run has begun in {reader.directory.absolute()} yet."]

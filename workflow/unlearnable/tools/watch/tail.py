@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from unlearnable import files
-from unlearnable.errors import UserError
+from unlearnable.errors import UserError, printable
 
 AT_MOST = 8192  # bytes that are read
 
@@ -14,7 +14,7 @@ AT_MOST = 8192  # bytes that are read
 def last_lines(path: Path, count: int) -> list[str]:
     """The last non-empty lines, at most ``count``; none if there is no such file.
 
-    Unprintable characters are replaced, so that a damaged file cannot garble a terminal.
+    They are ``printable``, so that a damaged file cannot garble a terminal.
     """
     try:
         with files.open_regular(path) as file:
@@ -23,7 +23,5 @@ def last_lines(path: Path, count: int) -> list[str]:
             text = file.read(AT_MOST).decode("utf-8", errors="replace")
     except (OSError, UserError):
         return []
-    lines = [
-        "".join(c if c.isprintable() else "\ufffd" for c in line.rstrip().expandtabs()) for line in text.splitlines()
-    ]
+    lines = [printable(line.rstrip().expandtabs()) for line in text.splitlines()]
     return [line for line in lines if line][-count:]
