@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs.presence import join
@@ -45,17 +47,18 @@ class RuleLog(logging.FileHandler):
 def job(snakemake: Any) -> Iterator[None]:
     """Log to the rule's log file and to stderr, and turn a ``UserError`` into one line and exit code 1.
 
+    The process ends with this: nothing after it runs.
+
     A job does not count as running before it enters this, while it imports modules. If its Snakemake is killed
     meanwhile, another one may already run the same job, so this one exits without touching anything.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
     """
-    atexit.register(gc.freeze)  # destroying all of torch's objects at exit takes half a second
     with join():
         if orphaned():  # checked after joining: from now on, no other Snakemake can start if this one is killed
             print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was started", file=sys.stderr)
-            sys.exit(AGAIN_LATER)
+            _end(AGAIN_LATER)
         handlers: list[logging.Handler] = [logging.StreamHandler()]
         if snakemake.log:
             handlers.append(RuleLog(snakemake.log[0], mode="w", encoding="utf-8", delay=True))
@@ -66,16 +69,31 @@ def job(snakemake: Any) -> Iterator[None]:
             yield
         except UserError as error:
             log.error("ERROR in rule %s: %s", snakemake.rule, error)
-            sys.exit(1)
+            _end(1)
         except Stopped as error:
             log.warning("STOPPED rule %s: %s", snakemake.rule, error)
-            sys.exit(AGAIN_LATER)
+            _end(AGAIN_LATER)
         except KeyboardInterrupt:
             log.warning("STOPPED rule %s: interrupted; nothing since its last checkpoint was saved", snakemake.rule)
-            sys.exit(AGAIN_LATER)
+            _end(AGAIN_LATER)
         except Exception:  # not swallowed: the traceback is also logged, and the job fails
             log.exception("rule %s failed", snakemake.rule)
-            sys.exit(1)
+            _end(1)
+        _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    """Do what Python does at its end, but leave all objects to the system.
+
+    To destroy all of torch's takes half a second. If Python ended without that, triton would print a line for each of
+    its objects that is left.
+    """
+    gc.freeze()  # what runs below searches no more for garbage
+    threading._shutdown()  # type: ignore[attr-defined]  # this and the next line are how multiprocessing ends a process
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def folder(path: str) -> Path:
