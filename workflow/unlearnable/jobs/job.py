@@ -6,6 +6,7 @@ import atexit
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ def job(snakemake: Any) -> Iterator[None]:
             level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
         )
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked by tools.stops
             yield
         except UserError as error:
             log.error("ERROR in rule %s: %s", snakemake.rule, error)
