@@ -54,12 +54,15 @@ LINE = 0.16  # inches, of a title
 PANEL = ["dataset", "network", "protected", "countermeasure"]
 
 
-def drawing(style: FigureSettings, text: str = "") -> dict[str, Any]:
-    """Matplotlib's settings for a figure.
+def drawing(style: FigureSettings, text: str = "") -> Any:
+    """Matplotlib's settings for a figure, for ``matplotlib.rc_context``.
 
     Args:
         style: the figure's settings.
         text: what it writes apart from ASCII, in any script.
+
+    Returns:
+        A dict; Matplotlib's own type lists all keys.
 
     Raises:
         UserError: the font in the settings does not exist.
