@@ -281,6 +281,29 @@ def test_an_editor_marks_what_is_wrong(change: dict[str, Any], faulty: str) -> N
     assert faults_in_an_editor(change) == [faulty]
 
 
+def test_a_checkout_has_the_same_bytes_where_git_is_told_to_write_crlf(tmp_path: Path) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    names = own_files()
+    for name in names:
+        (original / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, original / name)
+    alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+
+    def git(*arguments: str) -> None:
+        command = ["git", "-c", "core.autocrlf=true", *author, *arguments]
+        subprocess.run(command, cwd=original, env=os.environ | alone, check=True, capture_output=True)
+
+    git("init")
+    git("add", "--force", ".")
+    git("commit", "--message", "all")
+    git("clone", "--config", "core.autocrlf=true", ".", str(copy))
+    assert len(names) > 100
+    assert [name for name in names if (copy / name).read_bytes() != (ROOT / name).read_bytes()] == []
+
+
 def test_no_page_has_a_gap_left_to_fill() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("config/*.md")]
     assert [page.name for page in pages if re.search("^([A-Z]+_[A-Z_]+|TODO.*)$", page.read_text(), re.MULTILINE)] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,19 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from .pipeline import CLASSES, FIGURES, PRODUCTS, SIZE, TABLES, Project, checkout, require_bound, rules_of, unshared
+from .pipeline import (
+    CLASSES,
+    FIGURES,
+    PRODUCTS,
+    SIZE,
+    TABLES,
+    Config,
+    Project,
+    checkout,
+    require_bound,
+    rules_of,
+    unshared,
+)
 
 STAGES = ["datasets", "sources", "noises", "perturbed", "victims", "tables", "figures", "all"]
 COMPUTING = {"source_model", "noise", "victim"}
@@ -223,3 +236,10 @@ def test_jobs_run_the_library_of_their_own_checkout(finished: Project, tmp_path:
     module.write_text(module.read_text() + '\nlog.warning("the library of %s", __file__)\n')
     printed = Project.new(other, tmp_path / "study", finished.config).run("datasets")
     assert f"the library of {module}" in printed
+
+
+def test_a_user_without_a_home_sets_one_variable(repo: Path, tiny: Config, tmp_path: Path) -> None:
+    project, without = Project.new(repo, tmp_path / "study", tiny), ("env", f"HOME={os.devnull}/home")
+    project.run("-n", within=(*without, "XDG_CACHE_HOME="), ok=False)
+    project.run("-n", within=(*without, f"XDG_CACHE_HOME={tmp_path}"))
+    assert (tmp_path / "snakemake").is_dir()

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
-from .pipeline import ROOT, Project, wait_for
+from .pipeline import ROOT, Project, script_process, wait_for
 from .slow import CHECKPOINTS, LOGS, SOURCE, TARGETS, assert_same_results, before
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds its processes in /proc")
@@ -70,6 +71,38 @@ def test_a_signal_to_all_processes_makes_jobs_save_their_state_and_stop(
     assert "STOPPED rule source_model: asked to stop: state saved after step " in printed
     assert (project.work / CHECKPOINTS["source_model"]).exists()
     assert not (project.work / SOURCE / "model.safetensors").exists()
+    if number == signal.SIGINT:
+        assert_few_lines(printed)
+
+
+def assert_few_lines(printed: str) -> None:
+    """The end of a run of one job after Ctrl-C: a line of the job's, and Snakemake's own."""
+    lines = printed.splitlines()
+    stops = [place for place, line in enumerate(lines) if "STOPPED rule source_model: " in line]
+    terminating = lines.index("Terminating processes on user request, this might take some time.")
+    assert len(stops) == 1
+    ends = [line.split(":")[0] for line in lines[max(stops[0], terminating) + 1 :]]
+    assert ends == [
+        "Complete log(s)",
+        "Elapsed time",
+        "WorkflowError",
+        "At least one job did not complete successfully.",
+    ]
+    assert "Traceback" not in printed
+
+
+def test_ctrl_c_while_a_job_imports_modules_is_one_line(undisturbed: Project, tmp_path: Path) -> None:
+    project = before("source_model", undisturbed, tmp_path / "study")
+    project.run("datasets")
+    process = project.start("sources")
+    while script_process(process.pid, "source_model.py") is None:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    printed = process.communicate(timeout=120)[0]
+    assert "STOPPED rule source_model: interrupted; " in printed
+    assert_few_lines(printed)
+    assert members(process.pid) == []
 
 
 def test_snakemake_waits_for_its_jobs_when_it_alone_is_asked_to_end(undisturbed: Project, tmp_path: Path) -> None:

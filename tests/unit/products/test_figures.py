@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from itertools import combinations, pairwise
@@ -11,16 +12,23 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
+from pydantic import TypeAdapter, ValidationError
 
 from unlearnable import files, registry
 from unlearnable.datasets import shards
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
-from unlearnable.products.figure import looks
+from unlearnable.products.figure import STYLE, drawing, looks
 from unlearnable.products.heat_map.figure import COLOURS, text_colour
-from unlearnable.products.noise_sheet.figure import amplify, few_pixels
+from unlearnable.products.heat_map.settings import HeatMap
+from unlearnable.products.noise_sheet.figure import _short, amplify, few_pixels
+from unlearnable.products.noise_sheet.settings import NoiseSheet
 from unlearnable.products.product import Inputs
+from unlearnable.settings import Slug
 from unlearnable.training.fit import write_history
 
 from ..measured import Cell, figure_files, given, victim, write_metrics
@@ -209,25 +217,157 @@ def test_lone_pixels_are_found_and_many_are_not() -> None:
     assert few_pixels(change).size == 0
 
 
+Sheet = Callable[..., list[str]]
+
+
+@pytest.fixture
+def sheet(draw: Draw, tmp_path: Path, make_split: Callable[..., Split]) -> Sheet:
+    """``sheet(classes, channels=1)``: what a noise sheet of two noises on half of these classes' images says."""
+
+    def written(classes: list[str], channels: int = 1) -> list[str]:
+        rows = 10 * len(classes)
+        images, labels = make_split(rows, channels=channels).images[:], np.arange(rows) % len(classes)
+        protected = protected_rows(labels, 50, 0)
+
+        def stored(name: str, images: Array, part: str) -> Path:
+            _, hashes = shards.write(tmp_path / name / part, Split(images, labels, classes), 7)
+            files.write_json(tmp_path / name / "manifest.json", {"classes": classes, "files": hashes})
+            return tmp_path / name / "manifest.json"
+
+        bounded, pixel = images.astype(np.int16), images.copy()
+        bounded[protected] += 8
+        pixel[protected, 3, 5] = 255 - images[protected, 3, 5]
+        source = stored("source", images, "train")
+        bounded_images = np.clip(bounded, 0, 255).astype(np.uint8)
+        perturbed = [stored("rem", bounded_images, "shards"), stored("ops", pixel, "shards")]
+        axes = ("dataset", "method", "rho_u", "rho_a", "seed", "protected")
+        cells = [{axis: victim(method, protected=50)[axis] for axis in axes} for method in ("rem", "ops")]
+        return texts(draw("noise-sheet", cells, shown=perturbed, clean=[source]))
+
+    return written
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_noise_sheet_shows_every_noise_in_the_first_protected_images(
-    draw: Draw, tmp_path: Path, make_split: Callable[..., Split], channels: int
+def test_the_noise_sheet_shows_every_noise_in_the_first_protected_images(sheet: Sheet, channels: int) -> None:
+    classes = ["cat", "dog", "owl"]
+    written = sheet(classes, channels)
+    assert {"REM 8-4", "noise x16", "OPS", "protected", "original", *classes} <= set(written)
+
+
+def test_class_names_are_not_read_as_mathematics(sheet: Sheet) -> None:
+    classes = ["$$", "$x$", "a_b^c", r"\alpha", r"$\frac{", "{$_", "<b>&amp;"]
+    with mpl.rc_context({"text.usetex": True}):  # as a matplotlibrc of the user may say
+        written = sheet(classes)
+    assert [html.unescape(text) for text in written if html.unescape(text) in classes] == classes
+
+
+@pytest.mark.parametrize("name", ["a$b", "a_b", "a\\b", "a%b", "a^b", "a\nb", "猫"])
+def test_no_other_name_in_a_figure_or_table_can_have_such_characters(name: str) -> None:
+    with pytest.raises(ValidationError, match="should match pattern"):
+        TypeAdapter(Slug).validate_python(name)  # of datasets, experiments, methods, counter-measures and networks
+
+
+def test_a_class_name_of_several_lines_or_with_control_characters_is_one_line(sheet: Sheet) -> None:
+    assert {"a b", "[2Jc", "ddd"} <= set(sheet(["a\nb", "\x1b[2Jc", "d\u200bd\x00d", "e"]))
+
+
+def test_names_are_cut_to_their_width() -> None:
+    assert [_short("abcdef", width) for width in (6, 5, 1, 0)] == ["abcdef", "abcd…", "…", "…"]
+    assert [_short("猫頭鷹", width) for width in (6, 5, 4, 2)] == ["猫頭鷹", "猫頭…", "猫…", "…"]
+    assert _short("", 0) == ""
+
+
+# ---- fonts
+
+
+def font_file(path: Path, family: str, characters: str) -> Path:
+    """A TrueType font whose glyphs are triangles."""
+    pen = TTGlyphPen(None)
+    for number, point in enumerate([(100, 0), (900, 0), (500, 800)]):
+        (pen.lineTo if number else pen.moveTo)(point)
+    pen.closePath()
+    glyph, names = pen.glyph(), {ord(character): f"uni{ord(character):04X}" for character in characters}
+    builder = FontBuilder(1000)
+    order = [".notdef", *names.values()]
+    builder.setupGlyphOrder(order)
+    builder.setupCharacterMap(names)
+    builder.setupGlyf(dict.fromkeys(order, glyph))
+    builder.setupHorizontalMetrics(dict.fromkeys(order, (1000, 100)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": family, "styleName": "Regular", "psName": family})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+    return path
+
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """``install(*paths)``: from now on these are the fonts of the system."""
+    own = [font for font in font_manager.fontManager.ttflist if mpl.get_data_path() in font.fname]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
+
+    def installed(*paths: Path) -> None:
+        monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(path) for path in paths])
+
+    return installed
+
+
+def test_text_that_matplotlibs_own_font_has_is_drawn_as_ever(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(font_manager, "findSystemFonts", None)  # not even looked for
+    assert drawing(NoiseSheet(), "cat, dog: größer ± 1…") == STYLE
+
+
+def test_names_in_other_scripts_are_drawn_with_fonts_that_have_them(
+    sheet: Sheet, install: Install, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clean = make_split(30, channels=channels)
-    protected = protected_rows(clean.labels, 50, 0)
+    (tmp_path / "broken.ttf").write_bytes(b"not a font")
+    some, more = font_file(tmp_path / "a.ttf", "Some", "猫"), font_file(tmp_path / "b.ttf", "More", "猫犬")
+    install(tmp_path / "broken.ttf", some, more, font_file(tmp_path / "c.ttf", "Third", "ก"))
+    families = drawing(NoiseSheet(), "cat 猫犬ก")["font.family"]
+    assert families == ["sans-serif", "More", "Third"]
+    assert {"cat", "猫犬", "ก"} <= set(sheet(["cat", "猫犬", "ก"]))
+    svg, pdf = (tmp_path / "0.svg").read_text(), (tmp_path / "0.pdf").read_bytes()
+    assert 'id="More-' in svg
+    assert 'id="Third-' in svg
+    assert b"LastResort" not in pdf
+    assert caplog.records == []
 
-    def stored(name: str, images: Array, part: str) -> Path:
-        _, hashes = shards.write(tmp_path / name / part, Split(images, clean.labels, clean.classes), 7)
-        files.write_json(tmp_path / name / "manifest.json", {"classes": clean.classes, "files": hashes})
-        return tmp_path / name / "manifest.json"
 
-    originals = clean.images[:]
-    bounded, pixel = originals.astype(np.int16), originals.copy()
-    bounded[protected] += 8
-    pixel[protected, 3, 5] = 255 - originals[protected, 3, 5]
-    source = stored("source", originals, "train")
-    perturbed = [stored("rem", np.clip(bounded, 0, 255).astype(np.uint8), "shards"), stored("ops", pixel, "shards")]
-    axes = ("dataset", "method", "rho_u", "rho_a", "seed", "protected")
-    cells = [{axis: victim(method, protected=50)[axis] for axis in axes} for method in ("rem", "ops")]
-    written = texts(draw("noise-sheet", cells, shown=perturbed, clean=[source]))
-    assert {"REM 8-4", "noise x16", "OPS", "protected", "original", *clean.classes} <= set(written)
+def test_a_missing_font_is_named_once(
+    sheet: Sheet, install: Install, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    install()
+    sheet(["cat", "猫犬"])
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(set(messages)) == 1
+    assert len(messages) == 2  # the figure is drawn twice
+    assert messages[0].startswith(
+        "no installed font has 犬 (U+72AC), 猫 (U+732B): boxes are drawn instead; install one"
+    )
+    assert messages[0].endswith("as render.noise_sheet.font")
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_font_can_be_chosen_by_name_or_by_file(install: Install, tmp_path: Path) -> None:
+    file = font_file(tmp_path / "a.ttf", "Chosen", "猫")
+    install(file)
+    assert drawing(NoiseSheet(font="Chosen"), "猫")["font.family"] == ["Chosen", "sans-serif"]
+    install()
+    assert drawing(NoiseSheet(font=str(file)))["font.family"] == ["Chosen", "sans-serif"]
+    assert drawing(HeatMap(font="DejaVu Serif"))["font.family"] == ["DejaVu Serif", "sans-serif"]
+
+
+def test_a_font_that_does_not_exist_is_one_line(install: Install, tmp_path: Path) -> None:
+    install()
+    with pytest.raises(
+        UserError, match=r"^render\.heat_map\.font: no font called 'Nowhere' is installed; .* path of a"
+    ):
+        drawing(HeatMap(font="Nowhere"))
+    for path in (tmp_path / "absent.ttf", tmp_path / "broken.otf"):
+        (tmp_path / "broken.otf").write_bytes(b"not a font")
+        with pytest.raises(UserError, match=rf"^render\.heat_map\.font: {path}: not a font file \("):
+            drawing(HeatMap(font=str(path)))

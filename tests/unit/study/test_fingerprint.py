@@ -108,6 +108,12 @@ def test_the_copy_has_the_fingerprints_of_the_original(copy: Copy, original: dic
     assert len(set(original.values())) == len(original)
 
 
+def test_line_ends_do_not_count(copy: Copy, original: dict[str, str]) -> None:
+    for path in copy.package.rglob("*.py"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert copy.fingerprints() == original
+
+
 def test_comments_docstrings_and_formatting_do_not_count(copy: Copy, original: dict[str, str]) -> None:
     for path in sorted(copy.package.rglob("*.py")):
         text = re.sub(r'"""(?=\w)', '"""Reworded. ', path.read_text())

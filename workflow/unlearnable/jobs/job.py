@@ -5,11 +5,14 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from unlearnable.errors import Stopped, UserError, disk_fault, printable, printable_lines
 from unlearnable.jobs.inputs import end_future_dates, made_with
@@ -57,13 +60,14 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
 
     The inputs are compared with what the job is meant to read; it gets what to store beside its results.
 
+    The process ends with this: nothing after it runs.
+
     A job does not count as running before it enters this, while it imports modules. If its Snakemake is killed
     meanwhile, another one may already run the same job, so this one exits without touching anything.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
     """
-    atexit.register(gc.freeze)  # destroying all of torch's objects at exit takes half a second
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if snakemake.log:
         handlers.append(RuleLog(snakemake.log[0], mode="w", encoding="utf-8", delay=True))
@@ -75,23 +79,39 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
             running.enter_context(join())
             if orphaned():  # checked after joining: from now on, no other Snakemake can start if this one is killed
                 print(f"STOPPED rule {snakemake.rule}: its Snakemake is gone; nothing was started", file=sys.stderr)
-                sys.exit(AGAIN_LATER)
+                _end(AGAIN_LATER)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # blocked by tools.stops
             end_future_dates(snakemake.input)
             yield made_with(snakemake)
             end_future_dates(snakemake.input)  # again, as the clock may have been set back
         except Stopped as error:
             log.warning("STOPPED rule %s: %s", snakemake.rule, error)
-            sys.exit(AGAIN_LATER)
+            _end(AGAIN_LATER)
         except KeyboardInterrupt:
             log.warning("STOPPED rule %s: interrupted; nothing since its last checkpoint was saved", snakemake.rule)
-            sys.exit(AGAIN_LATER)
+            _end(AGAIN_LATER)
         except Exception as error:  # not swallowed: it is logged, and the job fails
             line = _for_the_user(error)
             if line is None:
                 log.exception("rule %s failed", snakemake.rule)
             else:
                 log.error("ERROR in rule %s: %s", snakemake.rule, printable(line))
-            sys.exit(1)
+            _end(1)
+        _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    """Do what Python does at its end, but leave all objects to the system.
+
+    To destroy all of torch's takes half a second. If Python ended without that, triton would print a line for each of
+    its objects that is left.
+    """
+    gc.freeze()  # what runs below searches no more for garbage
+    threading._shutdown()  # type: ignore[attr-defined]  # this and the next line are how multiprocessing ends a process
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _for_the_user(error: Exception) -> str | None:

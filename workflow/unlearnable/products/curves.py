@@ -18,7 +18,7 @@ from unlearnable import files
 from unlearnable.products.figure import (
     LINE,
     PANEL,
-    STYLE,
+    drawing,
     legend_entries,
     looks,
     save_figure,
@@ -59,7 +59,7 @@ def two_columns(given: Given[Style], inputs: Inputs, columns: dict[str, str], ou
         titles = [[", ".join(lines[:-1]) + f": {lines[-1]}"] for lines in titles]
     # Narrow panels need the same room for text.
     height = 0.36 * style.width if across == 1 else 0.21 * style.width + 0.3 + LINE * max(map(len, titles))
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(drawing(style)):
         figure = Figure(figsize=(style.width, height * rows))
         grid = figure.subplots(rows, 2 * across, squeeze=False).reshape(-1, 2)
         for unused in grid[len(ways) :].ravel():

@@ -6,6 +6,7 @@ import io
 import logging
 import math
 import textwrap
+import warnings
 from collections.abc import Iterable
 from itertools import cycle
 from typing import Any
@@ -16,7 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unlearnable import files
+from unlearnable.products import fonts
 from unlearnable.products.product import FigureFiles
+from unlearnable.products.settings import FigureSettings
 
 # Okabe and Ito's colours, dark enough on white, in an order whose greys differ, too. There are 7 colours, 13 markers
 # and 5 lines; without a common factor, combinations repeat late.
@@ -38,6 +41,8 @@ STYLE: Any = {
     "savefig.bbox": "tight",
     "svg.hashsalt": "unlearnable",  # the same figure gives the same bytes
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # a class may be called $x$
+    "text.usetex": False,
 }
 
 
@@ -49,11 +54,32 @@ LINE = 0.16  # inches, of a title
 PANEL = ["dataset", "network", "protected", "countermeasure"]
 
 
+def drawing(style: FigureSettings, text: str = "") -> Any:
+    """Matplotlib's settings for a figure, for ``matplotlib.rc_context``.
+
+    Args:
+        style: the figure's settings.
+        text: what it writes apart from ASCII, in any script.
+
+    Returns:
+        A dict; Matplotlib's own type lists all keys.
+
+    Raises:
+        UserError: the font in the settings does not exist.
+    """
+    families = fonts.families(text, style.font, f"render.{style.product.replace('-', '_')}.font")
+    if families == [fonts.DEFAULT]:
+        return STYLE
+    return STYLE | {"font.family": families, "pdf.fonttype": 3}  # 42 is for TrueType only, and fonts can be of any kind
+
+
 def save_figure(out: FigureFiles, figure: Figure, dpi: int) -> None:
     """Write a figure in three formats, without dates."""
     for path, kind in ((out.pdf, "pdf"), (out.svg, "svg"), (out.png, "png")):
         content = io.BytesIO()  # Matplotlib's PDF writer would hide why a write failed
-        figure.savefig(content, format=kind, dpi=dpi, metadata=NO_DATE[kind])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # ``drawing`` has logged these characters
+            figure.savefig(content, format=kind, dpi=dpi, metadata=NO_DATE[kind])
         with files.atomic(path) as file:
             file.write(content.getbuffer())
 

@@ -13,6 +13,13 @@ Need = Literal["sources", "noises", "perturbed", "victims", "histories", "images
 Decimals = Annotated[int, Field(ge=0, le=6, description="digits after the point")]
 Width = Annotated[float, Field(gt=1, le=20, description="width in inches")]
 Resolution = Annotated[int, Field(ge=50, le=600, description="resolution of the PNG")]
+Font = Annotated[
+    Annotated[str, Field(min_length=1)] | None,
+    Field(
+        description="name of an installed font, or path of a font file; none: DejaVu Sans and, for characters that it "
+        "lacks, any installed font that has them"
+    ),
+]
 
 
 class ProductSettings(Settings):
@@ -47,3 +54,4 @@ class FigureSettings(ProductSettings):
     kind = "figures"
     width: Width = 6.0
     dpi: Resolution = 150
+    font: Font = None

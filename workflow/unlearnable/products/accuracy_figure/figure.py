@@ -8,8 +8,8 @@ import numpy as np
 from unlearnable.products.accuracy_figure.settings import AccuracyFigure
 from unlearnable.products.figure import (
     PANEL,
-    STYLE,
     accuracy_panels,
+    drawing,
     legend_outside,
     looks,
     save_figure,
@@ -35,7 +35,7 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
     titles = [title(data, dict(zip(PANEL, key, strict=True))) for key, _ in groups]
     if len(groups) == 1:
         titles[0][-1] += f": mean ± s.d. of {data['seed'].nunique()} seed(s)"
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(drawing(given.style)):
         figure, all_axes = accuracy_panels(titles, given.style.width, 0.62)
         for axes, (_, panel) in zip(all_axes, groups, strict=True):
             radii = sorted(panel["radius"].unique().tolist())

@@ -8,7 +8,15 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 
-from unlearnable.products.figure import STYLE, accuracy_panels, legend_outside, looks, save_figure, title, training_kind
+from unlearnable.products.figure import (
+    accuracy_panels,
+    drawing,
+    legend_outside,
+    looks,
+    save_figure,
+    title,
+    training_kind,
+)
 from unlearnable.products.fraction_figure.settings import FractionFigure
 from unlearnable.products.frames import CLEAN, frame, grouped
 from unlearnable.products.product import FigureFiles, Given, Inputs
@@ -36,7 +44,7 @@ def write(given: Given[FractionFigure], inputs: Inputs, out: FigureFiles) -> Non
     groups = list(grouped(data, PANEL))
     no_share = data.assign(protected=0)
     titles = [[*title(no_share, dict(zip(PANEL, key, strict=True))), training_kind(key[-1])] for key, _ in groups]
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(drawing(given.style)):
         figure, all_axes = accuracy_panels(titles, given.style.width, 0.62)
         for axes, (_, panel) in zip(all_axes, groups, strict=True):
             clean = panel[panel["label"] == CLEAN]

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unlearnable.products.figure import STYLE, save_figure
+from unlearnable.products.figure import drawing, save_figure
 from unlearnable.products.frames import in_order, trainer
 from unlearnable.products.heat_map.settings import HeatMap
 from unlearnable.products.product import FigureFiles, Given, Inputs
@@ -38,7 +38,7 @@ def write(given: Given[HeatMap], inputs: Inputs, out: FigureFiles) -> None:
     right, row, footer = 0.75, 0.27, 0.32
     inner = style.width - left - right
     height = header + sum(len(of_block) * row + footer for of_block in names)
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
+    with mpl.rc_context(drawing(style) | {"axes.grid": False}):
         figure = Figure(figsize=(style.width, height))
         top = height - header
         for place, ((key, block), of_block) in enumerate(zip(blocks, names, strict=True)):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from unicodedata import east_asian_width
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +15,8 @@ from matplotlib.figure import Figure
 from unlearnable.datasets import protected
 from unlearnable.datasets.shards import load
 from unlearnable.datasets.split import Array
-from unlearnable.products.figure import STYLE, save_figure
+from unlearnable.products.figure import drawing, save_figure
+from unlearnable.products.fonts import printable
 from unlearnable.products.frames import labels
 from unlearnable.products.noise_sheet.settings import NoiseSheet
 from unlearnable.products.product import FigureFiles, Given, Inputs, PerturbedCell
@@ -59,8 +63,8 @@ def write(given: Given[NoiseSheet], inputs: Inputs, out: FigureFiles) -> None:
         factor, amplified = amplify(change)
         noise = Strip(f"{name}\nnoise x{factor:.2g}", amplified, few_pixels(change))
         groups.append([noise, Strip(f"{name}\nprotected", published)])
-    names = [clean.classes[label] for label in clean.labels[shown]]
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
+    names = [printable(clean.classes[label].split(",")[0]) for label in clean.labels[shown]]
+    with mpl.rc_context(drawing(style, "".join(names)) | {"axes.grid": False}):
         save_figure(out, _draw(groups, names, style.width, style.dpi), style.dpi)
 
 
@@ -137,9 +141,11 @@ def _draw(groups: list[list[Strip]], names: list[str], width: float, dpi: int) -
 
 
 def _short(name: str, characters: int) -> str:
-    """The first of a class's names, cut to fit above its image."""
-    first = name.split(",")[0]
-    return first if len(first) <= characters else f"{first[: characters - 1]}…"
+    """A name cut to the width of some narrow characters; those of East Asian scripts are twice as wide."""
+    ends = list(accumulate(2 if east_asian_width(character) in "FW" else 1 for character in name))
+    if not ends or ends[-1] <= characters:
+        return name
+    return name[: bisect_right(ends, characters - 1)] + "…"
 
 
 def _gap(size: int) -> int:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from unlearnable.products.figure import STYLE, legend_outside, looks, save_figure, set_title, title, training_kind
+from unlearnable.products.figure import drawing, legend_outside, looks, save_figure, set_title, title, training_kind
 from unlearnable.products.frames import grouped
 from unlearnable.products.product import FigureFiles, Given, Inputs
 from unlearnable.products.tradeoff import AXES, tradeoff
@@ -27,7 +27,7 @@ def write(given: Given[TradeoffFigure], inputs: Inputs, out: FigureFiles) -> Non
     chosen = looks(data["noise"])
     rows = list(grouped(data, AXES))
     radii = sorted(data["radius"].unique())
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(drawing(style)):
         figure = Figure(figsize=(style.width, 0.42 * style.width * len(rows)))
         grid = figure.subplots(len(rows), len(radii), squeeze=False, sharey=True)
         for axes_row, (key, panel) in zip(grid, rows, strict=True):

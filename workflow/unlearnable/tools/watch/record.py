@@ -31,6 +31,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from unlearnable.errors import printable
 from unlearnable.jobs import locks
 from unlearnable.jobs.presence import RECORD
+from unlearnable.tools.stops import about_stopped
 from unlearnable.tools.watch.tail import last_lines
 
 IN_STORAGE = " (send to storage)"  # suffix in Snakemake of the name of a log that is not a local file
@@ -81,7 +82,8 @@ class Recorder(logging.Handler):
                 self._end("error", about["jobid"])
                 if self._attempts[about["jobid"]] <= self._workflow.get_rule(about["rule_name"]).restart_times:
                     self._end("again", about["jobid"])
-                self._show_log(about["log"][:1])
+                if not about_stopped(record):
+                    self._show_log(about["log"][:1])
 
     def close(self) -> None:
         """Record that Snakemake ends normally."""
