@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from unlearnable.datasets import class_names
 from unlearnable.datasets.parquet import parquet_batches, parquet_schema
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
@@ -88,7 +90,7 @@ def _stream(dataset: ParquetDataset, folder: Path, names: list[str], where: str)
 
 
 def _labels(dataset: ParquetDataset, path: Path) -> Array:
-    """The labels of one file, ``(n,)`` int64, after checking its columns."""
+    """The labels of one file, ``(n,)`` int64, after checking its columns and class names."""
     schema = parquet_schema(path)
     for column in (dataset.image_column, dataset.label_column):
         if column not in schema.names:
@@ -102,7 +104,28 @@ def _labels(dataset: ParquetDataset, path: Path) -> Array:
     batches = list(parquet_batches(path, [dataset.label_column], LABELS_AT_ONCE)) if whole else []
     if not whole or any(batch.column(0).null_count for batch in batches):
         raise UserError(f"{path}: column {dataset.label_column!r} must hold whole numbers without gaps")
+    for names in _names(schema, dataset.label_column):
+        class_names.require_same(names, dataset.classes, str(path))
     return np.concatenate([np.empty(0, np.int64), *(batch.column(0).to_numpy().astype(np.int64) for batch in batches)])
+
+
+def _names(schema: pa.Schema, label_column: str) -> Iterator[list[str]]:
+    """The class names in a file's metadata: those for Hugging Face's ``datasets``, and those that pandas keeps."""
+    described = _metadata(schema, b"huggingface")
+    for key in ("info", "features", label_column, "names"):
+        described = described.get(key) if isinstance(described, dict) else None
+    attributes = _metadata(schema, b"PANDAS_ATTRS")
+    for names in (described, attributes.get("classes") if isinstance(attributes, dict) else None):
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            yield names
+
+
+def _metadata(schema: pa.Schema, key: bytes) -> Any:
+    """The JSON under a key of a file's metadata; None if there is none."""
+    try:
+        return json.loads((schema.metadata or {}).get(key, b"null"))
+    except (ValueError, RecursionError):  # of another program
+        return None
 
 
 def _images(dataset: ParquetDataset, paths: list[Path], fit: Fit) -> Iterator[Encoded]:
