@@ -21,7 +21,7 @@ from unlearnable.countermeasures.base import Countermeasure, Lesson, cross_entro
 from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
-from unlearnable.errors import Stopped
+from unlearnable.errors import Stopped, UserError
 from unlearnable.networks.build import create
 from unlearnable.stages import victim as victims
 from unlearnable.stages.settings.victim import VictimSettings
@@ -309,3 +309,9 @@ def test_a_victim_does_not_start_where_the_source_model_of_its_seed_did(
     assert learned
     assert all(torch.equal(weights[name], again[name]) for name in learned)
     assert all((weights[name] - source[name]).abs().mean() > 0.01 for name in learned)
+
+
+def test_a_victim_that_diverges_in_its_last_step_is_refused(train: Split, test: Split, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^victim: .* not finite.*; lower lr"):
+        victim(train, test, config(training={"steps": 1, "lr": 1e38}), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
