@@ -64,6 +64,14 @@ def cell(kind, wildcards):
     return kind(**values | {name: int(values[name]) for name in whole})
 
 
+def trained(kind, wildcards):
+    """The cell named by the wildcards; ends Snakemake without a traceback if its dataset is smaller than a batch."""
+    found = cell(kind, wildcards)
+    for fault in STUDY.unfilled_batches(found, Path()) if workflow.is_main_process else []:
+        sys.exit(f"The configuration has faults:\n{fault}")
+    return found
+
+
 def params(settings):
     """The settings of a stage, as plain values that Snakemake can compare."""
     return canonical(plain(settings))

@@ -17,7 +17,7 @@ rule source_model:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: params(STUDY.source_settings(cell(Noise, w))),
+        cfg=lambda w: params(STUDY.source_settings(trained(Noise, w))),
         code=lambda w: code(
             "source_model",
             ("noises", STUDY.algorithm(w.method)),

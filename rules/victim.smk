@@ -19,7 +19,7 @@ rule victim:
         **RUNTIME,
         gpu=1,
     params:
-        cfg=lambda w: params(STUDY.victim_settings(cell(Victim, w))),
+        cfg=lambda w: params(STUDY.victim_settings(trained(Victim, w))),
         code=lambda w: code(
             "victim",
             ("networks", w.network),

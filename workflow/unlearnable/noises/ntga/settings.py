@@ -21,3 +21,12 @@ class Ntga(Method):
     t: float = Field(64, gt=0, description="how long the wide network trains on a block of images, in steps of rate 1")
     held_out: int = Field(512, ge=1, description="largest number of training images that it should then misclassify")
     activation: Literal["relu", "erf"] = Field("relu", description="of that network, which has five hidden layers")
+
+    def misfit(self, shape: tuple[int, int, int], classes: int) -> tuple[str, str] | None:
+        """More classes than held-out images."""
+        if self.held_out >= classes:
+            return None
+        return (
+            "held_out",
+            f"{self.held_out} image(s) cannot include one of each of {classes} classes; give at least {classes}",
+        )
