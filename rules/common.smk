@@ -51,7 +51,7 @@ wildcard_constraints:
 
 def recipe(rule):
     """A params function: what the results of a rule's job are made with."""
-    return lambda w: ACCEPTANCE.recipes.of(rule, w).recipe.plain()
+    return lambda w: ACCEPTANCE.recipe(rule, w)
 
 
 def compared(rule, files):

@@ -71,6 +71,12 @@ UNFIT: Config = tiny_experiment(
         {"networks": ["small-cnn"], "radii": [4], "countermeasures": ["jpg10"]},
     ],
 )
+MISFITS: Config = {  # what jobs would find out
+    "datasets": {"tiny": {"classes": CLASSES[:2], "train_images": 64}},
+    **training("victim", auto_attack=True),
+    **training("source_model", batch_size=65),
+    **tiny_experiment(victims={"networks": ["vgg16-bn"], "radii": [4]}),
+}
 OVERRIDES: Config = {"noise": {"by_dataset": {"tiny": {"by_method": {"em": {"k_a": 3}}}}}}
 
 # By fault: the configuration that holds it, the text of its line, what the message must say.
@@ -123,6 +129,21 @@ FAULTS: dict[str, tuple[Config, str, tuple[str, ...]]] = {
         UNFIT,
         "- jpg10",
         ("experiments.tiny.victims.2.countermeasures.0: counter-measure 'jpg10' is not defined", "'jpeg10'?"),
+    ),
+    "AutoAttack on two classes": (
+        MISFITS,
+        "auto_attack: true",
+        ("victim.by_dataset.tiny.auto_attack: AutoAttack needs 3 classes or more, but 'tiny' has 2",),
+    ),
+    "network that is too deep for the images": (
+        MISFITS,
+        "- vgg16-bn",
+        ("experiments.tiny.victims.networks.0: 'vgg16-bn' with stem cifar", "32 or more", "image_size: 8"),
+    ),
+    "batch that is larger than the dataset": (
+        MISFITS,
+        "batch_size: 65",
+        ("source_model.by_dataset.tiny.batch_size: batch_size is 65", "only 64 training images"),
     ),
     "key that the method does not have": (
         OVERRIDES,
@@ -307,17 +328,26 @@ def test_a_fault_in_one_dataset_does_not_keep_the_others_from_being_made(refused
 
 @pytest.fixture(scope="module")
 def diverged(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
-    """Source models of which EM's wants more images than there are, REM's diverges, TAP's is sound."""
+    """Source models of which EM's diverges in its last step, REM's before that, and TAP's is sound."""
     folder = tmp_path_factory.mktemp("diverged")
-    by_method = {"em": {"batch_size": 65}, "rem": {"lr": 1.0e30}, "clean": {"steps": 5}}
+    by_method = {"em": {"lr": 1.0e38, "steps": 1}, "rem": {"lr": 1.0e30}, "clean": {"steps": 5}}
     project = finished.copied(folder).having(training("source_model", by_method=by_method), folder)
     return project, project.run("sources", ok=False)
 
 
-def test_fewer_images_than_a_batch_are_refused(diverged: tuple[Project, str]) -> None:
-    project, printed = diverged
+def test_fewer_images_than_a_batch_are_refused_before_anything_runs(finished: Project, tmp_path: Path) -> None:
+    project = finished.having(training("source_model", by_method={"em": {"batch_size": 65}}), tmp_path)
+    printed = project.run("sources", "-n", ok=False)
+    line = project.study.read_text().partition("batch_size: 65")[0].count("\n") + 1
     parts = ("batch_size is 65", "only 64 training images", "lower batch_size")
-    assert_one_line(printed, "ERROR in rule source_model", *parts)
+    assert_one_line(printed, f"{project.study}:{line}: source_model.by_dataset.tiny.by_method.em.batch_size: ", *parts)
+    assert "Traceback" not in printed
+    project.run("datasets", "-n")
+
+
+def test_a_source_model_that_diverges_in_its_last_step_is_not_kept(diverged: tuple[Project, str]) -> None:
+    project, printed = diverged
+    assert_one_line(printed, "ERROR in rule source_model", "not finite", "at step 1", "lower lr")
     assert not (project.work / "results/source_model/tiny/em/u16-a0/s0/model.safetensors").exists()
 
 

@@ -96,6 +96,16 @@ def test_a_noise_has_an_entry_for_every_image_within_its_radius(finished: Projec
     assert finished.json(f"{folder}/metrics.json")["passes"] > 0
 
 
+@pytest.mark.parametrize("noise", [*PUBLISHED, "clean/u0-a0"])
+def test_a_manifest_tells_how_far_a_descent_lowered_the_loss(finished: Project, noise: str) -> None:
+    share = "p0" if noise.startswith("clean") else "p50"
+    descent = finished.json(f"results/perturbed/tiny/{noise}/s0/{share}/manifest.json")["descent"]
+    if noise in NOISES:
+        assert 0 < descent["loss"] < descent["loss_at_start"]
+    else:
+        assert descent is None
+
+
 @pytest.mark.parametrize("noise", ["clean/u0-a0", *NOISES])
 def test_a_published_dataset_has_every_row_and_stays_within_the_radius(finished: Project, noise: str) -> None:
     clean = noise.startswith("clean")

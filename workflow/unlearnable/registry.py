@@ -134,6 +134,21 @@ def reader(axis: str) -> Callable[[Any], Any]:
     return read
 
 
+@functools.cache
+def constant(axis: str, name: str, constant: str) -> Any:
+    """The value of a constant of an entry's module, without importing the module; None if it is not defined there.
+
+    Raises:
+        KeyError: there is no such entry.
+        ValueError: the constant is not a literal.
+    """
+    path = PACKAGE.joinpath(*module_name(axis, name).split(".")[1:]).with_suffix(".py")
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [constant]:
+            return ast.literal_eval(node.value)
+    return None
+
+
 def _docstring(package: str, code: str) -> str | None:
     """The first line of a module's docstring, without importing the module."""
     path = PACKAGE.joinpath(*package.split(".")[1:], f"{code}.py")

@@ -254,6 +254,34 @@ def test_without_noise_the_published_bytes_are_the_clean_ones(
     assert protected_data.load_protected(tmp_path / "out").images[:].tobytes() == train.images[:].tobytes()
 
 
+def test_a_dataset_whose_noise_is_zero_does_not_read_as_protected(
+    make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = make_split(ROWS)
+    source = store(train)
+    noise = noise_folder(source, np.zeros(train.images.shape, np.int8))
+    paths = run_publish(source, noise, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["protected_rows"] == manifest["share_protected"] == manifest["largest_change"] == 0
+    assert not pd.concat([pd.read_parquet(path) for path in paths])["protected"].any()
+    assert f"{noise}: the noise is zero in every image, so this dataset protects nothing" in caplog.text
+
+
+@pytest.mark.parametrize("descent", [None, {"loss_at_start": 2.5, "loss": 0.25}])
+def test_the_manifest_tells_how_far_the_noise_lowers_the_loss_if_that_was_measured(
+    descent: dict[str, float] | None, make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    train = make_split(ROWS)
+    source = store(train)
+    noise = noise_folder(source, own_noise(train))
+    made = files.read_json(noise / "manifest.json")
+    files.write_json(noise / "manifest.json", made | ({} if descent is None else {"descent": descent}))
+    run_publish(source, noise, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "manifest.json").read_bytes())["descent"] == descent
+    run_publish(source, None, tmp_path / "clean")
+    assert json.loads((tmp_path / "clean" / "manifest.json").read_bytes())["descent"] is None
+
+
 def test_publishing_twice_gives_the_same_bytes(
     make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -66,6 +66,11 @@ def test_images_and_digits_are_read(write: Callable[..., Any], read: Callable[..
     assert provenance == {"kind": "svhn", "root": "svhn", "sha256": hashes}
 
 
+def test_digits_in_another_order_are_refused(write: Callable[..., Any], read: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match=r"svhn, whose labels are the digits: class 0 is '0', not '1': its classes are"):
+        read(write(), classes=list("1234567890"))  # the order in which the files number them
+
+
 def test_files_that_are_not_the_official_ones_are_refused(write: Callable[..., Any], read: Callable[..., Any]) -> None:
     write()
     with pytest.raises(UserError, match=r"train_32x32\.mat: checksum mismatch: expected sha256 435e94d69a87fde4"):

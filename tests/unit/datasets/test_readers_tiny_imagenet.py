@@ -99,6 +99,11 @@ def test_training_and_val_images_are_read(read_files: Callable[..., Any]) -> Non
     assert levels(test) == [100, 101, 102]
 
 
+def test_classes_in_another_order_than_wordnets_are_refused(read_files: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match=r"WordNet's order: class 1 is 'n02124075', not 'n12267677'"):
+        read_files(official(), classes=[CLASSES[0], CLASSES[2], CLASSES[1]])
+
+
 def test_a_zip_that_is_not_the_official_one_is_refused(read: Callable[..., Any], tmp_path: Path) -> None:
     write_zip(tmp_path / "given.zip", official())
     with pytest.raises(UserError, match=r"given\.zip: checksum mismatch: expected sha256 6198c8ae015e2b3e007c78"):

@@ -22,7 +22,7 @@ from unlearnable.training.work import Amount, Subject
 
 CPU = torch.device("cpu")
 METHODS = registry.available("noises")
-FUNCTIONS = ("basis", "noise", "noise_passes", "training_inputs", "training_passes")
+FUNCTIONS = ("basis", "noise", "noise_passes", "descent", "training_inputs", "training_passes")
 
 
 class Least(MethodSettings):
@@ -70,6 +70,18 @@ def test_a_method_has_passes_where_it_has_a_source_model(method: str) -> None:
     problem = Problem(settings, 8, 4, Augmentation(), 3)
     passes = method_of(settings).noise_passes(problem)
     assert (passes > 0) == (settings.source != "none" and method != "clean")
+
+
+def test_a_method_descends_if_its_module_says_how_far(module: ModuleType) -> None:
+    assert not method_of(Least()).descends
+    module.__dict__["descent"] = lambda batch, seed: None
+    assert method_of(Least()).descends
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_that_starts_at_random_and_descends_says_so(method: str) -> None:
+    descending = {"em", "em-classwise", "rem", "sem", "tap"}
+    assert method_of(registry.validated("noises", {"algorithm": method})).descends == (method in descending)
 
 
 def test_by_default_the_basis_is_the_source_model(module: ModuleType, network: FrozenNetwork) -> None:

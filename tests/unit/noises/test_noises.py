@@ -67,6 +67,57 @@ def test_error_minimizing_noise_lowers_the_loss(
     assert (fixed.losses(images + d, labels) < fixed.losses(images, labels)).all()
 
 
+@pytest.mark.parametrize("method", [*IMAGEWISE, "free", "augmented"])
+@pytest.mark.parametrize("clip", ["box", "pixels"])
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_a_descent_starts_where_the_noise_does_and_under_its_first_draw(
+    method: str, clip: str, augmentation: Augmentation, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    name, change = {"free": ("rem", {"attack": "free"}), "augmented": ("em", {"frame": "augmented"})}.get(
+        method, (method, {})
+    )
+    task = problem(name, augmentation, **({} if name == "tap" else {"clip": clip}))  # type: ignore[arg-type]
+    task = replace(task, settings=task.settings.model_copy(update=change))
+    first: list[tuple[Tensor, Tensor]] = []
+
+    class Watched(FrozenNetwork):
+        def gradient(self, pixels: Tensor, targets: Tensor) -> Tensor:
+            first.append((pixels, targets))
+            return super().gradient(pixels, targets)
+
+    of(name).noise(Watched(fixed.network, torch.float32), Batch(*batch, task, draws(3)))
+    descent = of(name).descent(Batch(*batch, task, draws(3)), 0)
+    pixels, targets = first[0]
+    torch.testing.assert_close(descent.seen(descent.start), pixels[: len(batch[0])])
+    assert torch.equal(descent.targets, targets[: len(batch[0])])
+
+
+@pytest.mark.parametrize("method", [*IMAGEWISE, "em-classwise"])
+def test_a_descent_lowers_the_loss_of_every_other_image(method: str, train: Split, single: FrozenNetwork) -> None:
+    images, labels = torch.from_numpy(train.images[:]).permute(0, 3, 1, 2).float(), torch.from_numpy(train.labels)
+    task = problem(method, AUGMENTATIONS[1])
+    basis = of(method).basis(single, train, task, 4, CPU)
+    d = of(method).noise(basis, Batch(images, labels, task, draws()))
+    passes = single.images
+    descent = of(method).descent(Batch(images, labels, task, draws()), 4)
+    start, end = descent.losses(single, d)
+    assert start.shape == end.shape == (20,)
+    assert end.mean() < start.mean()
+    assert torch.equal(end, single.losses(descent.seen(d)[::2], descent.targets[::2]))
+    assert single.images == passes
+    same = descent.losses(single, descent.start.round())
+    assert torch.equal(*same)
+
+
+def test_class_noises_descend_from_the_draw_of_their_class(train: Split, single: FrozenNetwork) -> None:
+    task = problem("em-classwise", clip="box")
+    still = replace(task, settings=task.settings.model_copy(update={"alpha_u": 1e-9}))
+    noises = of("em-classwise").basis(single, train, still, 4, CPU)
+    images, labels = torch.from_numpy(train.images[:]).permute(0, 3, 1, 2).float(), torch.from_numpy(train.labels)
+    descent = of("em-classwise").descent(Batch(images, labels, task, draws()), 4)
+    assert torch.equal(descent.start.round(), noises[labels])
+
+
 @pytest.mark.parametrize("method", ["em", "em-classwise", "rem", "sem", "clean"])
 def test_the_source_model_learns_from_valid_pixels(
     method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]

@@ -203,3 +203,11 @@ def test_its_settings_say_that_it_needs_no_source_model_and_keeps_to_its_radius(
     assert (settings.source, settings.radii) == ("none", ("rho_u",))
     assert settings.bound(8, (8, 8, 1)) == bounds.linf(8)
     assert method_of(settings).noise_passes(problem()) == 0
+
+
+def test_a_gradient_that_is_not_finite_is_refused(train: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out = ntga.basis(None, train, problem(), 0, CPU)
+    images, labels = block(train, slice(5))
+    monkeypatch.setattr(ntga, "held_out_gradient", lambda images, *rest: images / 0)
+    with pytest.raises(UserError, match="method ntga: the gradient of the held-out loss is not finite"):
+        ntga.noise(held_out, Batch(images, labels, problem(), NO_DRAWS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +139,23 @@ def test_every_kind_of_bound_is_kept_to(bound: Bound, pixels: int, refused: bool
         assert np.array_equal(joined(parts_of(noise, 3), bound), noise)
 
 
-def run_merge(source: Path, parts: list[Array], out: Path) -> dict[str, Any]:
-    """Merge shards that lie in files; gives the settings."""
+Losses = tuple[int, float, float]  # images, their mean loss with the random start and with the noise
+
+
+def run_merge(source: Path, parts: list[Array], out: Path, descent: Sequence[Losses] = ()) -> dict[str, Any]:
+    """Merge shards that lie in files, with the losses that they measured; gives the settings."""
     settings = noise_settings(**{"pass": {"batch_size": BATCH}, "bound": BOUND.plain()})
     paths = [out.parent / name for name in names_of(parts)]
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
         arrays.write_array(path, part)
-        measured = {"passes": 10 + number, "seconds": 1.5, "peak_memory_bytes": 100 * number, "device": "cpu"}
+        measured: dict[str, Any] = {
+            "passes": 10 + number,
+            "seconds": 1.5,
+            "peak_memory_bytes": 100 * number,
+            "device": "cpu",
+        }
+        if descent:
+            measured["descent"] = dict(zip(("images", "loss_at_start", "loss"), descent[number], strict=True))
         files.write_json(path.with_suffix(".json"), measured | {"files": files.hashes(path)})
     outputs = [str(out / name) for name in ("noise.npy", "manifest.json", "metrics.json")]
     merge(settings, source, list(map(str, paths)), [str(path.with_suffix(".json")) for path in paths], *outputs)
@@ -173,6 +183,25 @@ def test_a_merged_noise_records_what_it_was_made_for(
         "peak_memory_bytes": 100 * (shards - 1),
         "device": "cpu",
     }
+
+
+def test_the_loss_over_all_shards_is_recorded(
+    make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    one_is_worse: list[Losses] = [(4, 2.0, 1.0), (12, 1.5, 0.5), (2, 1.0, 1.25)]
+    run_merge(store(make_split(ROWS)), parts_of(noise_like(), 3), tmp_path / "noise", one_is_worse)
+    manifest = files.read_json(tmp_path / "noise" / "manifest.json")
+    assert manifest["descent"] == {"loss_at_start": round(28 / 18, 5), "loss": round(12.5 / 18, 6)}
+
+
+@pytest.mark.parametrize("loss", [1.5, 1.51, 1000.0])
+def test_a_noise_that_is_no_better_than_its_random_start_is_refused(
+    loss: float, make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, parts = store(make_split(ROWS)), parts_of(noise_like(), 3)
+    with pytest.raises(UserError, match=rf"noise\.npy: method em: the mean loss is {loss:.6g} .* 1\.5 .*must be lower"):
+        run_merge(source, parts, tmp_path / "noise", [(4, 1.5, loss), (8, 1.5, loss), (6, 1.5, loss)])
+    assert not (tmp_path / "noise").exists()
 
 
 def test_a_noise_that_is_refused_leaves_no_file(

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearnable import arrays, bounds, files
+from unlearnable import arrays, bounds, files, registry
 from unlearnable import arrays as growing
 from unlearnable.compute import draws
 from unlearnable.datasets.split import Array, Split, shard_rows
@@ -213,6 +213,66 @@ def test_more_shards_than_batches_leave_some_empty(
     train = make_split(ROWS)
     paths = shard_files(tmp_path, train, model, 7, config())
     assert sorted(len(arrays.read_array(path)) for path in paths) == [0, 0, 2, 4, 4, 4, 4]
+
+
+# ---- a descent that is none
+
+
+@pytest.mark.parametrize("algorithm", METHODS)
+@pytest.mark.parametrize("value", [1e37, float("nan")])
+def test_a_source_model_whose_outputs_are_not_finite_is_refused(
+    algorithm: str, value: float, make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    network = models.create("small-cnn", 1, 3, 8, 5, CPU)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(value)
+    models.save_weights(network, model)
+    said = f"method {algorithm}: the outputs or gradients of the source model are not finite, .* lower lr"
+    with pytest.raises(UserError, match=said):
+        shard_files(tmp_path, make_split(ROWS), model, 1, config(method=METHODS[algorithm]))
+    assert not (tmp_path / "noise-0-of-1.npy").exists()
+    assert not (tmp_path / "noise-0-of-1.json").exists()
+
+
+def test_a_noise_that_is_not_finite_is_refused(
+    make_split: Callable[..., Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        registry.load_module("noises", "ops"), "noise", lambda basis, batch: torch.full_like(batch.images, torch.nan)
+    )
+    settings = config(method={"algorithm": "ops"}, network=None, stem=None, bound=bounds.l0(1).plain())
+    with pytest.raises(UserError, match="method ops: the noise is not finite"):
+        shard_files(tmp_path, make_split(ROWS), None, 1, settings)
+
+
+@pytest.mark.parametrize("algorithm", METHODS)
+def test_how_far_the_noise_lowers_the_loss_is_recorded_whatever_the_shards_and_stops(
+    algorithm: str, make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    train, settings = make_split(ROWS), config(method=METHODS[algorithm])
+    whole, *parts = (
+        [files.read_json(path.with_suffix(".json"))["descent"] for path in shard_files(*given)]
+        for given in ((tmp_path / str(n), train, model, n, settings) for n in (1, 3))
+    )
+    assert 0 < whole[0]["loss"] < whole[0]["loss_at_start"]
+    assert whole[0]["images"] == ROWS // 2
+    for key in ("loss", "loss_at_start"):
+        total = sum(part["images"] * part[key] for part in parts[0])
+        assert total / whole[0]["images"] == pytest.approx(whole[0][key], rel=1e-6)
+
+    checkpoint = tmp_path / "stopped" / "noise.checkpoint.pt"
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            shard_files(checkpoint.parent, train, model, 1, settings, Loop(checkpoint, "f", deadline=0))
+    (path,) = shard_files(checkpoint.parent, train, model, 1, settings, Loop(checkpoint, "f"))
+    assert files.read_json(path.with_suffix(".json"))["descent"] == whole[0]
+
+
+def test_a_noise_that_does_not_descend_records_no_loss(make_split: Callable[..., Split], tmp_path: Path) -> None:
+    settings = config(method={"algorithm": "ops"}, network=None, stem=None, bound=bounds.l0(1).plain())
+    (path,) = shard_files(tmp_path, make_split(ROWS), None, 1, settings)
+    assert "descent" not in files.read_json(path.with_suffix(".json"))
 
 
 # ---- stopping and going on

@@ -170,3 +170,12 @@ def test_a_source_model_learns_from_resized_crops(method: str, tmp_path: Path) -
 def test_crops_that_are_larger_than_the_images_are_refused(train: Split, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="resized_crop is 16, but images are 8x8 pixels"):
         trained(train, config(METHODS["clean"], augmentation={"resized_crop": 16}), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["clean", "image"])
+def test_a_source_model_that_diverges_in_its_last_step_is_refused(method: str, train: Split, tmp_path: Path) -> None:
+    settings = config(METHODS[method])
+    settings["training"] |= {"steps": 1, "lr": 1e38}
+    with pytest.raises(UserError, match=r"source model: the loss or the weights are not finite .* at step 1; lower lr"):
+        trained(train, settings, tmp_path)
+    assert list(tmp_path.iterdir()) == []

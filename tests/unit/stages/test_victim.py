@@ -21,7 +21,7 @@ from unlearnable.countermeasures.base import Countermeasure, Lesson, cross_entro
 from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
-from unlearnable.errors import Stopped
+from unlearnable.errors import Stopped, UserError
 from unlearnable.networks.build import create
 from unlearnable.randomness import derived_seed
 from unlearnable.stages import victim as victims
@@ -322,3 +322,9 @@ def test_a_victim_starts_from_the_weights_that_its_settings_name(train: Split, t
         assert learned
         for name in learned:
             torch.testing.assert_close(weights[name], start[name], rtol=1e-5, atol=1e-7)
+
+
+def test_a_victim_that_diverges_in_its_last_step_is_refused(train: Split, test: Split, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^victim: .* not finite.*; lower lr"):
+        victim(train, test, config(training={"steps": 1, "lr": 1e38}), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -16,6 +16,7 @@ from unlearnable.compute.engine import Engine
 from unlearnable.compute.pgd import ascend, uniform
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Split
+from unlearnable.errors import UserError
 from unlearnable.networks.build import create
 from unlearnable.randomness import generator
 from unlearnable.training import accuracy as measures
@@ -127,3 +128,14 @@ def test_images_pass_through_the_evaluation_transform_first(engine: Engine) -> N
     assert measures.accuracy(engine, large, see) == measures.accuracy(engine, small, same)
     found, expected = (measures.robust_accuracy(engine, f, s, 4, 2, 20, 0) for f, s in ((large, see), (small, same)))
     assert found == expected
+
+
+def test_outputs_that_are_not_finite_have_no_accuracy(engine: Engine, split: Split) -> None:
+    feed = Feed(split, CPU)
+    with torch.no_grad():
+        for parameter in engine.network.parameters():
+            parameter.mul_(1e37)
+    with pytest.raises(UserError, match=r"victim: the network's outputs are not finite.*; lower lr"):
+        measures.accuracy(engine, feed, same)
+    with pytest.raises(UserError, match=r"victim: the network's outputs are not finite.*; lower lr"):
+        measures.robust_accuracy(engine, feed, same, 4, 1, ROWS, 0)

@@ -321,6 +321,20 @@ def test_a_checkpoint_never_holds_weights_that_are_not_finite(run: Run, tmp_path
     assert restored is None or all(torch.isfinite(value).all() for value in restored["network"].values())
 
 
+@pytest.mark.parametrize("changes", [{"lr": 1e38}, {"lr": 1e30, "weight_decay": 1e30}])
+def test_the_last_update_is_checked_too(run: Run, changes: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"not finite \((nan|inf)\) at step 1; lower lr"):
+        run(Loop(), steps=1, **changes)
+
+
+def test_running_statistics_that_are_not_finite_are_refused(run: Run) -> None:
+    def huge(network: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
+        return Lesson(x * 1e30, y, clean=x)  # their variance overflows, but batch norm makes the loss finite
+
+    with pytest.raises(UserError, match=r"not finite \((nan|inf)\) at step 1; lower lr"):
+        run(Loop(), huge, steps=1, lr=1e-12)
+
+
 def test_a_training_that_diverges_before_any_checkpoint_says_so(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No checkpoint had been written yet"):
         run(Loop(tmp_path / "model.checkpoint.pt", "f"), lr=1e30, steps=400)

@@ -19,6 +19,7 @@ class FrozenNetwork:
 
     Attributes:
         images: number of images whose gradients have been computed so far.
+        total: the sum of all gradients so far; not finite once one of them was not.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class FrozenNetwork:
         self.micro_batch = micro_batch
         self.compiled = compiled
         self.images = 0
+        self.total: Tensor | float = 0.0
 
     def gradient(self, pixels: Tensor, targets: Tensor) -> Tensor:
         """The gradient of the summed cross-entropy by the pixels.
@@ -47,9 +49,12 @@ class FrozenNetwork:
         self.images += len(pixels)
         parts = self._parts(pixels)
         if parts == 1:
-            return self._gradient(pixels, targets)
-        shares = zip(pixels.tensor_split(parts), targets.tensor_split(parts), strict=True)
-        return torch.cat([self._gradient(x, y) for x, y in shares])
+            gradient = self._gradient(pixels, targets)
+        else:
+            shares = zip(pixels.tensor_split(parts), targets.tensor_split(parts), strict=True)
+            gradient = torch.cat([self._gradient(x, y) for x, y in shares])
+        self.total = self.total + gradient.sum()
+        return gradient
 
     def _parts(self, pixels: Tensor) -> int:
         return math.ceil(len(pixels) / self.micro_batch) if self.micro_batch else 1

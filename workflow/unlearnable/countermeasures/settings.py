@@ -37,6 +37,15 @@ class CountermeasureSettings(Settings):
 
     kind: str
 
+    def misfit(self, shape: tuple[int, int, int], classes: int) -> str | None:
+        """Why it cannot be used for a dataset; by default it can.
+
+        Args:
+            shape: of one image, ``(H, W, C)``.
+            classes: number of classes.
+        """
+        return None
+
 
 AnyCountermeasure = Annotated[
     SerializeAsAny[CountermeasureSettings], BeforeValidator(registry.reader("countermeasures"))

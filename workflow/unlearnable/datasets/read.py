@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unlearnable import registry
+from unlearnable.datasets import class_names
 from unlearnable.datasets.settings import Dataset
 from unlearnable.datasets.split import Array, check_labels, stratified_order
 from unlearnable.datasets.stream import Stream
@@ -28,10 +29,12 @@ def read(dataset: Dataset, root: Path, downloads: Path) -> tuple[Stream, Stream,
         The training split, the test split, and their provenance.
 
     Raises:
-        UserError: a file is missing, damaged, or does not match the description; errors in images are raised when a
-            stream is read.
+        UserError: a file is missing, damaged, or does not match the description, such as in its class names; errors in
+            images are raised when a stream is read.
     """
     train, test, provenance = registry.load_module("readers", dataset.kind).read(dataset, root, downloads)
+    if folder := getattr(dataset, "root", None):
+        class_names.require_listed(root / folder, dataset.classes)
     if dataset.validation:
         provenance["validation"] = dataset.validation
         check_labels(train.labels, dataset.classes, train.where)  # before the split, which renumbers rows

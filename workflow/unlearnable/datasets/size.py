@@ -40,7 +40,7 @@ def size_hint(dataset: Dataset, root: Path) -> Size:
     own = getattr(registry.load_module("readers", dataset.kind), "size_hint", None)
     try:
         found: Size | None = None if own is None else own(dataset, root)
-    except UserError as error:
+    except (UserError, OSError) as error:
         return Size(None, None, str(error))
     if found is None:
         return Size(None, None, f"a reader of the kind {dataset.kind} counts images only as it reads them")

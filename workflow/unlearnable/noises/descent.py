@@ -28,9 +28,7 @@ def minimise(batch: Batch[SignDescent], gradient: Callable[[Tensor], Tensor]) ->
     """
     images, rho_u, settings = batch.images, batch.problem.rho_u, batch.problem.settings
     pixels = settings.clip == "pixels"
-    d = uniform(images, rho_u, batch.draws) if batch.start is None else batch.start
-    if pixels:
-        d = within_pixels(d, images)
+    d = start_of(batch)
     for _ in range(settings.k_u):
         protected = images + d
         g = gradient(protected.clamp(0, 255))
@@ -39,3 +37,9 @@ def minimise(batch: Batch[SignDescent], gradient: Callable[[Tensor], Tensor]) ->
         if pixels:
             d = within_pixels(d, images)
     return d
+
+
+def start_of(batch: Batch[SignDescent]) -> Tensor:
+    """The noise from which ``minimise`` starts: the batch's own, or a uniform draw; clipped as after every step."""
+    d = uniform(batch.images, batch.problem.rho_u, batch.draws) if batch.start is None else batch.start
+    return within_pixels(d, batch.images) if batch.problem.settings.clip == "pixels" else d

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
@@ -58,11 +59,69 @@ class Batch(Generic[S_co]):
     start: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Descent:
+    """The start of a batch's noise, and what the source model sees of a noise under one draw.
+
+    The source model's loss on it, averaged over all images, must be lower with the noise than with the start; otherwise
+    the noise does no more than a random one.
+
+    Attributes:
+        start: the random start, ``(B, C, H, W)``.
+        seen: maps a noise to the pixels that the source model sees, always under the same draw and without an attack.
+        targets: of the loss, ``(B,)`` int64.
+    """
+
+    start: Tensor
+    seen: Callable[[Tensor], Tensor]
+    targets: Tensor
+
+    def losses(self, network: FrozenNetwork, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The losses of every other image with the start, in whole grey levels as every noise, and with the noise.
+
+        That is half of the images for each, so one forward pass of the batch in all.
+
+        Returns:
+            ``(n,)`` float32 each.
+        """
+        start, end = (network.losses(self.seen(d)[::2], self.targets[::2]) for d in (self.start.round(), noise))
+        return start, end
+
+
+@dataclass
+class LossChange:
+    """How far noise lowers the losses of many images.
+
+    Attributes:
+        images: number of images.
+        start: sum of their losses with the random start.
+        noise: sum of their losses with the noise.
+    """
+
+    images: int = 0
+    start: float = 0.0
+    noise: float = 0.0
+
+    def add(self, start: Tensor, noise: Tensor) -> None:
+        """Add the losses of some images, ``(n,)`` each."""
+        self.images += len(start)
+        self.start += float(start.double().sum())
+        self.noise += float(noise.double().sum())
+
+    def means(self) -> dict[str, float]:
+        """The number of images and their mean losses, for JSON."""
+        return {
+            "images": self.images,
+            "loss_at_start": self.start / self.images,
+            "loss": self.noise / self.images,
+        }
+
+
 class NoiseMethod(Protocol):
     """A noise method.
 
-    A method's module defines functions with these names. ``noise`` is required; the others have the defaults described
-    here.
+    A method's module defines functions with these names. ``noise`` is required; the others, apart from ``descent``,
+    have the defaults described here.
     """
 
     def noise(self, basis: Any, batch: Batch[Any]) -> Tensor:
@@ -104,6 +163,20 @@ class NoiseMethod(Protocol):
         """
         ...
 
+    @property
+    def descends(self) -> bool:
+        """Whether ``noise`` descends on the source model's loss from a random start: the module defines ``descent``."""
+        ...
+
+    def descent(self, batch: Batch[Any], seed: int) -> Descent:
+        """Where the noise of a batch starts, and the loss on which it descends; for methods that descend.
+
+        Args:
+            batch: as for ``noise``, with its draws from their beginning.
+            seed: as for ``basis``.
+        """
+        ...
+
     def training_inputs(self, network: FrozenNetwork, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
         """The source model's input at one step, and the noise in it; for methods with their own source model.
 
@@ -142,6 +215,14 @@ class _WithDefaults:
     def noise_passes(self, problem: Problem[Any]) -> int:
         own = getattr(self.module, "noise_passes", None)
         return 0 if own is None else int(own(problem))
+
+    @property
+    def descends(self) -> bool:
+        return hasattr(self.module, "descent")
+
+    def descent(self, batch: Batch[Any], seed: int) -> Descent:
+        found: Descent = self.module.descent(batch, seed)
+        return found
 
     def training_inputs(self, network: FrozenNetwork, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
         own = getattr(self.module, "training_inputs", None)

@@ -43,6 +43,15 @@ class MethodSettings(Settings):
         """
         return bounds.linf(rho_u)
 
+    def misfit(self, shape: tuple[int, int, int], classes: int) -> tuple[str, str] | None:
+        """Why it cannot be used for a dataset: the key that does not fit, and a message; by default it always can.
+
+        Args:
+            shape: of one image, ``(H, W, C)``.
+            classes: number of classes.
+        """
+        return None
+
 
 AnyMethod = Annotated[SerializeAsAny[MethodSettings], BeforeValidator(registry.reader("noises"))]
 

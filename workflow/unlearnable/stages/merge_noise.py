@@ -82,18 +82,21 @@ def merge(
         shards: the shards' files, in order.
         shard_metrics: their metrics.
         noise: ``.npy`` file to write.
-        manifest: JSON file to write: hash, shape, radius, dataset, settings.
+        manifest: JSON file to write: hash, shape, largest change, dataset, settings, and for methods that descend the
+            mean losses with the random start and with the noise.
         metrics: JSON file to write: sums over the shards.
         made: what the noise is made with.
 
     Raises:
-        UserError: a shard is damaged, the shards do not form one noise within the bound for all images, or the disk is
-            full.
+        UserError: a shard is damaged, the shards do not form one noise within the bound for all images, a descent did
+            not lower the loss, or the disk is full.
     """
     train = files.read_json(source / "manifest.json")["train"]
     shape = (train["rows"], *train["shape"])
     for part, described in zip(shards, shard_metrics, strict=True):
         files.check_files(described, part)
+    measured = [files.read_json(path) for path in shard_metrics]
+    descent = lowered_loss([part["descent"] for part in measured if "descent" in part], settings, noise)
     parts = [arrays.map_array(path) for path in shards]
     largest = total = 0
     with arrays.stream_array(noise, shape, parts[0].dtype) as file:
@@ -103,7 +106,6 @@ def merge(
             largest = max(largest, int(levels.max(initial=0)))
             total += int(levels.sum())
             file.write(piece)
-    measured = [files.read_json(path) for path in shard_metrics]
     files.write_json(
         manifest,
         {
@@ -113,6 +115,7 @@ def merge(
             "largest": largest,
             "mean_size": total / math.prod(shape),
             "config": plain(settings),
+            **({} if descent is None else {"descent": descent}),
             **made,
         },
     )
@@ -126,3 +129,30 @@ def merge(
             **made,
         },
     )
+
+
+def lowered_loss(parts: list[dict[str, float]], settings: NoiseSettings, where: str) -> dict[str, float] | None:
+    """The mean losses of all images with the random start of their noise and with the noise.
+
+    Args:
+        parts: number of images and mean losses of each shard; none for a method that does not descend.
+        settings: of the noise.
+        where: the noise, for the message.
+
+    Returns:
+        ``loss_at_start`` and ``loss``; None for a method that does not descend.
+
+    Raises:
+        UserError: the loss is not lower with the noise, so the noise is no better than its random start.
+    """
+    if not parts:
+        return None
+    images = sum(part["images"] for part in parts)
+    start, loss = (sum(part["images"] * part[key] for part in parts) / images for key in ("loss_at_start", "loss"))
+    if not loss < start:
+        raise UserError(
+            f"{where}: method {settings.method.algorithm}: the mean loss is {loss:.6g} with the noise and {start:.6g} "
+            "with the random start of its descent, but must be lower: this noise protects nothing; change the training "
+            "of its source model (source_model: lr, steps) or the method's steps"
+        )
+    return {"loss_at_start": float(f"{start:.6g}"), "loss": float(f"{loss:.6g}")}  # whatever the number of shards

@@ -6,11 +6,13 @@ import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unlearnable import files
 from unlearnable.arrays import growing
@@ -21,8 +23,9 @@ from unlearnable.compute.draws import of_rows
 from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.split import Chosen, Split, shard_rows
+from unlearnable.errors import UserError
 from unlearnable.networks.build import create, load_weights
-from unlearnable.noises.method import Batch, method_of, problem_of
+from unlearnable.noises.method import Batch, LossChange, method_of, problem_of
 from unlearnable.recipe import BY_HAND, Made
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
@@ -56,12 +59,14 @@ def make_shard(
         loop: progress, checkpoints and time.
         device: where to compute.
         noise: ``.npy`` file to write: ``(rows, H, W, C)``, whole grey levels.
-        metrics: JSON file to write: passes, seconds, memory, the noise's hash. Every shard computes, and counts, the
-            basis of all images' noise.
+        metrics: JSON file to write: passes, seconds, memory, the noise's hash, and for methods that descend the mean
+            losses with the random start and with the noise. Every shard computes, and counts, the basis of all images'
+            noise.
         made: what the noise is made with.
 
     Raises:
-        UserError: a checkpoint or the noise does not fit on the disk, or the method does not support the images.
+        UserError: a checkpoint or the noise does not fit on the disk, the method does not support the images, or the
+            source model's gradients are not finite.
     """
     problem = problem_of(settings, len(train.classes))
     method = method_of(problem.settings)
@@ -82,21 +87,26 @@ def make_shard(
     ):
         done = math.ceil(written.rows / size)
         passes = state["passes"] if state is not None and done else 0
+        change = LossChange(**state["change"]) if state is not None and done else LossChange()
         basis = method.basis(network, train, problem, seed, device)
         if network is not None and not done:
             passes += math.ceil(network.images / size)
         chosen = (np.arange(start, min(start + size, len(rows))) for start in starts[done:])
         for index, (images, y, _) in enumerate(feed.batches(chosen), start=done):
             first = int(rows[index * size])
-            draws = of_rows(first, first + len(y), seed, "noise", device)
+            batch = Batch(images.float(), y, problem, of_rows(first, first + len(y), seed, "noise", device))
             before = 0 if network is None else network.images
-            d = method.noise(basis, Batch(images.float(), y, problem, draws))
+            d = method.noise(basis, batch)
             if network is not None:
                 passes += (network.images - before) // len(y)
+                if method.descends:
+                    again = replace(batch, draws=of_rows(first, first + len(y), seed, "noise", device))
+                    change.add(*method.descent(again, seed).losses(network, d))
+            require_finite(problem.settings.algorithm, network, d, change)
             written.write(d.permute(0, 2, 3, 1).cpu().numpy().astype(dtype))
 
             def snapshot(passes: int = passes) -> dict[str, Any]:
-                return {"noise": written.save(), "passes": passes}
+                return {"noise": written.save(), "passes": passes, "change": asdict(change)}
 
             loop.after(index + 1, len(starts), snapshot, functools.partial("{} passes".format, passes))
         loop.require_wanted()
@@ -110,11 +120,34 @@ def make_shard(
                 "peak_memory_bytes": peak_memory(device),
                 "device": describe(device),
                 files.HASHES: {Path(noise).name: written.sha256()},
+                **({"descent": change.means()} if change.images else {}),
                 **made,
             },
         )
         loop.require_wanted()  # again, because hashing a large noise takes time
     loop.done()
+
+
+def require_finite(algorithm: str, network: FrozenNetwork | None, d: Tensor, change: LossChange) -> None:
+    """Make sure that a noise is not what is left of a descent along gradients that are none.
+
+    Args:
+        algorithm: of the method.
+        network: the source model; None if the noise has none.
+        d: the noise of a batch.
+        change: the losses so far.
+
+    Raises:
+        UserError: a gradient, a loss or the noise is not finite.
+    """
+    losses = change.start + change.noise
+    if network is not None and not math.isfinite(float(network.total) + losses):
+        raise UserError(
+            f"method {algorithm}: the outputs or gradients of the source model are not finite, so it has diverged; "
+            "lower lr in source_model"
+        )
+    if not torch.isfinite(d).all():
+        raise UserError(f"method {algorithm}: the noise is not finite; change the method's settings")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from unlearnable import arrays, files
 from unlearnable.datasets import shards
 from unlearnable.datasets.protected import Noisy, protected_rows
 from unlearnable.datasets.protected_parquet import measure, write_parquet
-from unlearnable.datasets.split import Array, Chosen, Split
+from unlearnable.datasets.split import Array, Chosen, Images, Split
+from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
 from unlearnable.progress import peak_memory_of_process
 from unlearnable.recipe import BY_HAND, Made
@@ -39,7 +41,7 @@ def publish(
     """Write a protected dataset as Parquet with PNG images and as NumPy shards, and measure the written images.
 
     The method clean writes the images unchanged: all of them or, for a protected share, the rest: those that are not
-    protected at that share and seed.
+    protected at that share and seed. If a noise is zero everywhere, no image counts as protected.
 
     Args:
         settings: of the dataset, and of its noise.
@@ -63,7 +65,14 @@ def publish(
         index = index[~protected]
         clean = Split(Chosen(clean.images, index), clean.labels[index], clean.classes)
         protected = np.zeros(len(index), bool)
-    images = clean.images if noise is None else Noisy(clean.images, read_noise(noise, source), protected)
+    of_noise: dict[str, Any] = {}
+    images: Images = clean.images
+    if noise is not None:
+        of_noise, levels = read_noise(noise, source)
+        if is_zero(levels):
+            log.warning("%s: the noise is zero in every image, so this dataset protects nothing", noise)
+            protected[:] = False
+        images = Noisy(clean.images, levels, protected)
     split = Split(images, clean.labels, clean.classes)
 
     shape, shard_hashes = shards.write(arrays, split, settings.rows_per_shard)
@@ -81,6 +90,7 @@ def publish(
             "share_protected": float(protected.mean()),
             "largest_change": measured.largest_change,
             "bound": settings.bound.plain() | {"largest": measured.largest_size},
+            "descent": of_noise.get("descent"),
             "config": plain(settings),
             "versions": versions(),
             **made,
@@ -91,8 +101,14 @@ def publish(
     log.info("%d images, %d protected, largest change %d/255", measured.rows, protected.sum(), measured.largest_change)
 
 
-def read_noise(folder: Path, source: Path) -> Array:
-    """A merged noise, mapped into memory, after checking that it belongs to the dataset.
+def is_zero(noise: Array) -> bool:
+    """Whether a noise, ``(N, H, W, C)``, changes nothing; reads it piece by piece, up to the first change."""
+    step = chunk_rows(noise.shape[1:])
+    return not any(noise[start : start + step].any() for start in range(0, len(noise), step))
+
+
+def read_noise(folder: Path, source: Path) -> tuple[dict[str, Any], Array]:
+    """The manifest of a merged noise, and the noise, mapped into memory, after checking that it is the dataset's.
 
     Raises:
         UserError: it was made for another dataset, or is damaged.
@@ -105,7 +121,7 @@ def read_noise(folder: Path, source: Path) -> Array:
             "run the noise stage again"
         )
     files.check_files(manifest, path)
-    return arrays.map_array(path)
+    return made, arrays.map_array(path)
 
 
 def versions() -> dict[str, str]:

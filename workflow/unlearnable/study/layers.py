@@ -164,6 +164,19 @@ class Layers:
         found: MethodSettings = entry("noises", *self._method_layers(dataset, method), *changes)
         return found
 
+    def noise_method_key(self, dataset: str, method: str, key: str) -> Key:
+        """The place of a key of ``noise_method``."""
+        changes = [_only(layer, False) for layer in self._noise(dataset, method)]
+        return _placed(((key,), ""), (*self._method_layers(dataset, method), *changes))[0]
+
+    def source_training_key(self, dataset: str, method: str, key: str) -> Key:
+        """The place of a key of ``source_training``."""
+        return _placed(((key,), ""), tuple(self._by_method("source_model", dataset, method)))[0]
+
+    def victim_training_key(self, dataset: str, network: str, key: str) -> Key:
+        """The place of a key of ``victim_training``."""
+        return _placed(((key,), ""), tuple(self._victim(dataset, network)))[0]
+
     def _noise(self, dataset: str, method: str) -> list[Layer]:
         return self._by_method("noise", dataset, method)
 
@@ -181,14 +194,16 @@ class Layers:
     @once
     def victim_training(self, dataset: str, network: str) -> VictimTraining:
         """Settings of training a network as a victim on a dataset; empty names leave a layer out."""
+        return merged(VictimTraining.model_validate, *self._victim(dataset, network))
+
+    def _victim(self, dataset: str, network: str) -> list[Layer]:
         tree = self.settings.victim
         named: Keys = {"network": network} if network else {}
-        return merged(
-            VictimTraining.model_validate,
+        return [
             Layer(("victim", "default"), tree.default),
             Layer(("victim", "by_dataset", dataset), tree.by_dataset.get(dataset, {})),
             Layer(("victim", "by_network", network), tree.by_network.get(network, {}) | named),
-        )
+        ]
 
 
 def _pairs(by_method: dict[str, Keys], by_dataset: dict[str, Keys]) -> Iterator[tuple[str, str]]:

@@ -42,7 +42,7 @@ def undefined(s: StudySettings) -> list[Fault]:
         for index, dataset in enumerate(experiment.datasets):
             check((*at, "datasets", index), dataset, s.datasets, "dataset")
         for group, axis in enumerate(experiment.victims):
-            of_group = _group(at, group, experiment)
+            of_group = group_place(at, group, experiment)
             for index, network in enumerate(axis.networks):
                 check((*of_group, "networks", index), network, networks, "network")
             for index, measure in enumerate(axis.countermeasures):
@@ -66,7 +66,7 @@ def _parts(stage: str, tree: Any) -> Iterator[tuple[Key, dict[str, Any]]]:
                 yield (stage, at, name, "by_method", inner), more
 
 
-def _group(at: Key, group: int, experiment: Experiment) -> Key:
+def group_place(at: Key, group: int, experiment: Experiment) -> Key:
     """The place of a group of victims: a single group need not be in a list."""
     return (*at, "victims", group) if len(experiment.victims) > 1 else (*at, "victims")
 
@@ -90,7 +90,7 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
         for group, axis in enumerate(experiment.victims):
             for index, measure in enumerate(axis.countermeasures):
                 if measure in s.countermeasures:
-                    place = (*_group(at, group, experiment), "countermeasures", index)
+                    place = (*group_place(at, group, experiment), "countermeasures", index)
                     yield from _countermeasure(layers, place, measure, axis, datasets)
         for index, noise in enumerate(experiment.noises):
             if noise.method in s.methods:

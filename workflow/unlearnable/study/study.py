@@ -20,6 +20,7 @@ from unlearnable.study import names
 from unlearnable.study.cells import Noise, Perturbed, Victim, noise_of, perturbed_of, unique
 from unlearnable.study.faults import Fault, condensed, described, line
 from unlearnable.study.layers import Layers
+from unlearnable.study.misfits import Misfits
 from unlearnable.study.once import once
 from unlearnable.study.schema import Experiment, LayeredSettings, StudySettings
 
@@ -40,6 +41,7 @@ class Study:
 
     def __init__(self, config: dict[str, Any], files: Sequence[str | Path] = (), root: str | Path = ".") -> None:
         self.root = Path(root)
+        self.files = files
 
         faults: list[Fault] = []
         try:
@@ -52,6 +54,8 @@ class Study:
         faults += self.layers.faults()
         if not faults:
             faults = [*names.undefined(self.settings), *names.unfit(self.settings, self.layers)]
+            self._misfits = Misfits(self.settings, self.layers, self.root)
+            faults += self._misfits.faults()
         if faults:
             raise UserError("\n".join(line(key, message, files) for key, message in condensed(faults)))
 
@@ -103,6 +107,22 @@ class Study:
         """The source models of the experiments."""
         sources = [self.source_of(cell) for cell in self.noises(*experiments)]
         return unique([source for source in sources if source is not None])
+
+    def unfilled_batches(self, cell: Noise, directory: Path) -> list[str]:
+        """Why the dataset of a source model or victim cannot fill its batches, if that is known: a line or none.
+
+        Unlike the faults of the configuration this depends on the dataset's files, and concerns only what is trained.
+
+        Args:
+            cell: a victim, or the noise of a source model.
+            directory: the working directory.
+        """
+        if isinstance(cell, Victim):
+            rest = cell.protected if cell.method == "clean" else 0
+            faults = self._misfits.victim_batch(cell.dataset, cell.network, rest, directory)
+        else:
+            faults = self._misfits.source_batch(cell.dataset, cell.method, directory)
+        return [line(key, message, self.files) for key, message in faults]
 
     # ---- settings of each stage
 

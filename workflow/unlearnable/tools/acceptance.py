@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 from snakemake.io import ancient
 from snakemake.settings.types import RerunTrigger
 
+from unlearnable.study.cells import Noise, Victim, cell
 from unlearnable.study.finished import Finished
 from unlearnable.study.recipes import Recipes
 
+TRAINED: dict[str, type[Noise]] = {"source_model": Noise, "victim": Victim}  # the cells of rules that train
 NAMED = 5  # results that were made with something else
 
 
@@ -32,6 +35,16 @@ class Acceptance:
         self._workflow, self._logger = workflow, logger
         self._finished = Finished()
         self._named: set[str] = set()
+
+    def recipe(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
+        """What the results of a job are made with.
+
+        Ends Snakemake if the job would train in batches of more images than its dataset has.
+        """
+        if rule in TRAINED and self._workflow.is_main_process:
+            for fault in self.recipes.study.unfilled_batches(cell(TRAINED[rule], wildcards), Path()):
+                sys.exit(f"The configuration has faults:\n{fault}")  # an exception would print a traceback here
+        return self.recipes.of(rule, wildcards).recipe.plain()
 
     def inputs(self, rule: str, wildcards: Mapping[str, str], files: Any) -> Any:
         """The inputs of a job, marked so that their dates do not count if its result stores that it was made from them.

@@ -13,6 +13,7 @@ from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.engine import Engine
 from unlearnable.compute.frozen import frozen
 from unlearnable.compute.pgd import ascend, uniform
+from unlearnable.errors import UserError
 from unlearnable.progress import Meter
 from unlearnable.randomness import generator
 
@@ -26,6 +27,29 @@ def batches(feed: Feed, see: Seen, count: int) -> Iterator[tuple[Tensor, Tensor]
     return ((see(x).float(), y) for x, y, _ in feed.batches(rows))
 
 
+class Right:
+    """Counts correct answers, on the device, without waiting for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._correct = torch.zeros((), dtype=torch.int64, device=device)
+        self._finite = torch.ones((), dtype=torch.bool, device=device)
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Add the answers to some images: logits ``(B, classes)`` and labels ``(B,)``."""
+        self._correct += (logits.argmax(1) == labels).sum()
+        self._finite &= logits.isfinite().all()
+
+    def count(self) -> int:
+        """The number of correct answers.
+
+        Raises:
+            UserError: an answer was not finite, so that its largest logit means nothing.
+        """
+        if not self._finite:
+            raise UserError("victim: the network's outputs are not finite, so its training has diverged; lower lr")
+        return int(self._correct)
+
+
 def accuracy(engine: Engine, feed: Feed, see: Seen) -> float:
     """The share of the images that the network classifies correctly in eval mode.
 
@@ -34,11 +58,11 @@ def accuracy(engine: Engine, feed: Feed, see: Seen) -> float:
         feed: images and labels.
         see: transform of the images (``augment.evaluation``).
     """
-    correct = torch.zeros((), dtype=torch.int64, device=feed.device)
+    right = Right(feed.device)
     with frozen(engine.network, engine.precision, engine.micro_batch) as fixed:
         for x, y in batches(feed, see, len(feed)):
-            correct += (fixed.logits(x).argmax(1) == y).sum()
-    return int(correct) / len(feed)
+            right.add(fixed.logits(x), y)
+    return right.count() / len(feed)
 
 
 def robust_accuracy(
@@ -59,11 +83,11 @@ def robust_accuracy(
     """
     count = min(images, len(feed))
     meter = Meter("image", count, 1, feed.device.type)
-    correct = torch.zeros((), dtype=torch.int64, device=feed.device)
+    right = Right(feed.device)
     with frozen(engine.network, engine.precision, engine.micro_batch) as fixed:
         for index, (x, y) in enumerate(batches(feed, see, count)):
             draws = generator(seed, "robust accuracy", index, device=feed.device)
             attacked = x + ascend(fixed, x, y, radius, steps, 0.2, uniform(x, radius, draws))
-            correct += (fixed.logits(attacked).argmax(1) == y).sum()
+            right.add(fixed.logits(attacked), y)
             meter.at(min((index + 1) * BATCH, count), "attacked by PGD")
-        return int(correct) / count, math.ceil(fixed.images / BATCH)
+        return right.count() / count, math.ceil(fixed.images / BATCH)

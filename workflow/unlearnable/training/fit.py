@@ -114,9 +114,13 @@ def fit(
     ranks.require_same(progress["step"])
     trained = ranks.trained(network)
 
+    def require_sound() -> None:
+        """Make sure that the losses, weights and running statistics so far are finite."""
+        sizes = sum(value.detach().abs().sum() for value in network.state_dict().values())
+        _require_finite(float(progress["sums"][0] + sizes), stage, progress["step"], loop)
+
     def snapshot() -> dict[str, Any]:
-        weights = sum(parameter.detach().abs().sum() for parameter in network.parameters())
-        _require_finite(float(progress["sums"][0] + weights), stage, progress["step"], loop)
+        require_sound()
         return {
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
@@ -157,6 +161,7 @@ def fit(
             history.append(row | {"passes": progress["passes"]} | measure())
             progress |= {"sums": torch.zeros(2, device=device), "since": 0}
         loop.after(progress["step"], training.steps, snapshot, report)
+    require_sound()
     return history, progress["passes"]
 
 

@@ -21,9 +21,9 @@ def build(settings: Cutout, train: Split, classes: int, seed: int) -> Countermea
     Raises:
         UserError: the square is larger than the image.
     """
-    side = min(train.images.shape[1:3])
-    if settings.size is not None and settings.size > side:
-        raise UserError(f"counter-measure cutout: size {settings.size} exceeds the images' {side} pixels; lower it")
+    height, width, channels = train.images.shape[1:]
+    if (misfit := settings.misfit((height, width, channels), classes)) is not None:
+        raise UserError(f"counter-measure cutout: {misfit}")
 
     def inside(extent: int, rows: int, generator: torch.Generator) -> Tensor:
         """For each image, which of the ``extent`` rows or columns the square covers."""

@@ -14,3 +14,10 @@ class Cutout(CountermeasureSettings):
 
     kind: Literal["cutout"]
     size: int | None = Field(None, ge=1, description="side of the square, in pixels; none: half the image's side")
+
+    def misfit(self, shape: tuple[int, int, int], classes: int) -> str | None:
+        """A square that is larger than the images."""
+        side = min(shape[:2])
+        if self.size is None or self.size <= side:
+            return None
+        return f"size {self.size} exceeds the images' {side} pixels; lower it"

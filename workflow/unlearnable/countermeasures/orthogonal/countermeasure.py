@@ -31,12 +31,10 @@ def build(settings: Orthogonal, train: Split, classes: int, seed: int) -> Counte
     Raises:
         UserError: there are as many classes as values in an image, so nothing would be left.
     """
-    values = math.prod(train.images.shape[1:])
-    if classes >= values:
-        raise UserError(
-            f"counter-measure orthogonal: {classes} classes leave nothing of images of {values} values; "
-            "use another counter-measure"
-        )
+    height, width, channels = train.images.shape[1:]
+    values = height * width * channels
+    if (misfit := settings.misfit((height, width, channels), classes)) is not None:
+        raise UserError(f"counter-measure orthogonal: {misfit}")
     basis = orthonormal(class_weights(settings, train, classes, seed))
 
     def levels(images: Array) -> Array:

@@ -8,6 +8,8 @@ from torchvision import models
 from unlearnable.networks import initialisation
 from unlearnable.networks.architectures._families import densenet
 
+SIDES = {"cifar": (8, 1), "imagenet": (29, 1)}
+
 
 def build(channels: int, classes: int, stem: str) -> nn.Module:
     """DenseNet-121: 6,956,298 parameters for 3 channels, 10 classes and the stem ``cifar``."""

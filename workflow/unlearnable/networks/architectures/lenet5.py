@@ -6,6 +6,8 @@ from torch import nn
 
 from unlearnable.errors import UserError
 
+SIDES = {"cifar": (10, 1)}
+
 
 def build(channels: int, classes: int, stem: str) -> nn.Module:
     """Two 5x5 convolutions of width 6 and 16, each with pooling, and linear layers of 120 and 84 units and the classes.

@@ -7,6 +7,7 @@ from torch import nn
 from unlearnable.errors import UserError
 
 WIDTH = 16
+SIDES = {"cifar": (2, 2)}
 
 
 def build(channels: int, classes: int, stem: str) -> nn.Module:

@@ -7,6 +7,8 @@ from torchvision import models
 
 from unlearnable.networks.architectures._families import vgg
 
+SIDES = {"cifar": (32, 1), "imagenet": (32, 1)}
+
 
 def build(channels: int, classes: int, stem: str) -> nn.Module:
     """VGG-11 with batch norm: 9,231,114 parameters for 3 channels, 10 classes and the stem ``cifar``."""

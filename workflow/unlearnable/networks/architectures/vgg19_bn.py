@@ -7,6 +7,8 @@ from torchvision import models
 
 from unlearnable.networks.architectures._families import vgg
 
+SIDES = {"cifar": (32, 1), "imagenet": (32, 1)}
+
 
 def build(channels: int, classes: int, stem: str) -> nn.Module:
     """VGG-19 with batch norm: 20,040,522 parameters for 3 channels, 10 classes and the stem ``cifar``."""

@@ -9,9 +9,9 @@ from torch import Tensor
 from unlearnable.compute.augment import draw
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.errors import UserError
-from unlearnable.noises.descent import minimise
+from unlearnable.noises.descent import minimise, start_of
 from unlearnable.noises.em.settings import Em
-from unlearnable.noises.method import Batch, Problem, augmented
+from unlearnable.noises.method import Batch, Descent, Problem, augmented
 
 
 def noise_passes(problem: Problem[Em]) -> int:
@@ -31,6 +31,12 @@ def noise(network: FrozenNetwork, batch: Batch[Em]) -> Tensor:
         UserError: transformed images have another size than raw ones.
     """
     return _descend(network, _framed(batch))
+
+
+def descent(batch: Batch[Em], seed: int) -> Descent:
+    """The loss of raw or of transformed images."""
+    framed = _framed(batch)
+    return Descent(start_of(framed), lambda d: (framed.images + d).clamp(0, 255), batch.labels)
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[Em]) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from unlearnable.compute.pgd import uniform
 from unlearnable.datasets.split import Chosen, Split, stratified_order
 from unlearnable.noises.descent import minimise
 from unlearnable.noises.em_classwise.settings import EmClasswise
-from unlearnable.noises.method import Batch, Problem, augmented
+from unlearnable.noises.method import Batch, Descent, Problem, augmented
 from unlearnable.randomness import generator as generator_of
 from unlearnable.randomness import numpy_generator
 
@@ -49,7 +49,7 @@ def basis(
     rows = order[: shared_rows(s, problem.classes, len(train.labels))]
     feed = Feed(Split(Chosen(train.images, rows), train.labels[rows], train.classes), device)
     draws = generator_of(seed, "em-classwise", "start", device=device)
-    noises = uniform(torch.empty(problem.classes, *feed.shape, device=device), problem.rho_u, draws)
+    noises = _start(problem, feed.shape, draws)
     for index in range(s.rounds):
         order = numpy_generator(seed, "em-classwise", "order", index).permutation(len(feed))
         for x, y, _ in feed.batches(order[at : at + BATCH] for at in range(0, len(order), BATCH)):
@@ -73,6 +73,19 @@ def noise(noises: Tensor, batch: Batch[EmClasswise]) -> Tensor:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
     return noises[batch.labels].to(batch.images.dtype)
+
+
+def descent(batch: Batch[EmClasswise], seed: int) -> Descent:
+    """The loss of images as they are, with the first noise of their class."""
+    images = batch.images
+    draws = generator_of(seed, "em-classwise", "start", device=images.device)
+    start = _start(batch.problem, images.shape[1:], draws)[batch.labels]
+    return Descent(start, lambda d: (images + d).clamp(0, 255), batch.labels)
+
+
+def _start(problem: Problem[EmClasswise], shape: tuple[int, ...], draws: torch.Generator) -> Tensor:
+    """A uniform draw for each class."""
+    return uniform(torch.empty(problem.classes, *shape, device=draws.device), problem.rho_u, draws)
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[EmClasswise]) -> tuple[Tensor, Tensor]:

@@ -37,11 +37,8 @@ def basis(
     patch = problem.settings.patch
     rows, columns = math.ceil(height / patch), math.ceil(width / patch)
     values = channels * rows * columns
-    if problem.classes > 2**values:
-        raise UserError(
-            f"method lsp: patch {patch} makes {values} value(s) of an image of {height}x{width}x{channels}, which tell "
-            f"{2**values} classes apart, not {problem.classes}; a smaller patch makes more"
-        )
+    if (misfit := problem.settings.misfit((height, width, channels), problem.classes)) is not None:
+        raise UserError(f"method lsp: {misfit[1]}")
     draws = numpy_generator(seed, "lsp", "corners")
     counted = min(values, 60)  # bits of a corner's number; further bits are arbitrary
     numbers = draws.choice(2**counted, problem.classes, replace=False)

@@ -55,13 +55,10 @@ def basis(
     Raises:
         UserError: there are more classes than held-out images.
     """
-    wanted = problem.settings.held_out
-    if wanted < problem.classes:
-        raise UserError(
-            f"methods, algorithm ntga, key held_out: {wanted} image(s) cannot include one of each of "
-            f"{problem.classes} classes; give at least {problem.classes}"
-        )
-    rows = stratified_order(train.labels, numpy_generator(seed, "ntga", "held out"))[:wanted]
+    height, width, channels = train.images.shape[1:]
+    if (misfit := problem.settings.misfit((height, width, channels), problem.classes)) is not None:
+        raise UserError(f"methods, algorithm ntga, key {misfit[0]}: {misfit[1]}")
+    rows = stratified_order(train.labels, numpy_generator(seed, "ntga", "held out"))[: problem.settings.held_out]
     rows.sort()  # read files in order
     images = torch.from_numpy(train.images[rows]).permute(0, 3, 1, 2).to(device)
     return HeldOut(_flat(images), torch.from_numpy(train.labels[rows]).to(device))
@@ -75,11 +72,16 @@ def noise(held_out: HeldOut, batch: Batch[Ntga]) -> Tensor:
 
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u`` and ``images + d`` in [0, 255].
+
+    Raises:
+        UserError: a gradient is not finite.
     """
     images, problem, s, rho_u = batch.images, batch.problem, batch.problem.settings, batch.problem.rho_u
     d = torch.zeros_like(images)
     for _ in range(s.steps):
         g = held_out_gradient(images + d, batch.labels, held_out, problem)
+        if not g.isfinite().all():
+            raise UserError("method ntga: the gradient of the held-out loss is not finite; lower t or steps")
         d = within_pixels((d + s.alpha * rho_u * g.sign()).clamp(-rho_u, rho_u), images)
     return d.round()
 

@@ -24,3 +24,12 @@ class Ntga(Method):
     readout: Literal["linear", "none"] = Field(
         "linear", description="its last layer: linear, or none, so that it ends in the fifth activation"
     )
+
+    def misfit(self, shape: tuple[int, int, int], classes: int) -> tuple[str, str] | None:
+        """More classes than held-out images."""
+        if self.held_out >= classes:
+            return None
+        return (
+            "held_out",
+            f"{self.held_out} image(s) cannot include one of each of {classes} classes; give at least {classes}",
+        )

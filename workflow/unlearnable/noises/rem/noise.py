@@ -11,8 +11,8 @@ from unlearnable.compute.augment import Transform, concatenated, draw, transform
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform, within_pixels
 from unlearnable.datasets.augmentation import Augmentation
-from unlearnable.noises.descent import minimise
-from unlearnable.noises.method import Batch, Problem
+from unlearnable.noises.descent import minimise, start_of
+from unlearnable.noises.method import Batch, Descent, Problem
 from unlearnable.noises.rem.settings import Rem, RobustDescent
 
 
@@ -40,6 +40,21 @@ def noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
     """
     settings = batch.problem.settings
     return free_noise(network, batch) if settings.attack == "free" else robust_noise(network, batch, settings.k_a)
+
+
+def descent(batch: Batch[Rem], seed: int) -> Descent:
+    """The loss under one transform and one draw of the adversary."""
+    if batch.problem.settings.attack != "free":
+        return robust_descent(batch)
+    images, draws, problem = batch.images, batch.draws, batch.problem
+    start, e = start_of(batch), uniform(images, problem.rho_a, draws)
+    t = draw(_expected_over(problem), images, draws)
+
+    def seen(d: Tensor) -> Tensor:
+        protected = (images + d).clamp(0, 255)
+        return t(protected + within_pixels(e, protected))
+
+    return Descent(start, seen, batch.labels)
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[Rem]) -> tuple[Tensor, Tensor]:
@@ -75,6 +90,19 @@ def robust_noise(network: FrozenNetwork, batch: Batch[RobustDescent], ascent_ste
         return _summed(t, network.gradient(z + e, y), s.j)
 
     return minimise(batch, expected_gradient).round()
+
+
+def robust_descent(batch: Batch[RobustDescent]) -> Descent:
+    """As ``descent``, for ``robust_noise``."""
+    images, draws, problem = batch.images, batch.draws, batch.problem
+    start, t = start_of(batch), draw(_expected_over(problem), images, draws)
+    e = uniform(t(images), problem.rho_a, draws)
+
+    def seen(d: Tensor) -> Tensor:
+        z = t((images + d).clamp(0, 255))
+        return z + within_pixels(e, z)
+
+    return Descent(start, seen, batch.labels)
 
 
 def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from unlearnable.compute.frozen import FrozenNetwork
-from unlearnable.noises.method import Batch, Problem
-from unlearnable.noises.rem.noise import ascent_passes, attacked, robust_noise
+from unlearnable.noises.method import Batch, Descent, Problem
+from unlearnable.noises.rem.noise import ascent_passes, attacked, robust_descent, robust_noise
 from unlearnable.noises.sem.settings import Sem
 
 
@@ -27,6 +27,11 @@ def noise(network: FrozenNetwork, batch: Batch[Sem]) -> Tensor:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
     return robust_noise(network, batch, ascent_steps=0)
+
+
+def descent(batch: Batch[Sem], seed: int) -> Descent:
+    """The loss under one transform and one uniform draw in the rho_a box."""
+    return robust_descent(batch)
 
 
 def training_inputs(network: FrozenNetwork, batch: Batch[Sem]) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from unlearnable.compute.augment import draw
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform, within_pixels
-from unlearnable.noises.method import Batch, Problem
+from unlearnable.noises.method import Batch, Descent, Problem
 from unlearnable.noises.tap.settings import Tap
 
 
@@ -27,7 +27,7 @@ def noise(network: FrozenNetwork, batch: Batch[Tap]) -> Tensor:
     """
     images, draws, problem = batch.images, batch.draws, batch.problem
     s, rho_u = problem.settings, problem.rho_u
-    targets = (batch.labels + 1) % problem.classes
+    targets = targets_of(batch)
     best = torch.zeros_like(images)
     lowest = torch.full(targets.shape, torch.inf, device=images.device)
     for _ in range(s.restarts):
@@ -42,3 +42,17 @@ def noise(network: FrozenNetwork, batch: Batch[Tap]) -> Tensor:
         best = torch.where(better[:, None, None, None], d, best)
         lowest = torch.where(better, losses, lowest)
     return best
+
+
+def descent(batch: Batch[Tap], seed: int) -> Descent:
+    """The loss towards the next class under one transform."""
+    images, draws, problem = batch.images, batch.draws, batch.problem
+    start = within_pixels(uniform(images, problem.rho_u, draws), images)
+    t = draw(problem.augmentation, images, draws)
+    return Descent(start, lambda d: t(images + d), targets_of(batch))
+
+
+def targets_of(batch: Batch[Tap]) -> Tensor:
+    """The next class of each image, ``(B,)`` int64."""
+    problem = batch.problem
+    return (batch.labels + 1) % problem.classes

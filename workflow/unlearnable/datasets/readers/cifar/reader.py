@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from unlearnable.datasets import class_names
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.cifar.settings import CifarDataset
 from unlearnable.datasets.size import Size, official
@@ -143,11 +144,7 @@ def _check_names(where: str, meta: dict[bytes, Any], key: bytes, classes: list[s
     names = meta.get(key)
     if not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
         raise UserError(f"{where}: no class names under {key.decode()!r}")
-    if len(names) != len(classes):
-        raise UserError(f"{where}: the archive has {len(names)} classes, but the description has {len(classes)}")
-    for label, (name, described) in enumerate(zip(names, classes, strict=True)):
-        if name.decode(errors="replace") != described:
-            raise UserError(f"{where}: class {label} is {name.decode(errors='replace')!r}, not {described!r}")
+    class_names.require_same([name.decode(errors="replace") for name in names], classes, where)
 
 
 def _batch(where: str, content: dict[bytes, Any], key: bytes) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from unlearnable.datasets import class_names
 from unlearnable.datasets.readers._class_folders import by_class, stream
 from unlearnable.datasets.readers._decoding import Fit
 from unlearnable.datasets.readers.imagenet.settings import ImagenetDataset
@@ -17,6 +18,7 @@ TRAIN, VAL = 1281, 50  # images per class, on average in train
 def read(dataset: ImagenetDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
     """Read the described classes and ignore other folders; arguments and errors as for ``datasets.read.read``."""
     folder = root / dataset.root
+    class_names.require_wordnet_order(dataset.classes, str(folder))
     fit = Fit.of(dataset, resize=True)
     train, test = (by_class(folder / name, dataset.classes, others=True) for name in ("train", "val"))
     return (

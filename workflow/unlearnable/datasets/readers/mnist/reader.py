@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from unlearnable import files
+from unlearnable.datasets import class_names
 from unlearnable.datasets.download import fetch
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.mnist.settings import MnistDataset
@@ -65,6 +66,16 @@ MD5 = {  # of the gzipped files, in the order of NAMES; no SHA-256 is published
 }
 
 
+CLASSES = {
+    "MNIST": list("0123456789"),
+    "FashionMNIST": [
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ],
+    "KMNIST": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+}
+
+
 def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
     """Read the four IDX files; arguments and errors as for ``datasets.read.read``."""
     given = _checked_files.given_folder(dataset.root, root)
@@ -73,6 +84,7 @@ def read(dataset: MnistDataset, root: Path, downloads: Path) -> tuple[Stream, St
     else:
         folder, origin = _downloaded(dataset, downloads), dataset.variant
     _checked_files.require_known(folder, NAMES, dataset.sha256)
+    class_names.require_official_order(CLASSES[dataset.variant], dataset.classes, f"{folder}, {dataset.variant}")
     hashes: dict[str, str] = {}
     splits = {}
     for split, names in FILES.items():

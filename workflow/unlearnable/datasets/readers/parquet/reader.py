@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from unlearnable.datasets import class_names
 from unlearnable.datasets.parquet import parquet_batches, parquet_metadata, require_unpackable
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded
@@ -89,7 +91,8 @@ def _stream(dataset: ParquetDataset, folder: Path, names: list[str], where: str)
 
 def _checked(dataset: ParquetDataset, path: Path, fit: Fit) -> tuple[str, int]:
     """The column of encoded images in a file, and how many of its rows to read at once, after checking its columns."""
-    schema = parquet_metadata(path).schema.to_arrow_schema()
+    metadata = parquet_metadata(path)
+    schema = metadata.schema.to_arrow_schema()
     for column in (dataset.image_column, dataset.label_column):
         count = schema.names.count(column)
         if count != 1:
@@ -103,6 +106,8 @@ def _checked(dataset: ParquetDataset, path: Path, fit: Fit) -> tuple[str, int]:
         raise UserError(f"{path}: column {dataset.image_column!r} holds {kind}, not encoded images")
     if not pa.types.is_integer(schema.field(dataset.label_column).type):
         raise UserError(f"{path}: column {dataset.label_column!r} must hold whole numbers without gaps")
+    for names in _names(metadata.metadata or {}, dataset.label_column):
+        class_names.require_same(names, dataset.classes, str(path))
     require_unpackable(path, dataset.label_column, fit.bytes_limit)
     largest = require_unpackable(path, column, fit.bytes_limit)
     return column, max(1, min(IMAGES_AT_ONCE, BYTES_AT_ONCE // max(1, largest)))
@@ -114,6 +119,25 @@ def _labels(dataset: ParquetDataset, path: Path) -> Array:
     if any(batch.column(0).null_count for batch in batches):
         raise UserError(f"{path}: column {dataset.label_column!r} must hold whole numbers without gaps")
     return np.concatenate([np.empty(0, np.int64), *(batch.column(0).to_numpy().astype(np.int64) for batch in batches)])
+
+
+def _names(metadata: Mapping[bytes, bytes], label_column: str) -> Iterator[list[str]]:
+    """The class names in a file's metadata: those for Hugging Face's ``datasets``, and those that pandas keeps."""
+    described = _read(metadata, b"huggingface")
+    for key in ("info", "features", label_column, "names"):
+        described = described.get(key) if isinstance(described, dict) else None
+    attributes = _read(metadata, b"PANDAS_ATTRS")
+    for names in (described, attributes.get("classes") if isinstance(attributes, dict) else None):
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            yield names
+
+
+def _read(metadata: Mapping[bytes, bytes], key: bytes) -> Any:
+    """The JSON under a key of a file's metadata; None if there is none."""
+    try:
+        return json.loads(metadata.get(key, b"null"))
+    except (ValueError, RecursionError):  # of another program
+        return None
 
 
 def _images(files: list[tuple[Path, str, int]], fit: Fit) -> Iterator[Encoded]:

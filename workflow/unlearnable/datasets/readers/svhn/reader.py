@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unlearnable.datasets import class_names
 from unlearnable.datasets.download import fetch
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers.svhn.settings import SvhnDataset
@@ -30,6 +31,7 @@ SHA256 = {
 MIRRORS = ["http://ufldl.stanford.edu/housenumbers"]
 ALL = 630_420  # images in SVHN with its extra ones: the most that are loaded
 TEN = 10  # label of the digit 0 in the files
+DIGITS = list("0123456789")
 
 
 def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Stream, dict[str, Any]]:
@@ -46,6 +48,7 @@ def read(dataset: SvhnDataset, root: Path, downloads: Path) -> tuple[Stream, Str
             mirrors = _checked_files.addresses(dataset.mirrors or MIRRORS, name)
             fetch(mirrors, folder / name, expected[name], instead=instead)
     hashes = _checked_files.checked_hashes(folder, names, expected)
+    class_names.require_official_order(DIGITS, dataset.classes, f"{folder}, whose labels are the digits")
     shape = (dataset.image_size, dataset.image_size, dataset.channels)
     train, test = (_stream(folder / name, shape, f"{origin}, {split} split") for split, name in FILES.items())
     return train, test, {"kind": "svhn", "root": origin, "sha256": hashes}

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from unlearnable.datasets import class_names
 from unlearnable.datasets.readers import _checked_files
 from unlearnable.datasets.readers._class_folders import ignored
 from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded, file_content
@@ -136,7 +137,7 @@ def _require_text(size: int, where: str) -> None:
 
 
 def _check_classes(tree: _Tree, classes: list[str]) -> None:
-    """Make sure that the described classes are those of the dataset, in any order."""
+    """Make sure that the described classes are those of the dataset, in WordNet's order; its own file is in none."""
     wnids = _lines(tree, "wnids.txt")
     for wnid in wnids:
         if wnid not in classes:
@@ -144,6 +145,7 @@ def _check_classes(tree: _Tree, classes: list[str]) -> None:
     for name in classes:
         if name not in wnids:
             raise UserError(f"{tree.where}: class {name!r} is not in its wnids.txt")
+    class_names.require_wordnet_order(classes, str(tree.where))
 
 
 def _train(tree: _Tree, classes: list[str]) -> list[tuple[str, int]]:
