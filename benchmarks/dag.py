@@ -6,12 +6,13 @@
 Prints seconds of CPU (user and system; a busy machine changes them less than the wall clock) and of wall time, and how
 many jobs each call listed: the quiet dry run lists none, as it only reads the rules and plans. Nothing is computed: in
 the finished study every output is a placeholder of a few bytes, recorded by Snakemake's ``--touch``, without its pause
-of 0.1 s per job.
+of 0.1 s per job; JSON files store the recipes that planning compares.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import resource
 import subprocess
@@ -24,6 +25,33 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = "from snakemake.cli import main; main()"
+STORE = """
+import json, sys
+from pathlib import Path
+
+from unlearnable.study import products
+from unlearnable.study.recipes import Recipes
+from unlearnable.tools.plan.reading import read_study
+
+study, stored = read_study(Path(sys.argv[1])), set()
+recipes = Recipes(study)
+
+def store(planned):
+    if planned.file not in stored:
+        stored.add(planned.file)
+        Path(planned.file).write_text(json.dumps({"recipe": planned.recipe.plain()}))
+        for each in planned.made_from.values():
+            for source in each:
+                store(source)
+
+for kind in ("tables", "figures"):
+    for name in study.settings.run:
+        for stem, product in products.by_stem(kind).items():
+            if product.product in study.settings.experiments[name].products:
+                store(recipes.product(kind, name, stem))
+for cell in study.perturbed(*study.settings.run):
+    store(recipes.perturbed_dataset(cell))
+"""
 TOUCH = f"from snakemake.executors import touch; touch.Executor.SLEEPING_TIME = 0; {RUN}"
 
 
@@ -94,6 +122,14 @@ class Planner:
                 output.mkdir(parents=True, exist_ok=True)
         # Many cores: few rounds of scheduling.
         self.call("--touch", "--forceall", "--cores", "1000", "--quiet", "all", program=TOUCH)
+        library = self.checkout / "workflow"
+        if (library / "unlearnable/study/recipes.py").is_file():  # not in earlier revisions
+            subprocess.run(
+                [sys.executable, "-P", "-c", STORE, str(self.checkout / self.study)],
+                cwd=self.work,
+                env=os.environ | {"PYTHONPATH": str(library)},
+                check=True,
+            )
 
     def call_again(self) -> Call:
         """Call for the finished study.
