@@ -31,6 +31,7 @@ def slow_study(images: Path) -> Config:
         "source_model": {"by_dataset": {"tiny": {"network": "small-cnn", "batch_size": 16, "history_every": 50, **em}}},
         "noise": {"by_dataset": {"tiny": {"batch_size": 2, "by_method": {"em": {"k_u": 200}}}}},
         "perturbed": {"rows_per_parquet": 40, "rows_per_shard": 50},
+        "victim": {"by_dataset": {"tiny": {"batch_size": 16}}},
         "experiments": {
             "slow": {
                 "datasets": ["tiny"],

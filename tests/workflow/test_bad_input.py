@@ -379,6 +379,7 @@ def test_a_noise_of_another_dataset_is_refused(finished: Project, tmp_path: Path
     manifest = project.work / "results/noise/tiny/em/u16-a0/s0/manifest.json"
     files.write_json(manifest, files.read_json(manifest) | {"dataset": "0" * 64})
     perturbed = "results/perturbed/tiny/em/u16-a0/s0/p50"
+    (project.work / perturbed / "manifest.json").unlink()
     printed = project.run(f"{perturbed}/manifest.json", ok=False)
     parts = ("results/noise/tiny/em/u16-a0/s0", "made for another dataset", "results/dataset/tiny", "run the noise")
     assert_one_line(printed, "ERROR in rule perturbed_dataset", *parts)

@@ -120,7 +120,8 @@ def test_a_job_that_comes_too_late_touches_nothing(tmp_path: Path) -> None:
         import sys
         from types import SimpleNamespace
         from unlearnable.jobs.job import job
-        with job(SimpleNamespace(rule="noise", log=["noise.log"])):
+        nothing = SimpleNamespace(recipe={"inputs": {}})
+        with job(SimpleNamespace(rule="noise", log=["noise.log"], input=[], params=nothing)):
             print("at work")
     """
     (tmp_path / "noise.log").write_text("of another job")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from unlearnable.files import write_json
 from unlearnable.study.study import Study
 
 from .pipeline import ROOT, Project, laid_over, tiny_study
@@ -61,6 +62,8 @@ def planning(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Planning:
     config = laid_over(tiny_study(folder / "data"), {"experiments": {"tiny": {"seeds": [0, 1]}}})
     project = Project.new(repo, folder / "project", config)
     report = folder / "report.json"
+    # Of a dataset that is not stored yet, a plan counts the images, with its reader.
+    write_json(project.work / "results/dataset/tiny/manifest.json", {"train": {"rows": 64}})
     command = [sys.executable, "-P", "-c", WATCHED, *project.command("all", "-n", "--quiet", "rules")[1:]]
     environment = os.environ | {"REPORT": str(report)}
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)

@@ -107,18 +107,17 @@ def _short(keys: list[str] | None) -> str:
     return keys[0] if len(keys) == 1 else files.digest(keys)[:DIGITS]
 
 
-def from_results(path: Path) -> PurePosixPath:
-    """A path from its last folder ``results`` on, as recipes name files, wherever the results lie."""
+def from_results(path: Path) -> PurePosixPath | None:
+    """A path from its last folder ``results`` on, as recipes name files; None if it is in no such folder."""
     parts = path.parts
-    start = len(parts) - 1 - parts[::-1].index(RESULTS) if RESULTS in parts else 0
-    return PurePosixPath(*parts[start:])
+    return PurePosixPath(*parts[len(parts) - 1 - parts[::-1].index(RESULTS) :]) if RESULTS in parts else None
 
 
 def misplaced(path: Path, content: Mapping[str, Any]) -> str | None:
     """What is wrong if the content of the JSON file at ``path`` belongs to another result; None if it does not."""
     found = Recipe.stored(content)
     own = from_results(path)
-    if found is None or found.where in (str(own.parent), str(own.with_suffix(""))):
+    if found is None or own is None or found.where in (str(own.parent), str(own.with_suffix(""))):
         return None
     return f"{path}: is {found.where}, which belongs elsewhere: folders or files were exchanged; {regenerate(path)}"
 
@@ -155,4 +154,4 @@ def read(path: Path, key: str) -> tuple[str, str]:
     if found is None or found.key != key:
         had = "an earlier version, which wrote no recipe" if found is None else f"another recipe (key {found.key})"
         raise UserError(f"{path}: was made with {had}, and this study asks for key {key}; {regenerate(path)}")
-    return str(from_results(path)), contents(content)
+    return str(from_results(path) or path), contents(content)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unlearnable.files import peek_json
+from unlearnable.errors import UserError
+from unlearnable.files import peek_json, read_json
 from unlearnable.recipe import Recipe, contents, difference, other_inputs, read_by
 from unlearnable.study.recipes import Planned
 
@@ -51,6 +52,8 @@ class Finished:
             return None
         stored = Recipe.stored(content)
         own = difference(stored, planned.recipe)
+        if own is not None and stored is not None and self._damaged(planned.file):
+            return None
         if stored is None or own is not None:
             return None if own is None else Fault(own)
         for each in (source for sources in planned.made_from.values() for source in sources):
@@ -63,6 +66,13 @@ class Finished:
                 return Fault(f"was made from other files than those of {name} (digest {digest}, now {contents(now)})")
         inputs = other_inputs(stored, planned.recipe)
         return None if inputs is None else Fault(inputs)
+
+    def _damaged(self, name: str) -> bool:
+        try:
+            read_json(self.folder / name)
+        except UserError:
+            return True
+        return False
 
     def _content(self, name: str) -> dict[str, Any] | None:
         """The content of a JSON file; None if there is none."""

@@ -100,8 +100,10 @@ def recorded(results: list[Path]) -> Recorded:
             wrong = recipe.misplaced(path, content)
             if wrong is not None:
                 found.misplaced.append(wrong)
-            above = path.parents[len(recipe.from_results(path).parts) - 1]  # the folder that holds results/
-            found.read[path] = {above / name: digest for name, digest in recipe.read_by(content).items()}
+            own = recipe.from_results(path)
+            if own is not None:
+                above = path.parents[len(own.parts) - 1]  # the folder that holds results/
+                found.read[path] = {above / name: digest for name, digest in recipe.read_by(content).items()}
     return found
 
 
