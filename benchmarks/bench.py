@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from benchmarks import precisions
 from benchmarks.ceiling import matmul_flops, pass_flops, seconds
 from benchmarks.profiles import shares
 from benchmarks.report import machine, render_ladder, render_profile, render_steps
@@ -206,13 +207,13 @@ def main() -> None:
     precision = choose_precision(options.precision, device)
 
     rows, rungs, profiles, planned = [], [], [], []
-    for subject in subjects(device):
-        if subject.network in options.networks:
-            rows += measure(subject, options.precision, device, options.repetitions, workers=2)
-            rungs += climb(subject, options.precision, device, options.repetitions)
-            profiles += profiled(subject, options.precision, device)
-            if device.type == "cuda":
-                planned.append(planned_memory(subject, options.precision, device))
+    measured = [subject for subject in subjects(device) if subject.network in options.networks]
+    for subject in measured:
+        rows += measure(subject, options.precision, device, options.repetitions, workers=2)
+        rungs += climb(subject, options.precision, device, options.repetitions)
+        profiles += profiled(subject, options.precision, device)
+        if device.type == "cuda":
+            planned.append(planned_memory(subject, options.precision, device))
     rows.append(materialising(repetitions=1))
     table = pd.DataFrame(rows)
     facts = [
@@ -225,6 +226,10 @@ def main() -> None:
         "Signs of the input gradient shared by bfloat16 and float32, small CNN: "
         + ", ".join(f"{name} weights {share:.3f}" for name, share in sign_agreement(device).items()),
     ]
+    if precisions.has_bfloat16(device):
+        facts += precisions.facts(precisions.compare(measured, device, options.repetitions), device)
+    else:
+        facts.append("bfloat16: not measured, as this hardware has no instructions for it")
     facts += [f"Peak memory of a pass of {BATCH} images: {'; '.join(planned)}"] if planned else []
     rem = table[(table["network"] == "resnet18") & (table["work"] == "REM noise step")]
     if len(rem):

@@ -143,6 +143,21 @@ def test_a_compiled_network_gives_the_gradient_of_the_network_as_its_weights_cha
     assert not torch.equal(*gradients)
 
 
+def test_the_compiler_is_told_to_be_deterministic_where_torch_is(network: nn.Module) -> None:
+    import torch._inductor.config as compiler
+
+    before = torch.get_deterministic_debug_mode()
+    assert not compiler.deterministic
+    try:
+        torch.set_deterministic_debug_mode("warn")
+        compiled(network)
+        assert compiler.deterministic
+        assert torch.get_deterministic_debug_mode() == 1
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode(before)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("fails", [True, False])
 def test_frozen_restores_mode_and_parameter_gradients(network: nn.Module, training: bool, fails: bool) -> None:

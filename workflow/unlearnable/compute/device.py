@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from unlearnable.errors import UserError
 from unlearnable.progress import peak_memory_of_process
 
 log = logging.getLogger(__name__)
+CPUINFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"], gpus: int = 1) -> torch.device:
@@ -39,14 +41,31 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], gpus: int = 1) -> torc
 
 
 def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
-    """The precision of convolutions: ``auto`` means bfloat16 if the hardware multiplies in it, otherwise float32."""
+    """The precision of convolutions: ``auto`` means bfloat16 if the hardware is faster in it, otherwise float32.
+
+    What the hardware is decides, not a measured time, so that all jobs of a host compute in the same way.
+    """
     if wanted != "auto":
         return torch.bfloat16 if wanted == "bfloat16" else torch.float32
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        fast = CPUINFO.exists() and gains_from_bfloat16(CPUINFO.read_text(encoding="utf-8", errors="replace"))
     return torch.bfloat16 if fast else torch.float32
+
+
+def gains_from_bfloat16(cpus: str) -> bool:
+    """Whether CPUs multiply faster in bfloat16 than in float32: with AMX, and with AMD's AVX-512.
+
+    Intel's CPUs with AVX-512's instructions for bfloat16 but without AMX need more time than in float32.
+
+    Args:
+        cpus: the text of ``/proc/cpuinfo``; the first processor counts, and only x86 has the entries in question.
+    """
+    lines = cpus.partition("\n\n")[0].splitlines()
+    entries = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = entries.get("flags", "").split()
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and entries.get("vendor_id") == "AuthenticAMD")
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextManager[None]:
@@ -67,7 +86,7 @@ def set_up(threads: int) -> None:
     torch.backends.cudnn.allow_tf32 = False  # otherwise float32 convolutions have a mantissa of ten bits
     keep_freed_memory()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import the compiler: a second
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, nothing reads it
 
 

@@ -69,6 +69,8 @@ def compiled(network: nn.Module) -> Callable[[Tensor], Tensor]:
     Graphs stay valid when the weights change, because the folded weights are updated in place. The next call may
     overwrite a result.
     """
+    if torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(True, warn_only=True)  # for the compiler, which set_up leaves alone
     forward = torch.compile(network, mode="reduce-overhead", dynamic=False)
 
     def call(pixels: Tensor) -> Tensor:

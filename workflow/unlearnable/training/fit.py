@@ -26,12 +26,20 @@ from unlearnable.training.loop import Loop
 from unlearnable.training.memory import require_step
 from unlearnable.training.ranks import ALONE, Ranks
 from unlearnable.training.settings import Training
+from unlearnable.training.sgd import Sgd
 
 
 def write_history(path: str | Path, rows: list[dict[str, float]]) -> None:
-    """Write the history: one row for every measured step."""
+    """Write the history: one row for every measured step, all with the same columns."""
+    table = pa.table({name: _column([row[name] for row in rows]) for name in rows[0]})
     with files.atomic(path) as file:
-        pq.write_table(pa.Table.from_pylist(rows), file)
+        pq.write_table(table, file)
+
+
+def _column(numbers: list[float]) -> pa.Array:
+    """Whole numbers or floats as an Arrow array; ``pyarrow.array`` would import pandas, which takes a while."""
+    values = np.array(numbers)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 
 Inputs = Callable[[FrozenNetwork, Tensor, Tensor, Tensor, torch.Generator], Lesson]
@@ -90,9 +98,7 @@ def fit(
     loop.images = training.batch_size
     share = training.batch_size // ranks.size
     require_step(network, shape, engine.precision, device, share, stage, objective)
-    optimizer = torch.optim.SGD(
-        network.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay
-    )
+    optimizer = Sgd(network.parameters(), training.momentum, training.weight_decay)
     drops = [math.ceil(share * training.steps) for share in training.lr_drops]
     # The state so far; with the network and the optimiser it is all that a checkpoint needs.
     # "sums" are of the loss and of the accuracy over the "since" steps since the last row of the history.
@@ -106,7 +112,7 @@ def fit(
     saved = loop.restore()
     if saved is not None:
         network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
+        optimizer.restore(saved["optimizer"])
         for tensor, value in zip(carried, saved["carried"], strict=True):
             tensor.copy_(value)
         progress = saved["progress"] | {"sums": saved["progress"]["sums"].to(device)}
@@ -123,7 +129,7 @@ def fit(
         require_sound()
         return {
             "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizer": optimizer.state(),
             "progress": progress,
             "carried": carried,
         }
@@ -141,15 +147,13 @@ def fit(
         with engine.frozen() as fixed:
             lesson = inputs(fixed, x, y, rows, generator(seed, stage, step, device=device))
             progress["passes"] += fixed.images // len(x) + objective_passes
-        for group in optimizer.param_groups:
-            group["lr"] = training.lr * training.lr_factor ** sum(step >= drop for drop in drops)
         network.train()
         torch.manual_seed(derived_seed(seed, stage, "dropout", step, *ranks.place))  # dropout takes no generator
         with autocast(device, engine.precision):
             loss, logits = objective(trained, lesson)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.forget_gradients()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        optimizer.step(training.lr * training.lr_factor ** sum(step >= drop for drop in drops))
         progress["sums"] += ranks.mean(torch.stack([loss.detach(), (logits.argmax(1) == y).float().mean()]))
         progress["since"] += 1
         progress["step"] = step + 1

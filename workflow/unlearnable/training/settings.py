@@ -38,4 +38,6 @@ class Training(Settings):
     lr_factor: float = Field(0.1, gt=0, le=1, description="factor of lr at each of lr_drops")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(5.0e-4, ge=0, description="of SGD")
-    precision: Precision = Field("auto", description="auto: bfloat16 if the hardware has it, otherwise float32")
+    precision: Precision = Field(
+        "auto", description="auto: bfloat16 if the hardware is faster in it, otherwise float32"
+    )

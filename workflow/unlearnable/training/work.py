@@ -19,6 +19,7 @@ from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.networks.build import create
 from unlearnable.training.memory import require_step
 from unlearnable.training.settings import Precision
+from unlearnable.training.sgd import Sgd
 
 Once = Callable[[int], object]  # does a kind of work once, for a number of images
 Pass = Literal["gradient", "step", "forward"]
@@ -103,14 +104,14 @@ class NetworkWork(Kind):
             if on_gpu:  # on a CPU this check would take long
                 require_step(network, self.shape, precision, device, self.batch, self.network)
             network.train()
-            optimizer = torch.optim.SGD(network.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4)
+            optimizer = Sgd(network.parameters(), momentum=0.9, weight_decay=5e-4)
 
             def step(images: int) -> None:
                 with autocast(device, precision):
                     logits = network(pixels[:images])
-                optimizer.zero_grad(set_to_none=True)
+                optimizer.forget_gradients()
                 F.cross_entropy(logits.float(), labels[:images]).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                optimizer.step(lr=0.0)
 
             yield step
             return
