@@ -65,6 +65,12 @@ def source_model(w):
     return [] if source is None else f"{path(SOURCE, source)}/model.safetensors"
 
 
+def base_noise(w):
+    """The manifest of the noise that a noise is made of, if it is made of another."""
+    base = STUDY.made_of(cell(Noise, w))
+    return [] if base is None else f"{path(NOISE, base)}/manifest.json"
+
+
 def merged_noise(w):
     """The manifest of a protected dataset's noise, if it has one."""
     return [] if w.method == "clean" else f"{path(NOISE, cell(Noise, w))}/manifest.json"

@@ -1,5 +1,6 @@
-"""Rule noise: one shard of the noise, from the frozen source model."""
+"""Rule noise: one shard of the noise, from the frozen source model or from the noise that it is made of."""
 
+from unlearnable.datasets.protected import read_noise
 from unlearnable.datasets.shards import load
 from unlearnable.files import check_files
 from unlearnable.jobs.job import folder, job
@@ -10,14 +11,15 @@ from unlearnable.stages.settings.noise import NoiseSettings
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    data, model = inp.dataset, inp.model or None  # some noises need no source model
+    data, model, base = inp.dataset, inp.model or None, inp.base or None  # some noises need no source model
     shard, shards = int(snakemake.wildcards.shard), int(snakemake.wildcards.shards)
-    with job(snakemake) as made, compute(snakemake, *filter(None, [data, model])) as (loop, device):
+    with job(snakemake) as made, compute(snakemake, *filter(None, [data, model, base])) as (loop, device):
         if model is not None:
             check_files(inp.source[0], model)
         train = load(folder(data), "train")
+        other = None if base is None else read_noise(folder(base), folder(data))[1]
         settings = NoiseSettings.model_validate(snakemake.params.recipe["settings"])
-        make_shard(settings, train, model, shard, shards, loop, device, out.noise, out.metrics, made=made)
+        make_shard(settings, train, model, shard, shards, loop, device, out.noise, out.metrics, base=other, made=made)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import yaml
 
 from .pipeline import ROOT, Project, require_bound
 
-RADIUS = {"em-augmented": 8, "em-classwise": 8, "tap-fu2022": 8, "ntga": 8}
+RADIUS = {"random": 8, "em-shuffled": 8, "em-augmented": 8, "em-classwise": 8, "tap-fu2022": 8, "ntga": 8}
 OTHERS = ("lsp", "ar", "cuda")
 
 
@@ -58,7 +58,22 @@ def test_each_of_these_noises_is_there_and_keeps_to_its_bound(mini: Project, met
 
 def test_methods_that_need_none_have_no_source_model(mini: Project) -> None:
     trained = {path.name for path in (mini.work / "results/source_model/mini").iterdir()}
-    assert trained == {"clean", "em-augmented", "em-classwise"}  # clean is TAP's
+    assert trained == {"clean", "em", "em-augmented", "em-classwise"}  # clean is TAP's, em that of its shuffled noise
+
+
+def test_a_shuffled_noise_is_the_others_in_another_order_and_the_manifests_say_that_it_is_a_control(
+    mini: Project,
+) -> None:
+    noises = {method: f"results/noise/mini/{method}/u8-a0/s0" for method in ("em", "em-shuffled")}
+    em, shuffled = (np.load(mini.work / folder / "noise.npy") for folder in noises.values())
+    assert sorted(image.tobytes() for image in em) == sorted(image.tobytes() for image in shuffled)
+    labels = np.load(mini.work / "results/dataset/mini/train/labels.npy")
+    label_of = {image.tobytes(): label for image, label in zip(em, labels, strict=True)}
+    assert len(label_of) == len(em)
+    assert all(label_of[image.tobytes()] != label for image, label in zip(shuffled, labels, strict=True))
+    for method, control in (("random", True), ("em-shuffled", True), ("em-augmented", None)):
+        for folder in (f"results/noise/mini/{method}/u8-a0/s0", f"results/perturbed/mini/{method}/u8-a0/s0/p100"):
+            assert mini.json(f"{folder}/manifest.json").get("control") is control
 
 
 def test_the_noise_sheet_and_the_ranking_show_them(mini: Project) -> None:

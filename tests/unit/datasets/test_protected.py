@@ -28,9 +28,10 @@ from unlearnable.datasets.protected import apply_noise, protected_rows
 from unlearnable.datasets.protected_parquet import Measured
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
+from unlearnable.settings import plain
 from unlearnable.stages.perturbed_dataset import publish
 
-from ..given import perturbed_settings
+from ..given import noise_settings, perturbed_settings
 
 ROWS = 18
 RHO_U = 8
@@ -150,7 +151,7 @@ def own_noise(train: Split) -> Array:
 
 
 def run_publish(
-    source: Path, noise: Path | None, target: Path, bound: Bound = BOUND, threads: int = 1, **changes: Any
+    source: Path, noise: Path | None, target: Path, /, bound: Bound = BOUND, threads: int = 1, **changes: Any
 ) -> list[Path]:
     """Publish into ``target``, without a noise the clean images; gives the Parquet files."""
     own = {"protected": 100 if noise else 0, "method": "rem" if noise else "clean", "bound": bound.plain()}
@@ -265,6 +266,27 @@ def test_a_dataset_whose_noise_is_zero_does_not_read_as_protected(
     assert manifest["protected_rows"] == manifest["share_protected"] == manifest["largest_change"] == 0
     assert not pd.concat([pd.read_parquet(path) for path in paths])["protected"].any()
     assert f"{noise}: the noise is zero in every image, so this dataset protects nothing" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "control"),
+    [({"algorithm": "random"}, True), ({"algorithm": "shuffled", "of": "em"}, True), ({"algorithm": "ops"}, False)],
+)
+def test_a_dataset_with_a_controls_noise_does_not_read_as_protection(
+    method: dict[str, str],
+    control: bool,
+    make_split: Callable[..., Split],
+    store: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    train = make_split(ROWS)
+    source = store(train)
+    of_noise = noise_settings(method=method, network=None, stem=None)
+    run_publish(source, noise_folder(source, own_noise(train)), tmp_path / "out", method="own", noise=plain(of_noise))
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest.get("control") == (True if control else None)
+    assert ("own: a control to compare with, not protection" in caplog.text) == control
 
 
 @pytest.mark.parametrize("descent", [None, {"loss_at_start": 2.5, "loss": 0.25}])

@@ -18,6 +18,7 @@ from benchmarks import plain
 from unlearnable import registry
 from unlearnable.compute.frozen import frozen
 from unlearnable.errors import UserError
+from unlearnable.networks.architectures import resnet20
 from unlearnable.networks.build import create, load_weights, save_weights
 from unlearnable.networks.folding import ConvNorm, pair
 from unlearnable.randomness import derived_seed
@@ -155,6 +156,7 @@ def test_training_mode_uses_and_updates_batch_statistics() -> None:
 CIFAR_PARAMETERS = {  # 3 channels, 10 classes
     "small-cnn": 34_922,
     "lenet5": 62_028,
+    "resnet20": 269_722,
     "resnet18": 11_173_962,
     "resnet50": 23_520_842,
     "vgg11-bn": 9_231_114,
@@ -264,7 +266,7 @@ def convolutions(network: nn.Module) -> list[nn.Conv2d]:
     return [module for module in network.modules() if isinstance(module, nn.Conv2d)]
 
 
-@pytest.mark.parametrize("name", ["small-cnn", "lenet5", "resnet18", "vgg11-bn", "densenet121"])
+@pytest.mark.parametrize("name", ["small-cnn", "lenet5", "resnet20", "resnet18", "vgg11-bn", "densenet121"])
 def test_he_normal_weights_have_the_variance_of_two_over_the_fan_and_no_bias(name: str) -> None:
     network = create(name, 3, 10, size_of(name), 0, CPU, "cifar", "he-normal")
     for conv in convolutions(network):
@@ -308,6 +310,29 @@ def test_weights_are_by_default_what_the_architecture_draws() -> None:
             drawn = registry.load_module("networks", name).build(3, 10, "cifar").parameters()
         created = create(name, 3, 10, size_of(name), 4, CPU).parameters()
         assert all(torch.equal(one, other) for one, other in zip(created, drawn, strict=True))
+
+
+def test_a_shortcut_of_resnet20_takes_every_other_pixel_and_zeros_for_the_new_channels() -> None:
+    block = resnet20.Block(2, 4, 2).eval()
+    nn.init.zeros_(block.norm2.weight)  # nothing but the shortcut is left
+    x = torch.rand(3, 2, 7, 8, generator=torch.Generator().manual_seed(0))
+    out = block(x)
+    assert out.shape == (3, 4, 4, 4)
+    assert torch.equal(out[:, :2], x[:, :, ::2, ::2])
+    assert not out[:, 2:].any()
+    assert len(list(block.parameters())) == 6  # of two convolutions and two norms
+
+
+def test_resnet20_has_the_layers_of_its_paper() -> None:
+    network = registry.load_module("networks", "resnet20").build(3, 10, "cifar")
+    sizes: list[tuple[int, ...]] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[1:])))
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+    assert sizes == [(16, 32, 32)] * 7 + [(32, 16, 16)] * 6 + [(64, 8, 8)] * 6 + [(10,)]
+    with pytest.raises(UserError, match="network resnet20 has no stem 'imagenet'; set stem: cifar"):
+        registry.load_module("networks", "resnet20").build(3, 10, "imagenet")
 
 
 def test_a_network_of_unknown_name_is_refused() -> None:

@@ -22,7 +22,8 @@ from unlearnable.training.work import Amount, Subject
 
 CPU = torch.device("cpu")
 METHODS = registry.available("noises")
-FUNCTIONS = ("basis", "noise", "noise_passes", "descent", "training_inputs", "training_passes")
+FUNCTIONS = ("basis", "noise", "noise_passes", "descent", "order", "training_inputs", "training_passes")
+REQUIRED: dict[str, dict[str, str]] = {"shuffled": {"of": "em"}}  # keys without a default
 
 
 class Least(MethodSettings):
@@ -66,7 +67,7 @@ def test_every_module_has_the_contracts_functions_with_as_many_arguments(method:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_has_passes_where_it_has_a_source_model(method: str) -> None:
-    settings: MethodSettings = registry.validated("noises", {"algorithm": method})
+    settings: MethodSettings = registry.validated("noises", {"algorithm": method} | REQUIRED.get(method, {}))
     problem = Problem(settings, 8, 4, Augmentation(), 3)
     passes = method_of(settings).noise_passes(problem)
     assert (passes > 0) == (settings.source != "none" and method != "clean")
@@ -81,7 +82,9 @@ def test_a_method_descends_if_its_module_says_how_far(module: ModuleType) -> Non
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_that_starts_at_random_and_descends_says_so(method: str) -> None:
     descending = {"em", "em-classwise", "rem", "sem", "tap"}
-    assert method_of(registry.validated("noises", {"algorithm": method})).descends == (method in descending)
+    assert method_of(registry.validated("noises", {"algorithm": method} | REQUIRED.get(method, {}))).descends == (
+        method in descending
+    )
 
 
 def test_by_default_the_basis_is_the_source_model(module: ModuleType, network: FrozenNetwork) -> None:

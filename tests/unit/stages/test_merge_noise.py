@@ -142,9 +142,11 @@ def test_every_kind_of_bound_is_kept_to(bound: Bound, pixels: int, refused: bool
 Losses = tuple[int, float, float]  # images, their mean loss with the random start and with the noise
 
 
-def run_merge(source: Path, parts: list[Array], out: Path, descent: Sequence[Losses] = ()) -> dict[str, Any]:
+def run_merge(
+    source: Path, parts: list[Array], out: Path, descent: Sequence[Losses] = (), **changes: Any
+) -> dict[str, Any]:
     """Merge shards that lie in files, with the losses that they measured; gives the settings."""
-    settings = noise_settings(**{"pass": {"batch_size": BATCH}, "bound": BOUND.plain()})
+    settings = noise_settings(**{"pass": {"batch_size": BATCH}, "bound": BOUND.plain()} | changes)
     paths = [out.parent / name for name in names_of(parts)]
     for number, (path, part) in enumerate(zip(paths, parts, strict=True)):
         arrays.write_array(path, part)
@@ -192,6 +194,19 @@ def test_the_loss_over_all_shards_is_recorded(
     run_merge(store(make_split(ROWS)), parts_of(noise_like(), 3), tmp_path / "noise", one_is_worse)
     manifest = files.read_json(tmp_path / "noise" / "manifest.json")
     assert manifest["descent"] == {"loss_at_start": round(28 / 18, 5), "loss": round(12.5 / 18, 6)}
+
+
+CONTROLS: list[dict[str, str]] = [{"algorithm": "random"}, {"algorithm": "shuffled", "of": "em"}]
+
+
+@pytest.mark.parametrize("method", [*CONTROLS, {"algorithm": "em"}])
+def test_a_control_says_so_and_needs_no_lower_loss(
+    method: dict[str, str], make_split: Callable[..., Split], store: Callable[..., Path], tmp_path: Path
+) -> None:
+    run_merge(store(make_split(ROWS)), parts_of(noise_like(), 3), tmp_path / "noise", method=method)
+    manifest = files.read_json(tmp_path / "noise" / "manifest.json")
+    assert manifest.get("control") == (True if method in CONTROLS else None)
+    assert "descent" not in manifest
 
 
 @pytest.mark.parametrize("loss", [1.5, 1.51, 1000.0])

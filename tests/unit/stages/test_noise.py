@@ -21,6 +21,7 @@ from unlearnable.compute import draws
 from unlearnable.datasets.split import Array, Split, shard_rows
 from unlearnable.errors import Stopped, UserError
 from unlearnable.networks import build as models
+from unlearnable.noises.method import method_of, problem_of
 from unlearnable.stages import noise as noise_pass
 from unlearnable.stages.noise import make_shard
 from unlearnable.stages.settings.noise import NoiseSettings
@@ -162,6 +163,75 @@ def test_a_noise_without_a_network_needs_none(
     assert noises[0].dtype == dtype
     assert all(np.abs(image).max() > 0 for image in noises[0])
     assert files.read_json(tmp_path / "noise-0-of-1.json")["passes"] == 0
+
+
+def shuffled(among: str) -> dict[str, Any]:
+    return config(method={"algorithm": "shuffled", "of": "em", "among": among}, network=None, stem=None)
+
+
+def shuffled_shards(folder: Path, train: Split, base: Array, shards: int, among: str) -> Array:
+    """The noise of ``base``, shuffled in so many shards."""
+    paths = [folder / f"{among}-{shard}-of-{shards}.npy" for shard in range(shards)]
+    settings = NoiseSettings.model_validate(shuffled(among))
+    for shard, path in enumerate(paths):
+        metrics = path.with_suffix(".json")
+        make_shard(settings, train, None, shard, shards, Loop(), CPU, path, metrics, base=base)
+    return whole(paths)
+
+
+@pytest.mark.parametrize("among", ["other-class", "same-class"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_shuffled_noise_is_that_of_the_partner_in_its_own_frame_however_many_shards(
+    among: str, channels: int, make_split: Callable[..., Split], tmp_path: Path
+) -> None:
+    """Every image's noise is told from all others', pixel by pixel, so a row or an axis that is off would be seen."""
+    train = make_split(ROWS, channels)
+    base = np.random.default_rng(0).integers(-8, 9, train.images.shape, np.int8)
+    problem = problem_of(NoiseSettings.model_validate(shuffled(among)), 3)
+    partners = method_of(problem.settings).order(train.labels, problem, 0)
+    for shards in (1, 2, 3, 7):
+        found = shuffled_shards(tmp_path, train, base, shards, among)
+        assert found.dtype == np.int8
+        assert np.array_equal(found, base[partners])
+    assert files.read_json(tmp_path / f"{among}-0-of-7.json")["passes"] == 0
+
+
+def test_an_images_own_noise_does_more_than_anothers_and_one_that_is_a_row_off_does_not(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    """What the control is for: an index that is off by one makes a noise do what its shuffled form does."""
+    train = make_split(60)
+    network = models.create("small-cnn", 1, 3, 8, 5, CPU)
+    head = network.get_submodule("body.15")
+    assert isinstance(head, torch.nn.Linear)
+    head.weight.data.mul_(20)  # certain enough for its loss to move
+    models.save_weights(network, model)
+    method = {"algorithm": "em", "k_u": 5, "alpha_u": 0.5}
+    own = whole(shard_files(tmp_path, train, model, 1, config(method=method, rho_u=60, bound=bounds.linf(60).plain())))
+    noises = {
+        "own": own,
+        "shuffled": shuffled_shards(tmp_path, train, own, 2, "other-class"),
+        "a row off": np.roll(own, 1, axis=0),  # labels take turns, so this is the noise of another class, too
+    }
+    labels = torch.from_numpy(train.labels)
+    losses = {}
+    for name, noise in noises.items():
+        pixels = torch.from_numpy((train.images[:] + noise.astype(float)).clip(0, 255)).permute(0, 3, 1, 2).float()
+        with torch.no_grad():
+            losses[name] = float(torch.nn.functional.cross_entropy(network(pixels), labels))
+    gained = losses["shuffled"] - losses["own"]
+    assert gained > 0.01
+    assert abs(losses["a row off"] - losses["shuffled"]) < 0.3 * gained
+
+
+def test_a_random_noise_needs_no_network_and_no_shard_changes_it(
+    make_split: Callable[..., Split], tmp_path: Path
+) -> None:
+    settings = config(method={"algorithm": "random"}, network=None, stem=None, rho_a=0)
+    noises = [whole(shard_files(tmp_path, make_split(ROWS), None, n, settings)) for n in (1, 3, 7)]
+    assert len({digest(noise) for noise in noises}) == 1
+    assert np.abs(noises[0]).max() == 8
+    assert "descent" not in files.read_json(tmp_path / "noise-0-of-1.json")
 
 
 def test_every_image_gets_the_noise_of_its_class(make_split: Callable[..., Split], model: Path, tmp_path: Path) -> None:

@@ -274,6 +274,13 @@ def test_files_that_were_removed_after_the_dataset_was_stored_do_not_count(
             "classes apart, not 3; a smaller patch makes more",
         ),
         (
+            {"methods": {"lsp": {"patch": 32}, "lsp-shuffled": {"algorithm": "shuffled", "of": "lsp"}}}
+            | noises({"method": "lsp-shuffled"})
+            | dataset(channels=1, classes=["cat", "dog", "owl"]),
+            "methods.lsp.patch: does not fit 'own': patch 32 makes 1 value(s) of an image of 32x32x1, which tell 2 "
+            "classes apart, not 3; a smaller patch makes more",
+        ),
+        (
             {"countermeasures": {"hole": {"kind": "cutout", "size": 33}}} | victims(countermeasures=["none", "hole"]),
             "experiments.own.victims.countermeasures.1: 'hole' does not fit 'own': size 33 exceeds the images' 32 "
             "pixels; lower it",

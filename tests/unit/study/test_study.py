@@ -15,6 +15,7 @@ from unlearnable.settings import plain
 from unlearnable.study import products
 from unlearnable.study.cells import Noise, Perturbed, Victim, perturbed_of
 from unlearnable.study.faults import DEFAULTS
+from unlearnable.study.recipes import Recipes
 from unlearnable.study.study import Study
 
 ROOT = Path(__file__).parents[3]
@@ -83,6 +84,80 @@ def test_a_noise_without_a_network_has_no_source_model_and_no_radius(method: str
 def test_tap_shares_the_clean_training_of_its_seed() -> None:
     own = study(noises=[{"method": "tap", "rho_u": [8, 16]}, {"method": "tap-fu2022", "rho_u": [8]}], seeds=[0, 1])
     assert own.sources("own") == [Noise("mini", "clean", 0, 0, seed) for seed in (0, 1)]
+
+
+SHUFFLED = {"methods": {"shuffled": {"algorithm": "shuffled", "of": "rem", "among": "same-class"}}}
+
+
+def shuffling(change: dict[str, Any], *noises: dict[str, Any], **experiment: Any) -> Study:
+    """The miniature's settings with a method that shuffles REM's noise, and one experiment."""
+    own = {"datasets": ["mini"], "noises": list(noises), "products": ["accuracy-table"]} | experiment
+    return Study(laid_over(SHUFFLED | {"run": ["own"], "experiments": {"own": own}}, change), MINI, ROOT)
+
+
+def test_a_shuffled_noise_is_made_of_the_other_at_its_radii_and_seed() -> None:
+    own = shuffling({}, {"method": "shuffled", "rho_u": [8], "rho_a": [2, 4]}, seeds=[0, 1])
+    cells = [Noise("mini", "shuffled", 8, rho_a, seed) for rho_a in (2, 4) for seed in (0, 1)]
+    bases = [Noise("mini", "rem", cell.rho_u, cell.rho_a, cell.seed) for cell in cells]
+    assert [own.made_of(cell) for cell in cells] == bases
+    assert own.noises("own") == [each for pair in zip(bases, cells, strict=True) for each in pair]
+    assert own.sources("own") == bases
+    assert {cell.method for cell in own.perturbed("own")} == {"shuffled"}
+    assert [own.source_of(cell) for cell in cells] == [None] * 4
+    assert [own.made_of(cell) for cell in bases] == [None] * 4
+
+
+def test_a_shuffled_noise_has_the_radii_and_the_bound_of_the_other() -> None:
+    wanted = r"experiments\.own\.noises\.0\.rho_a: shuffled needs a list of radii"
+    with pytest.raises(UserError, match=wanted):
+        shuffling({}, {"method": "shuffled", "rho_u": [8]})
+    for other, noise, bound in (("rem", {"rho_u": [8], "rho_a": [4]}, "linf"), ("ops", {}, "l0"), ("cuda", {}, "none")):
+        own = shuffling({"methods": {"shuffled": {"of": other}}}, {"method": "shuffled"} | noise)
+        cell = own.noises("own")[-1]
+        assert cell.method == "shuffled"
+        assert own.noise_settings(cell).bound == own.noise_settings(own.noises("own")[0]).bound
+        assert own.perturbed_settings(Perturbed(**vars(cell), protected=100)).bound.norm == bound
+
+
+def test_a_shuffled_noise_is_made_again_with_the_noise_that_it_is_made_of() -> None:
+    noise = {"method": "shuffled", "rho_u": [8], "rho_a": [4]}
+
+    def key(change: dict[str, Any]) -> str:
+        study = shuffling(change, noise)
+        planned = Recipes(study).noise(study.noises("own")[-1], 0, 1)
+        assert [each.file for each in planned.made_from["base"]] == ["results/noise/mini/rem/u8-a4/s0/manifest.json"]
+        return planned.recipe.key
+
+    assert key({}) == key({"methods": {"em": {"k_u": 3}}})
+    assert key({}) != key({"methods": {"rem": {"by_dataset": {"mini": {"k_u": 4}}}}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"of": "remm"}, r"methods\.shuffled\.of: method 'remm' is not defined; did you mean 'rem'\?"),
+        ({"of": "clean"}, r"methods\.shuffled\.of: 'clean' makes no noise of its own; name a method that does"),
+        ({"of": "em-shuffled"}, r"methods\.shuffled\.of: 'em-shuffled' makes no noise of its own"),
+        ({"of": "shuffled"}, r"methods\.shuffled\.of: 'shuffled' makes no noise of its own"),
+        (
+            {"by_dataset": {"mini": {"of": "em"}}},
+            r"methods\.shuffled\.by_dataset\.mini\.of: must be the same for all datasets",
+        ),
+        ({"among": "other"}, r"methods\.shuffled\.among: "),
+    ],
+)
+def test_a_noise_that_cannot_be_shuffled_is_refused_in_one_line(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as refused:
+        shuffling({"methods": {"shuffled": change}}, {"method": "shuffled", "rho_u": [8], "rho_a": [4]})
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_the_controls_of_the_default_study_are_marked_as_such() -> None:
+    default = default_study()
+    assert {name for name in default.settings.methods if default.layers.method("", name).control} == {
+        "random",
+        "em-shuffled",
+    }
 
 
 @pytest.mark.parametrize(
@@ -156,11 +231,12 @@ def test_a_misspelt_key_of_a_method_is_named_without_its_algorithm() -> None:
         Study(config, MINI, ROOT)
 
 
-def laid_over(change: dict[str, Any]) -> dict[str, Any]:
+def laid_over(*changes: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for file in MINI:
         update_config(config, yaml.safe_load(file.read_text()))
-    update_config(config, change)
+    for change in changes:
+        update_config(config, change)
     return config
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from unlearnable import arrays, files
 from unlearnable.datasets import shards
 from unlearnable.datasets.split import Array, Images, Split, stratified_order
+from unlearnable.errors import UserError
 from unlearnable.randomness import numpy_generator
 
 
@@ -63,3 +66,20 @@ class Noisy:
 def load_protected(folder: str | Path) -> Split:
     """Read a victim's training images from the folder of a protected dataset."""
     return shards.read(Path(folder, "manifest.json"), "shards")
+
+
+def read_noise(folder: Path, source: Path) -> tuple[dict[str, Any], Array]:
+    """The manifest of a merged noise, and the noise, mapped into memory, after checking that it is the dataset's.
+
+    Raises:
+        UserError: it was made for another dataset, or is damaged.
+    """
+    manifest, path = folder / "manifest.json", folder / "noise.npy"
+    made = files.read_json(manifest)
+    if made["dataset"] != shards.identity(source):
+        raise UserError(
+            f"{folder}: this noise was made for another dataset than {source} (hash mismatch); "
+            "run the noise stage again"
+        )
+    files.check_files(manifest, path)
+    return made, arrays.map_array(path)

@@ -15,7 +15,7 @@ from unlearnable.compute.augment import draw
 from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.datasets.augmentation import Augmentation
-from unlearnable.datasets.split import Split
+from unlearnable.datasets.split import Array, Split
 from unlearnable.noises.settings import MethodSettings
 
 S_co = TypeVar("S_co", bound=MethodSettings, covariant=True)
@@ -49,7 +49,8 @@ class Batch(Generic[S_co]):
         labels: ``(B,)`` int64.
         problem: the noise to compute.
         draws: source of all random draws.
-        start: initial noise, of the shape of ``images`` and within ``rho_u``; None for a uniform draw.
+        start: initial noise, of the shape of ``images`` and within ``rho_u``; None for a uniform draw. Of a noise made
+            of another method's: that noise, in its own order.
     """
 
     images: Tensor
@@ -120,8 +121,8 @@ class LossChange:
 class NoiseMethod(Protocol):
     """A noise method.
 
-    A method's module defines functions with these names. ``noise`` is required; the others, apart from ``descent``,
-    have the defaults described here.
+    A method's module defines functions with these names. ``noise`` is required; the others, apart from ``descent`` and
+    ``order``, have the defaults described here.
     """
 
     def noise(self, basis: Any, batch: Batch[Any]) -> Tensor:
@@ -129,7 +130,7 @@ class NoiseMethod(Protocol):
 
         Args:
             basis: from ``basis``.
-            batch: the images, without a start.
+            batch: the images, without a start unless the noise is made of another method's.
 
         Returns:
             ``(B, C, H, W)``, whole numbers within the bound of the method's settings.
@@ -174,6 +175,19 @@ class NoiseMethod(Protocol):
         Args:
             batch: as for ``noise``, with its draws from their beginning.
             seed: as for ``basis``.
+        """
+        ...
+
+    def order(self, labels: Array, problem: Problem[Any], seed: int) -> Array:
+        """Whose noise each image carries, ``(N,)`` row numbers; for methods whose settings have a ``made_of``.
+
+        Args:
+            labels: of all training images, ``(N,)``.
+            problem: the noise to compute.
+            seed: as for ``basis``.
+
+        Raises:
+            UserError: the method does not fit the labels.
         """
         ...
 
@@ -222,6 +236,10 @@ class _WithDefaults:
 
     def descent(self, batch: Batch[Any], seed: int) -> Descent:
         found: Descent = self.module.descent(batch, seed)
+        return found
+
+    def order(self, labels: Array, problem: Problem[Any], seed: int) -> Array:
+        found: Array = self.module.order(labels, problem, seed)
         return found
 
     def training_inputs(self, network: FrozenNetwork, batch: Batch[Any]) -> tuple[Tensor, Tensor]:

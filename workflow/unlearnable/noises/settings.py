@@ -16,13 +16,21 @@ class MethodSettings(Settings):
 
     Attributes:
         source: the source model of its noise: one trained for this noise, the one of clean training, or none.
-        radii: the radii that an experiment must specify for it, in units of 1/255.
+        radii: the radii that an experiment must specify for it, in units of 1/255; of a noise made of another one's,
+            those of the other count.
+        control: whether the noise is there to compare with, not to protect.
     """
 
     source: ClassVar[Literal["own", "clean", "none"]] = "own"
     radii: ClassVar[tuple[str, ...]] = ("rho_u",)
+    control: ClassVar[bool] = False
 
     algorithm: str
+
+    @property
+    def made_of(self) -> str | None:
+        """The method whose noise it gives to other images; None if it makes its own."""
+        return None
 
     @property
     def carried(self) -> Literal["image", "class"] | None:

@@ -82,8 +82,8 @@ def merge(
         shards: the shards' files, in order.
         shard_metrics: their metrics.
         noise: ``.npy`` file to write.
-        manifest: JSON file to write: hash, shape, largest change, dataset, settings, and for methods that descend the
-            mean losses with the random start and with the noise.
+        manifest: JSON file to write: hash, shape, largest change, dataset, settings, for methods that descend the mean
+            losses with the random start and with the noise, and whether it is a control.
         metrics: JSON file to write: sums over the shards.
         made: what the noise is made with.
 
@@ -116,6 +116,7 @@ def merge(
             "mean_size": total / math.prod(shape),
             "config": plain(settings),
             **({} if descent is None else {"descent": descent}),
+            **({"control": True} if settings.method.control else {}),
             **made,
         },
     )

@@ -22,7 +22,7 @@ from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.draws import of_rows
 from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
-from unlearnable.datasets.split import Chosen, Split, shard_rows
+from unlearnable.datasets.split import Array, Chosen, Split, shard_rows
 from unlearnable.errors import UserError
 from unlearnable.networks.build import create, load_weights
 from unlearnable.noises.method import Batch, LossChange, method_of, problem_of
@@ -42,6 +42,7 @@ def make_shard(
     noise: str | Path,
     metrics: str | Path,
     *,
+    base: Array | None = None,
     made: Made = BY_HAND,
 ) -> None:
     """Compute the noise of one shard's images (Fu et al. 2022, the pass after Algorithm 1).
@@ -62,6 +63,7 @@ def make_shard(
         metrics: JSON file to write: passes, seconds, memory, the noise's hash, and for methods that descend the mean
             losses with the random start and with the noise. Every shard computes, and counts, the basis of all images'
             noise.
+        base: the merged noise that this one is made of, ``(N, H, W, C)``; None if it is not made of another.
         made: what the noise is made with.
 
     Raises:
@@ -89,12 +91,16 @@ def make_shard(
         passes = state["passes"] if state is not None and done else 0
         change = LossChange(**state["change"]) if state is not None and done else LossChange()
         basis = method.basis(network, train, problem, seed, device)
+        order = None if base is None else method.order(train.labels, problem, seed)
         if network is not None and not done:
             passes += math.ceil(network.images / size)
         chosen = (np.arange(start, min(start + size, len(rows))) for start in starts[done:])
         for index, (images, y, _) in enumerate(feed.batches(chosen), start=done):
             first = int(rows[index * size])
-            batch = Batch(images.float(), y, problem, of_rows(first, first + len(y), seed, "noise", device))
+            start = None
+            if base is not None and order is not None:
+                start = torch.from_numpy(base[order[first : first + len(y)]]).permute(0, 3, 1, 2).float().to(device)
+            batch = Batch(images.float(), y, problem, of_rows(first, first + len(y), seed, "noise", device), start)
             before = 0 if network is None else network.images
             d = method.noise(basis, batch)
             if network is not None:

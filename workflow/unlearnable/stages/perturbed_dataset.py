@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from unlearnable import arrays, files
+from unlearnable import files
 from unlearnable.datasets import shards
-from unlearnable.datasets.protected import Noisy, protected_rows
+from unlearnable.datasets.protected import Noisy, protected_rows, read_noise
 from unlearnable.datasets.protected_parquet import measure, write_parquet
 from unlearnable.datasets.split import Array, Chosen, Images, Split
 from unlearnable.datasets.stream import chunk_rows
-from unlearnable.errors import UserError
 from unlearnable.progress import peak_memory_of_process
 from unlearnable.recipe import BY_HAND, Made
 from unlearnable.settings import plain
@@ -41,7 +40,8 @@ def publish(
     """Write a protected dataset as Parquet with PNG images and as NumPy shards, and measure the written images.
 
     The method clean writes the images unchanged: all of them or, for a protected share, the rest: those that are not
-    protected at that share and seed. If a noise is zero everywhere, no image counts as protected.
+    protected at that share and seed. If a noise is zero everywhere, no image counts as protected. The manifest of a
+    control, such as random noise, says ``control``.
 
     Args:
         settings: of the dataset, and of its noise.
@@ -73,6 +73,9 @@ def publish(
             log.warning("%s: the noise is zero in every image, so this dataset protects nothing", noise)
             protected[:] = False
         images = Noisy(clean.images, levels, protected)
+    control = settings.noise is not None and settings.noise.method.control
+    if control:
+        log.warning("%s: a control to compare with, not protection", settings.method)
     split = Split(images, clean.labels, clean.classes)
 
     shape, shard_hashes = shards.write(arrays, split, settings.rows_per_shard)
@@ -91,6 +94,7 @@ def publish(
             "largest_change": measured.largest_change,
             "bound": settings.bound.plain() | {"largest": measured.largest_size},
             "descent": of_noise.get("descent"),
+            **({"control": True} if control else {}),
             "config": plain(settings),
             "versions": versions(),
             **made,
@@ -105,23 +109,6 @@ def is_zero(noise: Array) -> bool:
     """Whether a noise, ``(N, H, W, C)``, changes nothing; reads it piece by piece, up to the first change."""
     step = chunk_rows(noise.shape[1:])
     return not any(noise[start : start + step].any() for start in range(0, len(noise), step))
-
-
-def read_noise(folder: Path, source: Path) -> tuple[dict[str, Any], Array]:
-    """The manifest of a merged noise, and the noise, mapped into memory, after checking that it is the dataset's.
-
-    Raises:
-        UserError: it was made for another dataset, or is damaged.
-    """
-    manifest, path = folder / "manifest.json", folder / "noise.npy"
-    made = files.read_json(manifest)
-    if made["dataset"] != shards.identity(source):
-        raise UserError(
-            f"{folder}: this noise was made for another dataset than {source} (hash mismatch); "
-            "run the noise stage again"
-        )
-    files.check_files(manifest, path)
-    return made, arrays.map_array(path)
 
 
 def versions() -> dict[str, str]:

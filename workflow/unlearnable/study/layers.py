@@ -136,6 +136,10 @@ class Layers:
         found: MethodSettings = entry("noises", *self._method_layers(dataset, method))
         return found
 
+    def origin(self, method: str) -> str:
+        """The method that makes a method's noise, and whose radii and bound it has: itself, or what it is made of."""
+        return self.method("", method).made_of or method
+
     def _method_layers(self, dataset: str, method: str) -> list[Layer]:
         keys, place = self.settings.methods[method], ("methods", method)
         change = _inner(keys, "by_dataset").get(dataset, {})

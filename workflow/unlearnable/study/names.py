@@ -81,6 +81,9 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
         crop, size = layers.augmentation(name).resized_crop, layers.dataset(name).image_size
         if crop is not None and crop > size:
             yield (("datasets", name), f"augmentation.resized_crop: {crop} is larger than image_size: {size}")
+    made_of = {name: [*_made_of(s, layers, name)] for name in s.methods}
+    for faults in made_of.values():
+        yield from faults
     for place, _ in _parts("source_model", s.source_model):
         if "by_method" in place and place[-1] in s.methods:
             yield from _without_source(layers, place)
@@ -93,10 +96,24 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
                     place = (*group_place(at, group, experiment), "countermeasures", index)
                     yield from _countermeasure(layers, place, measure, axis, datasets)
         for index, noise in enumerate(experiment.noises):
-            if noise.method in s.methods:
+            if noise.method in s.methods and not made_of[noise.method]:
                 yield from _radii(layers, (*at, "noises", index), noise)
                 for dataset in datasets:
-                    yield from _frame(layers, (*at, "noises", index, "method"), dataset, noise.method)
+                    yield from _frame(layers, (*at, "noises", index, "method"), dataset, layers.origin(noise.method))
+
+
+def _made_of(s: StudySettings, layers: Layers, name: str) -> Iterator[Fault]:
+    """A noise may be made of one that another method makes, the same for all datasets."""
+    origin, place = layers.method("", name).made_of, ("methods", name, "of")
+    if origin is None:
+        return
+    if origin not in s.methods:
+        yield place, f"method {origin!r} is not defined; {nearest(origin, list(s.methods))}"
+    elif layers.method("", origin).made_of or layers.method("", origin).algorithm == "clean":
+        yield place, f"{origin!r} makes no noise of its own; name a method that does"
+    for dataset in s.datasets:
+        if layers.noise_method(dataset, name).made_of != origin:
+            yield layers.noise_method_key(dataset, name, "of"), "must be the same for all datasets"
 
 
 def _without_source(layers: Layers, place: Key) -> Iterator[Fault]:
@@ -134,7 +151,7 @@ def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, dat
 
 def _radii(layers: Layers, place: Key, axis: NoiseAxis) -> Iterator[Fault]:
     """An experiment must give exactly the radii of the method."""
-    needed = layers.method("", axis.method).radii
+    needed = layers.method("", layers.origin(axis.method)).radii
     for radius in ("rho_u", "rho_a"):
         given = getattr(axis, radius) is not None
         if radius in needed and not given:

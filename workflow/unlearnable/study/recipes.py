@@ -98,6 +98,9 @@ class Recipes:
         made_from = {"dataset": [self.dataset(noise.dataset)]}
         if source is not None:
             made_from["source"] = [self.source_model(source)]
+        base = self.study.made_of(noise)
+        if base is not None:
+            made_from["base"] = [self.merge_noise(base)]
         part = f"shards/{shard}-of-{shards}"
         return _planned(path(NOISE, noise), settings, code, "{}.json", made_from, part)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,14 @@ class Study:
 
     @once
     def noises(self, *experiments: str) -> list[Noise]:
-        """The noises of the experiments; clean data has none."""
-        return unique([noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"])
+        """The noises of the experiments, after those that they are made of; clean data has none."""
+        noises = [noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"]
+        return unique([each for cell in noises for each in (self.made_of(cell), cell) if each is not None])
+
+    def made_of(self, cell: Noise) -> Noise | None:
+        """The noise of another method that a noise is made of; None for a noise of its own."""
+        origin = self.layers.origin(cell.method)
+        return None if origin == cell.method else replace(cell, method=origin)
 
     def source_of(self, cell: Noise) -> Noise | None:
         """The source model of a noise: for TAP that of clean training, which has no radii; None for some methods."""
@@ -173,7 +180,8 @@ class Study:
         """The bound of a noise."""
         data = self.layers.dataset(cell.dataset)
         shape = (data.image_size, data.image_size, data.channels)
-        return self.layers.noise_method(cell.dataset, cell.method).bound(cell.rho_u, shape)
+        origin = self.layers.origin(cell.method)
+        return self.layers.noise_method(cell.dataset, origin).bound(cell.rho_u, shape)
 
     @once
     def perturbed_settings(self, cell: Perturbed) -> PerturbedDatasetSettings:
