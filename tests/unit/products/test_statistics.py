@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from unlearnable.products.statistics import MOST, equivalence_p, holm, mean_interval, sign_flip_p, smallest_p
+from unlearnable.products.settings import MOST_SEEDS
+from unlearnable.products.statistics import equivalence_p, holm, mean_interval, sign_flip_p, smallest_p
 
 IMAGES = 4000  # an accuracy is a whole number of images
 WHOLE = st.integers(-IMAGES, IMAGES)
@@ -36,7 +37,7 @@ def test_the_sign_flip_p_is_that_of_all_signs_even_where_sums_are_equal(counts: 
     assert sign_flip_p(shares(counts)) == float(brute_force(counts))
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 6, 10, 13, 20, MOST])
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 10, 13, 20, MOST_SEEDS])
 def test_the_smallest_p_is_that_of_differences_that_all_agree(n: int) -> None:
     differences = np.arange(1.0, n + 1)
     assert sign_flip_p(differences) == sign_flip_p(-differences) == smallest_p(n) == 2 * 0.5**n
@@ -51,9 +52,9 @@ def test_differences_that_cancel_out_or_are_all_zero_have_p_1() -> None:
     assert sign_flip_p(np.array([0.1, 0.2, -0.3])) == sign_flip_p(np.zeros(3)) == 1
 
 
-@pytest.mark.parametrize("values", [[], [1.0] * (MOST + 1), [1.0, math.nan]])
+@pytest.mark.parametrize("values", [[], [1.0] * (MOST_SEEDS + 1), [1.0, math.nan]])
 def test_what_the_test_cannot_take_is_refused(values: list[float]) -> None:
-    with pytest.raises(ValueError, match=f"1 to {MOST} finite differences"):
+    with pytest.raises(ValueError, match=f"1 to {MOST_SEEDS} finite differences"):
         sign_flip_p(np.array(values))
 
 

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from unlearnable.products.settings import MOST_SEEDS
+
 Values = NDArray[np.float64]
 
 LEVEL = 0.95  # of intervals
 ALPHA = 0.05  # below which a p is called significant
-MOST = 40  # values of a sign-flip test: the sums of half of them are kept, 2**20 numbers
 ROUNDING = 1e-12  # of the sum of all absolute values: sums this close are equal
 
 
@@ -39,8 +40,8 @@ def sign_flip_p(differences: Values) -> float:
         ValueError: there are too few or too many, or one is not finite.
     """
     n = len(differences)
-    if not 1 <= n <= MOST or not np.isfinite(differences).all():
-        raise ValueError(f"the test takes 1 to {MOST} finite differences")
+    if not 1 <= n <= MOST_SEEDS or not np.isfinite(differences).all():
+        raise ValueError(f"the test takes 1 to {MOST_SEEDS} finite differences")
     as_far = abs(float(np.sum(differences))) - ROUNDING * float(np.sum(np.abs(differences)))
     if as_far <= 0:
         return 1.0
