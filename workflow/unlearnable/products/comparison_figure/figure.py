@@ -45,11 +45,11 @@ def write(given: Given[ComparisonFigure], inputs: Inputs, out: FigureFiles) -> N
                 _draw(axes, block[block["reference"] == reference], lines)
                 axes.set_title(f"against {reference}", fontsize=9)
             _name_rows(panels[0], lines)
-            if len(blocks) > 1:
-                panels[0].set_ylabel(_title(table, key), fontsize=9)
+            panels[0].set_ylabel(_title(table, key), fontsize=9)
         low, high = grid[0, 0].get_xlim()
         grid[0, 0].set_xlim(max(low, -100), min(high, 100))  # the interval of two seeds can be wider than that
-        figure.supxlabel("difference in clean-test accuracy, points (mean and 95 % t interval)", fontsize=9)
+        seeds = f"{table['n'].max()} seed(s)"
+        figure.supxlabel(f"difference in clean-test accuracy, points: mean and 95 % t interval of {seeds}", fontsize=9)
         if table["primary"].any():
             handle = grid[0, 0].errorbar([], [], **PRIMARY)
             figure.legend([handle], ["primary comparison"], loc="outside upper right")
@@ -72,6 +72,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, lines: list[Line]) -> None:
     axes.axvline(0, color="#666666", linewidth=1, linestyle="--")
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
     places = {line: place for place, line in enumerate(lines)}
     for row in rows.itertuples():
         place = places[(row.countermeasure, row.radius, row.noise)]
@@ -80,9 +81,10 @@ def _draw(axes: Axes, rows: pd.DataFrame, lines: list[Line]) -> None:
 
 
 def _name_rows(axes: Axes, lines: list[Line]) -> None:
-    names = [noise or f"{trainer(countermeasure, radius)}:" for countermeasure, radius, noise in lines]
+    names = [noise or trainer(countermeasure, radius) for countermeasure, radius, noise in lines]
     axes.set_yticks(range(len(lines)), names)
-    axes.tick_params(axis="y", length=0)
+    for label, (_, _, noise) in zip(axes.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("normal" if noise else "bold")
 
 
 def _title(table: pd.DataFrame, block: tuple[Any, ...]) -> str:

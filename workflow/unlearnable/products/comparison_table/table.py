@@ -38,7 +38,7 @@ def write(given: Given[ComparisonTable], inputs: Inputs, out: TableFiles) -> Non
         difference=[_interval(row["difference"], row["low"], row["high"], decimals) for row in rows],
         p=[f"{_p(row['p'])} raw, primary" if row["primary"] else f"{_p(row['p_holm'])} Holm" for row in rows],
         equal=[_p(row["p_equal"]) for row in rows],
-        protection=["" if math.isnan(row["protection"]) else f"{row['protection']:.{decimals}f}" for row in rows],
+        protection=["" if math.isnan(row["protection"]) else f"{row['protection']:z.{decimals}f}" for row in rows],
     )
     names = {
         **{"accuracy": "accuracy, %", "its": "reference's, %", "difference": "difference, points [95 %]"},
@@ -63,8 +63,8 @@ def write(given: Given[ComparisonTable], inputs: Inputs, out: TableFiles) -> Non
 
 def _interval(mean: float, low: float, high: float, decimals: int) -> str:
     """A difference with its interval, if there is one, and the signs of all three."""
-    text = f"{mean:+.{decimals}f}"
-    return text if math.isnan(low) else f"{text} [{low:+.{decimals}f}, {high:+.{decimals}f}]"
+    text = f"{mean:+z.{decimals}f}"
+    return text if math.isnan(low) else f"{text} [{low:+z.{decimals}f}, {high:+z.{decimals}f}]"
 
 
 def _p(p: float) -> str:
