@@ -13,7 +13,7 @@ import pytest
 
 from unlearnable import registry
 from unlearnable.products.comparisons import compared
-from unlearnable.products.frames import labels
+from unlearnable.products.frames import labels, records
 from unlearnable.products.product import Comparisons, Inputs
 
 from ..measured import BUDGET, Cell, figure_files, given, markdown_rows, table_files, typed, victim, write_metrics
@@ -34,8 +34,8 @@ def comparisons(*references: str, **named: Any) -> dict[str, Any]:
 
 def table_of(
     values: dict[str, list[float]], about: dict[str, Any], cells: list[Cell] | None = None, **columns: Any
-) -> pd.DataFrame:
-    """The comparisons of victims with accuracies in per cent, one for each seed, by noise and reference."""
+) -> Any:
+    """A frame of the comparisons of victims with accuracies in per cent, one a seed, by noise and reference."""
     cells = cells or [victim(method, seed) for method, its in values.items() for seed in range(len(its))]
     data = pd.DataFrame(cells).assign(label=labels(typed(cells)), **columns)
     data["test_accuracy"] = [value / 100 for its in values.values() for value in its]
@@ -60,8 +60,8 @@ def test_differences_are_those_of_victims_with_the_same_seed() -> None:
 def test_the_order_of_the_victims_does_not_matter() -> None:
     cells = [victim("em", 0), victim("clean", 1), victim("em", 1), victim("clean", 0)]
     data = pd.DataFrame(cells).assign(label=labels(typed(cells)), test_accuracy=[0.5, 0.9, 0.7, 0.8])
-    table = compared(data, Comparisons.model_validate(comparisons("clean")), {"cifar10": 10})
-    assert table.loc[0, ["difference", "n"]].tolist() == pytest.approx([-25, 2])
+    (row,) = records(compared(data, Comparisons.model_validate(comparisons("clean")), {"cifar10": 10}))
+    assert (row["difference"], row["n"]) == (pytest.approx(-25), 2)
 
 
 def test_victims_of_one_noise_are_averaged_before_any_test() -> None:

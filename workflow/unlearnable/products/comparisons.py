@@ -87,7 +87,7 @@ def _paired(accuracy: pd.Series[float], reference: pd.Series[float]) -> dict[str
     for name, values in (("accuracy", accuracy), ("reference", reference)):
         mean, sd, n = mean_and_sd(_by_seed(values))
         row |= {f"{name}_mean": mean, f"{name}_sd": sd, f"{name}_n": n}
-    differences = _by_seed(accuracy - reference).to_numpy(np.float64)
+    differences = np.asarray(_by_seed(accuracy - reference), np.float64)
     mean, low, high = mean_interval(differences)
     return row | {
         **{"difference": mean, "low": low, "high": high, "n": len(differences)},

@@ -47,7 +47,7 @@ def sign_flip_p(differences: Values) -> float:
         return 1.0
     one, other = _signed_sums(differences[: n // 2]), np.sort(_signed_sums(differences[n // 2 :]))
     above = len(other) - np.searchsorted(other, as_far - one)
-    return 2 * int(above.sum()) / 2**n  # as many are as far below 0
+    return int(above.sum()) * 0.5 ** (n - 1)  # of 2**n, and as many are as far below 0
 
 
 def _signed_sums(values: Values) -> Values:
@@ -60,7 +60,7 @@ def _signed_sums(values: Values) -> Values:
 
 def smallest_p(n: int) -> float:
     """The smallest p that the sign-flip test of ``n`` pairs can give: all differences have the same sign."""
-    return 2.0 / 2**n
+    return 0.5 ** (n - 1)
 
 
 def holm(p: Values) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from unlearnable.products.comparison_figure.settings import ComparisonFigure
 from unlearnable.products.comparisons import compare
 from unlearnable.products.figure import COLOURS, drawing, save_figure
-from unlearnable.products.frames import grouped, trainer
+from unlearnable.products.frames import grouped, records, trainer
 from unlearnable.products.product import FigureFiles, Given, Inputs
 
 BLOCK = ["dataset", "network", "protected"]
@@ -74,10 +75,10 @@ def _draw(axes: Axes, rows: pd.DataFrame, lines: list[Line]) -> None:
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     places = {line: place for place, line in enumerate(lines)}
-    for row in rows.itertuples():
-        place = places[(row.countermeasure, row.radius, row.noise)]
-        spread = 0 if pd.isna(row.low) else row.high - row.difference  # no interval of a single seed
-        axes.errorbar(row.difference, place, xerr=spread, **(PRIMARY if row.primary else OTHER))
+    for row in records(rows):
+        place = places[(row["countermeasure"], row["radius"], row["noise"])]
+        spread = 0 if math.isnan(row["low"]) else row["high"] - row["difference"]  # no interval of a single seed
+        axes.errorbar(row["difference"], place, xerr=spread, **(PRIMARY if row["primary"] else OTHER))
 
 
 def _name_rows(axes: Axes, lines: list[Line]) -> None:
