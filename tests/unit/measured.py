@@ -35,6 +35,11 @@ IMAGENET: dict[str, dict[str, Any]] = {
     "tap-fu2022": {"steps": 100, "alpha": 0.02},
     "rem": {"k_u": 7, "alpha_u": 0.25, "k_a": 7, "alpha_a": 0.25, "j": 4, "source_model_steps": 3000},
 }
+BUDGET: dict[str, Any] = {
+    **{"steps": 40_000, "batch_size": 128, "lr": 0.1, "lr_drops": [0.4, 0.8], "lr_factor": 0.1},
+    **{"momentum": 0.9, "weight_decay": 5.0e-4, "k_a": 10, "alpha_a": 0.2},
+}
+CLASSES = {"cifar100": 100, "imagenet100": 100}  # by dataset; 10 elsewhere
 COUNTERMEASURES = {"none": "none", "gray": "grayscale", "trades": "trades"}
 Cell = dict[str, Any]
 
@@ -67,10 +72,15 @@ def by_dataset(*datasets: str, **changes: Any) -> dict[str, dict[str, list[Metho
 
 def given(product: str, style: dict[str, Any], **cells: Any) -> Given[Any]:
     """What a product is given: plain cells, and what else there is, by the names of ``Given``."""
-    every = [cell for kind, of_kind in cells.items() if kind != "measured" for cell in of_kind if cell is not None]
-    methods = by_dataset(*dict.fromkeys(cell["dataset"] for cell in every))
+    named = {kind: cells.pop(kind) for kind in ("measured", "comparisons", "budgets") if kind in cells}
+    every = [cell for of_kind in cells.values() for cell in of_kind if cell is not None]
+    datasets = dict.fromkeys(cell["dataset"] for cell in every)
+    budgets: dict[str, dict[str, Any]] = {dataset: {} for dataset in datasets}
+    for cell in cells.get("victims", ()):
+        budgets[cell["dataset"]][cell["network"]] = BUDGET
     about = {"product": product, "experiment": "e", "style": style, "countermeasures": COUNTERMEASURES}
-    return validate_given(about | {"methods": methods} | cells)
+    about |= {"classes": {dataset: CLASSES.get(dataset, 10) for dataset in datasets}, "budgets": budgets}
+    return validate_given(about | {"methods": by_dataset(*datasets)} | cells | named)
 
 
 def table_files(folder: Path, name: str = "t") -> TableFiles:

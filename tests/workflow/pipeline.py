@@ -32,9 +32,12 @@ PARTS = ("Snakefile", "rules", "scripts", "config", "workflow", "profiles", "env
 BIN = Path(sys.executable).parent
 SIZE = 8
 CLASSES = ["cat", "dog", "owl"]
-TABLES = ("accuracy_table", "early_stopping_table", "ranking_table", "cost_table", "tradeoff_table")
+TABLES = (
+    *("accuracy_table", "comparison_table", "early_stopping_table", "ranking_table"),
+    *("cost_table", "tradeoff_table"),
+)
 FIGURES = (
-    *("accuracy_figure", "fraction_figure", "loss_figure", "heat_map"),
+    *("accuracy_figure", "comparison_figure", "fraction_figure", "loss_figure", "heat_map"),
     *("tradeoff_figure", "training_curves", "noise_sheet"),
 )
 PRODUCTS = TABLES + FIGURES

@@ -21,6 +21,7 @@ from .pipeline import FIGURES, PRODUCTS, TABLES, Config, Output, Project, checko
 TRADEOFF = {"tradeoff_table", "tradeoff_figure"}
 VICTIM_PRODUCTS = set(PRODUCTS) - {"noise_sheet"}
 NUMBERS = {"accuracy_table", "cost_table", "fraction_figure"}  # that are set beside published ones
+COMPARISONS = {"comparison_table", "comparison_figure"}
 RANKING = {"ranking_table", "heat_map"}
 NOISE_STAGES = {"source_model", "noise", "merge_noise", "perturbed_dataset", "victim"}
 DOWNSTREAM = NOISE_STAGES | set(PRODUCTS)
@@ -43,6 +44,7 @@ def tiny(**changes: Any) -> Config:
 
 SETTINGS: dict[str, tuple[Config, set[str], str]] = {
     "victims' learning rate": (victims(lr=0.05), {"victim"} | VICTIM_PRODUCTS, ANY),
+    "references": (tiny(references=[{"method": "ops"}]), COMPARISONS, ANY),
     "REM's J": ({"methods": {"rem": {"by_dataset": {"tiny": {"j": 2}}}}}, DOWNSTREAM, "/rem/"),
     "REM's J in the noise pass": (
         {"noise": {"by_dataset": {"tiny": {"by_method": {"rem": {"j": 2}}}}}},
@@ -177,6 +179,8 @@ CODE: dict[str, tuple[set[str], str]] = {
     "workflow/unlearnable/products/table.py": (set(TABLES), ANY),
     "workflow/unlearnable/products/figure.py": (set(FIGURES), ANY),
     "workflow/unlearnable/products/tradeoff.py": (TRADEOFF, ANY),
+    "workflow/unlearnable/products/statistics.py": (COMPARISONS, ANY),
+    "workflow/unlearnable/products/budget.py": ({"accuracy_table", "comparison_table"}, ANY),
     "workflow/unlearnable/products/product.py": (set(PRODUCTS), ANY),
     "workflow/unlearnable/jobs/job.py": (set(), ANY),
     "workflow/unlearnable/study/study.py": (set(), ANY),

@@ -13,9 +13,10 @@ from pydantic.fields import FieldInfo
 from unlearnable import registry
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.settings import Dataset, ProtectedFiles
+from unlearnable.products.settings import NamedNoise
 from unlearnable.stages.settings.source_model import SourceTraining
 from unlearnable.stages.settings.victim import VictimTraining
-from unlearnable.study.schema import Experiment, NoiseAxis, Runtime, ShardedPass, VictimAxis
+from unlearnable.study.schema import Experiment, NoiseAxis, PrimaryComparison, Runtime, ShardedPass, VictimAxis
 from unlearnable.training.settings import Training
 
 Row = tuple[str, ...]
@@ -58,6 +59,8 @@ def tables() -> dict[str, str]:
         "experiments": _table(KEYS, _fields(Experiment)),
         "noises of an experiment": _table(KEYS, _fields(NoiseAxis)),
         "victims of an experiment": _table(KEYS, _fields(VictimAxis)),
+        "references of an experiment": _table(KEYS, _fields(NamedNoise)),
+        "primary comparison": _table(KEYS, _fields(PrimaryComparison)),
         "products": _products(),
     }
 
@@ -74,6 +77,8 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return ""
     value: Any = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_defaults=True)
     if isinstance(value, list) and value and isinstance(value[0], BaseModel):
         return "see below"
     return "none" if value in (None, [], {}) else f"`{value if isinstance(value, str) else json.dumps(value)}`"

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import JsonValue
 
 from unlearnable import files, registry
-from unlearnable.products.settings import ProductSettings
+from unlearnable.products.settings import NamedNoise, ProductSettings
 from unlearnable.recipe import BY_HAND, Made
 from unlearnable.settings import Settings
 
@@ -48,6 +48,39 @@ class MethodAsRun(Settings):
     settings: dict[str, JsonValue]
 
 
+class VictimBudget(Settings):
+    """How a network is trained as a victim on a dataset; the keys are those of ``victim`` in the configuration."""
+
+    steps: int
+    batch_size: int
+    lr: float
+    lr_drops: list[float]
+    lr_factor: float
+    momentum: float
+    weight_decay: float
+    k_a: int
+    alpha_a: float
+
+
+class Comparison(Settings):
+    """A noise and a reference, under one way of training on one dataset."""
+
+    noise: NamedNoise
+    reference: NamedNoise
+    dataset: str
+    network: str
+    protected: int
+    countermeasure: str
+    radius: int
+
+
+class Comparisons(Settings):
+    """What the noises of an experiment are compared with, and which comparison was named primary."""
+
+    references: list[NamedNoise] = []
+    primary: Comparison | None = None
+
+
 class BenchmarkFiles(Settings):
     """For every cell of a kind, in the same order, the names of the files with Snakemake's measurements of its jobs."""
 
@@ -66,6 +99,8 @@ class Given(Settings, Generic[Style]):
         style: its settings in ``render``.
         methods: by dataset and method, the method's settings in source training and in the noise pass.
         countermeasures: the kind of each counter-measure, by name.
+        classes: the number of classes, by dataset.
+        budgets: of the victims, by dataset and network.
         source_of_noise: the source model of every noise, in the same order; None if it has none.
         shown: the protected datasets to show images of.
     """
@@ -75,6 +110,8 @@ class Given(Settings, Generic[Style]):
     style: Style
     methods: dict[str, dict[str, list[MethodAsRun]]]
     countermeasures: dict[str, str]
+    classes: dict[str, int]
+    budgets: dict[str, dict[str, VictimBudget]]
     sources: list[NoiseCell] = []
     noises: list[NoiseCell] = []
     source_of_noise: list[NoiseCell | None] = []
@@ -82,6 +119,7 @@ class Given(Settings, Generic[Style]):
     victims: list[VictimCell] = []
     shown: list[PerturbedCell] = []
     measured: BenchmarkFiles = BenchmarkFiles()
+    comparisons: Comparisons = Comparisons()
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from unlearnable.settings import Settings
+from unlearnable.settings import Settings, Slug
 
-Need = Literal["sources", "noises", "perturbed", "victims", "histories", "images", "measured"]
+Need = Literal["sources", "noises", "perturbed", "victims", "histories", "images", "measured", "comparisons"]
+
+MOST_SEEDS = 40  # of an exact test: it keeps the sums of half of the differences with all signs, 2**20 numbers
 
 Decimals = Annotated[int, Field(ge=0, le=6, description="digits after the point")]
 Width = Annotated[float, Field(gt=1, le=20, description="width in inches")]
@@ -22,6 +24,14 @@ Font = Annotated[
 ]
 
 
+class NamedNoise(Settings):
+    """One noise of an experiment."""
+
+    method: Slug = Field(description="name of a method; clean for clean images")
+    rho_u: int = Field(0, ge=0, le=255, description="its radius, in units of 1/255; 0 if the method has none")
+    rho_a: int = Field(0, ge=0, le=255, description="radius of its source model's adversary; 0 if the method has none")
+
+
 class ProductSettings(Settings):
     """A table or figure. Each has its own sub-tree of settings, so that a change remakes only that product.
 
@@ -31,7 +41,7 @@ class ProductSettings(Settings):
         stem: the name of its files, without suffixes.
         title: a short description.
         needs: its inputs: the metrics of source models, noises, protected datasets or victims; the victims' histories;
-            images of each noise; Snakemake's measurements of the jobs.
+            images of each noise; Snakemake's measurements of the jobs; which comparisons the experiment names.
     """
 
     kind: ClassVar[Literal["tables", "figures"]]

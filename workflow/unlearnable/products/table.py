@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -41,7 +42,9 @@ def plain_number(mean: float, sd: float, decimals: int) -> str:
     return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
 
 
-def save_table(out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str) -> None:
+def save_table(
+    out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str, notes: Sequence[str] = ()
+) -> None:
     """Write the numbers as CSV and their text as Markdown and LaTeX (booktabs; graphicx if there are many columns).
 
     Args:
@@ -49,13 +52,17 @@ def save_table(out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption
         table: the numbers, one row per cell of the text.
         text: the table to read.
         caption: description of the table.
+        notes: lines under the text.
     """
     body = text.to_markdown(index=False, disable_numparse=True)
     tex = text.map(_latex).rename(columns=_latex).to_latex(index=False, escape=False, caption=_latex(caption))
     if text.shape[1] > MANY_COLUMNS:  # wider than a page
         tex = tex.replace(r"\begin{tabular}", "\\resizebox{\\linewidth}{!}{%\n\\begin{tabular}")
         tex = tex.replace(r"\end{tabular}", "\\end{tabular}%\n}")
-    contents = {out.csv: table.to_csv(index=False), out.markdown: f"{caption}\n\n{body}\n", out.latex: tex}
+    below = "".join(f"\\par\\smallskip{{\\footnotesize {_latex(note)}\\par}}\n" for note in notes)
+    tex = tex.replace("\\end{table}", f"{below}\\end{{table}}")
+    markdown = "\n\n".join([caption, body, *notes]) + "\n"
+    contents = {out.csv: table.to_csv(index=False), out.markdown: markdown, out.latex: tex}
     for path, content in contents.items():
         with files.atomic(path) as file:
             file.write(content.encode())

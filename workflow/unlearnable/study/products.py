@@ -10,6 +10,7 @@ from typing import Any, Literal
 from unlearnable import registry
 from unlearnable.files import digest, sha256
 from unlearnable.products import reported
+from unlearnable.products.product import VictimBudget
 from unlearnable.products.settings import Need, ProductSettings
 from unlearnable.settings import plain
 from unlearnable.study.cells import (
@@ -22,7 +23,9 @@ from unlearnable.study.cells import (
     Perturbed,
     Victim,
     path,
+    unique,
 )
+from unlearnable.study.comparisons import comparisons
 from unlearnable.study.fingerprint import canonical, code_fingerprint, uses
 from unlearnable.study.study import Study
 
@@ -66,14 +69,23 @@ def settings(study: Study, experiment: str, product: str) -> dict[str, Any]:
         of_dataset = methods.setdefault(cell.dataset, {})
         if cell.method not in of_dataset:
             of_dataset[cell.method] = _as_run(study, cell)
-    measures = {cell.countermeasure for cell in every if isinstance(cell, Victim)}
+    victims = [cell for cell in every if isinstance(cell, Victim)]
+    measures = {cell.countermeasure for cell in victims}
+    budgets: dict[str, dict[str, Any]] = {}
+    for dataset, network in unique([(cell.dataset, cell.network) for cell in victims]):
+        training = study.layers.victim_training(dataset, network)
+        budgets.setdefault(dataset, {})[network] = training.model_dump(include=set(VictimBudget.model_fields))
     given = {
         "product": product,
         "experiment": experiment,
         "style": getattr(study.settings.render, product.replace("-", "_")).model_dump(),
         "methods": methods,
         "countermeasures": {name: study.layers.countermeasure(name).kind for name in measures},
+        "classes": {dataset: len(study.layers.dataset(dataset).classes) for dataset in methods},
+        "budgets": budgets,
     }
+    if "comparisons" in registry.settings("products", product).needs:
+        given["comparisons"] = comparisons(study.settings.experiments[experiment], victims)
     return canonical(given)  # type: ignore[no-any-return]
 
 
@@ -174,7 +186,7 @@ def _needed(study: Study, experiment: str, need: Need) -> Needed:
         manifests = {"clean": [f"{clean}/manifest.json"], "shown": of(PERTURBED, images, "manifest.json")}
         folders = {"train": [f"{clean}/train"], "shards": of(PERTURBED, images, "shards")}
         return Needed({"shown": images}, manifests, folders)
-    return Needed({}, {})  # measured: losing such a file would make finished jobs, and all that follow, run again
+    return Needed({}, {})  # comparisons have no files; losing one of measured would make finished jobs run again
 
 
 def shown(study: Study, experiment: str) -> list[Perturbed]:

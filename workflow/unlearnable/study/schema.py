@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from unlearnable.datasets.settings import ProtectedFiles
 from unlearnable.products.render import Product, Render
+from unlearnable.products.settings import NamedNoise
 from unlearnable.settings import Settings, Slug
 from unlearnable.stages.settings.noise import NoisePass
 
@@ -73,6 +74,20 @@ class VictimAxis(Settings):
     )
 
 
+class PrimaryComparison(Settings):
+    """The comparison that an experiment is made for, named before it runs."""
+
+    noise: NamedNoise = Field(description="one noise of the experiment, as among its references")
+    reference: NamedNoise = Field(
+        NamedNoise(method="clean"), description="what it is compared with: clean images, or another noise"
+    )
+    dataset: Slug | None = Field(None, description="of the victims; needed if the experiment has several")
+    network: Slug | None = Field(None, description="likewise")
+    countermeasure: Slug | None = Field(None, description="likewise")
+    radius: int | None = Field(None, description="likewise, in units of 1/255; 0 for standard training")
+    protected: int | None = Field(None, description="likewise, in per cent")
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
@@ -93,6 +108,12 @@ class Experiment(Settings):
     ] = Field([VictimAxis()], min_length=1, description="one group of victims, or a list of groups")
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         [0], min_length=1, description="the whole chain is repeated for each; tables show mean ± sample sd (n)"
+    )
+    references: list[NamedNoise] = Field(
+        [], description="noises that the others are compared with, besides clean images; see below"
+    )
+    primary: PrimaryComparison | None = Field(
+        None, description="the comparison whose p is not adjusted for the others; see below"
     )
     products: list[Product] = Field(min_length=1, description="tables and figures to make of these cells")
 

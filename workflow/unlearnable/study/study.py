@@ -19,6 +19,7 @@ from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.study import names
 from unlearnable.study.cells import Noise, Perturbed, Victim, noise_of, perturbed_of, unique
+from unlearnable.study.comparisons import comparing, comparison_faults
 from unlearnable.study.faults import Fault, condensed, described, line
 from unlearnable.study.layers import Layers
 from unlearnable.study.misfits import Misfits
@@ -57,6 +58,10 @@ class Study:
             faults = [*names.undefined(self.settings), *names.unfit(self.settings, self.layers)]
             self._misfits = Misfits(self.settings, self.layers, self.root)
             faults += self._misfits.faults()
+        if not faults:
+            for name, experiment in self.settings.experiments.items():
+                if comparing(experiment):
+                    faults += comparison_faults(("experiments", name), experiment, self.victims(name))
         if faults:
             raise UserError("\n".join(line(key, message, files) for key, message in condensed(faults)))
 

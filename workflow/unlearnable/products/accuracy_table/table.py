@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from unlearnable.products.accuracy_table.settings import AccuracyTable
+from unlearnable.products.budget import about_budgets
 from unlearnable.products.frames import frame, grouped, in_order, mean_and_sd, with_clean_at_largest_share
 from unlearnable.products.product import Given, Inputs, TableFiles
 from unlearnable.products.reported import FU_2022, published_accuracies
@@ -37,7 +38,7 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
         inputs: their metrics.
         out: files to write. CSV: mean, sd, n of the last, best, train and robust accuracy; Fu et al.'s accuracy if
             there is one, the difference from it, and whether that exceeds 3 points. Text: last accuracy, in per cent,
-            and what kind of AutoAttack the CSV's accuracy was measured with.
+            what kind of AutoAttack the CSV's accuracy was measured with, and the victims' budget.
     """
     data = frame(given.victims, inputs.victims)
     data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)
@@ -67,7 +68,7 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
         about_countermeasures(table),
         fixed,
     )
-    save_table(out, table, text, caption)
+    save_table(out, table, text, caption, about_budgets(given))
 
 
 def _beside(measured: float, published: float) -> dict[str, Any]:
