@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -30,7 +31,7 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the hardware has instructions for bfloat16; to emulate them takes minutes and says nothing."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def compare(subjects: Sequence[Subject], device: torch.device, repetitions: int) -> list[Speeds]:
@@ -50,7 +51,7 @@ def _passes(subject: Subject, device: torch.device, repetitions: int) -> list[fl
     for _ in range(repetitions + 1):
         for precision in BOTH:
             with frozen(network, precision) as fixed:
-                times[precision].append(seconds(lambda fixed=fixed: fixed.gradient(x, y), device))
+                times[precision].append(seconds(partial(fixed.gradient, x, y), device))
     return [statistics.median(times[precision][1:]) for precision in BOTH]  # the first is to warm up
 
 
