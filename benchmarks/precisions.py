@@ -30,7 +30,7 @@ class Speeds:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the hardware has instructions for bfloat16; to emulate them takes minutes and says nothing."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
