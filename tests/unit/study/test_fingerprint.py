@@ -154,7 +154,7 @@ def test_comments_docstrings_and_formatting_do_not_count(copy: Copy, original: d
         ("networks/folding.py", "pixels / 255 - 0.5", "pixels / 255", OF_NETWORKS),
         # compute, training
         ("compute/pgd.py", "e + alpha", "e - alpha", OF_NETWORKS),
-        ("training/fit.py", "momentum=training.momentum", "momentum=0.9", SOURCES | VICTIMS),
+        ("training/fit.py", "training.momentum, training", "0.9, training", SOURCES | VICTIMS),
         ("training/accuracy.py", "BATCH = 250", "BATCH = 251", VICTIMS),
         # noises, counter-measures
         ("noises/rem/noise.py", "range(s.j)", "range(s.j + 1)", OF_REM),
