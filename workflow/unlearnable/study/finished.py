@@ -52,14 +52,14 @@ class Finished:
             return None
         stored = Recipe.stored(content)
         own = difference(stored, planned.recipe)
-        if own is not None and stored is not None and self._damaged(planned.file):
-            return None
-        if stored is None or own is not None:
-            return None if own is None else Fault(own)
+        if stored is None or stored.where != planned.recipe.where:
+            return None if own is None or self._damaged(planned) else Fault(own)
         for each in (source for sources in planned.made_from.values() for source in sources):
-            fault = self.fault(each)
+            fault = self.fault(each)  # first, as settings of tables repeat those of what they show
             if fault is not None:
                 return fault if fault.inherited else Fault(f"was made from {each.file}, which {fault.reason}", True)
+        if own is not None:
+            return None if self._damaged(planned) else Fault(own)
         for name, digest in read_by(content).items():
             now = self._content(name)
             if now is not None and contents(now) != digest:
@@ -67,9 +67,12 @@ class Finished:
         inputs = other_inputs(stored, planned.recipe)
         return None if inputs is None else Fault(inputs)
 
-    def _damaged(self, name: str) -> bool:
+    def _damaged(self, planned: Planned) -> bool:
+        """Whether a file with a recipe has changed since its job wrote it; one without a recipe may have no seal."""
+        if Recipe.stored(self._content(planned.file) or {}) is None:
+            return False
         try:
-            read_json(self.folder / name)
+            read_json(self.folder / planned.file)
         except UserError:
             return True
         return False
