@@ -24,8 +24,6 @@ IRREGULAR = {  # may block the reader, or never end
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
 }
-
-
 CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of a file system that cannot sync folders
 
 

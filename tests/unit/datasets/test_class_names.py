@@ -136,7 +136,10 @@ def test_a_list_of_names_counts_beside_class_folders_too(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"c\xe4t\ndog\nowl\n", "not a readable list of class names in UTF-8"), (b"a" * (2**20 + 1), "larger than")],
+    [
+        (b"c\xe4t\ndog\nowl\n", "not a readable list of class names in UTF-8"),
+        (b"a" * (2**20 + 1), "1,048,577 bytes, more than the 1,048,576"),
+    ],
 )
 def test_a_list_that_is_none_is_named(content: bytes, message: str, write: Write, read: Callable[..., Any]) -> None:
     (write({}) / "classes.txt").write_bytes(content)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from unicodedata import normalize
 
+from unlearnable import files
+from unlearnable.datasets.settings import nfc
 from unlearnable.errors import UserError
 
 FILE = "classes.txt"  # one name per line, by label; each may follow its number
@@ -27,7 +28,7 @@ def require_same(found: Sequence[str], classes: Sequence[str], where: str) -> No
     Raises:
         UserError: they differ, other than in their Unicode normal form.
     """
-    pairs = list(zip(_normal(found), _normal(classes), strict=False))
+    pairs = list(zip(map(nfc, found), map(nfc, classes), strict=False))
     label = next((label for label, (theirs, ours) in enumerate(pairs) if theirs != ours), len(pairs))
     if label == len(found) == len(classes):
         return
@@ -53,7 +54,7 @@ def require_official_order(official: Sequence[str], classes: Sequence[str], wher
     Raises:
         UserError: they are the official names in another order.
     """
-    if sorted(_normal(official)) == sorted(_normal(classes)):
+    if sorted(map(nfc, official)) == sorted(map(nfc, classes)):
         require_same(official, classes, where)
 
 
@@ -81,15 +82,11 @@ def require_listed(folder: Path, classes: Sequence[str]) -> None:
     if not path.is_file():
         return
     try:
-        with open(path, "rb") as file:
-            content = file.read(LONGEST_FILE + 1)
-        text = content.decode("utf-8-sig")
+        text = files.read_whole(path, LONGEST_FILE).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a readable list of class names in UTF-8 ({error})") from error
-    if len(content) > LONGEST_FILE:
-        raise UserError(f"{path}: larger than {LONGEST_FILE} bytes, so not a list of class names")
     names = [line.strip() for line in text.splitlines() if line.strip()]
-    if _normal(names) != _normal(classes):
+    if [*map(nfc, names)] != [*map(nfc, classes)]:
         require_same(_without_numbers(names), classes, str(path))
 
 
@@ -100,11 +97,6 @@ def _without_numbers(names: list[str]) -> list[str]:
     if len(numbers) == len(names) and numbers in ([*range(len(names))], [*range(1, len(names) + 1)]):
         return [match[2] for match in found if match]
     return names
-
-
-def _normal(names: Sequence[str]) -> list[str]:
-    """The names in Unicode's normal form C: a Mac writes file names in form D, keyboards write form C."""
-    return [normalize("NFC", name) for name in names]
 
 
 def _order(names: Sequence[str], start: int) -> str:

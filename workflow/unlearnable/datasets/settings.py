@@ -12,7 +12,7 @@ from unlearnable import registry
 from unlearnable.settings import Settings, Sha256
 
 
-def composed(name: str) -> str:
+def nfc(name: str) -> str:
     """A name in Unicode's composed form: a letter and its accent are one character, as typed, not two, as on macOS."""
     return unicodedata.normalize("NFC", name)
 
@@ -64,7 +64,7 @@ class Dataset(Settings):
     def _distinct_classes(cls, classes: list[str]) -> list[str]:
         first: dict[str, int] = {}
         for label, name in enumerate(classes):
-            earlier = first.setdefault(composed(name), label)
+            earlier = first.setdefault(nfc(name), label)
             if earlier != label:
                 raise ValueError(f"class names must differ, but {earlier} and {label} are both {name!r}")
         return classes

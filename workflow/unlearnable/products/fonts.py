@@ -57,7 +57,7 @@ def families(text: str, wanted: str | None, key: str) -> list[str]:
     return found
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """The text as one line without control characters."""
     return "".join(filter(str.isprintable, re.sub(r"\s", " ", text)))
 

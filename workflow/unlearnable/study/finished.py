@@ -43,7 +43,9 @@ class Finished:
         """
         name = planned.file
         if name not in self._faults:
-            self._faults[name] = self._fault(planned)
+            fault = self._fault(planned)
+            own = fault is not None and not fault.inherited
+            self._faults[name] = None if own and self._damaged(name) else fault
         return self._faults[name]
 
     def _fault(self, planned: Planned) -> Fault | None:
@@ -53,13 +55,13 @@ class Finished:
         stored = Recipe.stored(content)
         own = difference(stored, planned.recipe)
         if stored is None or stored.where != planned.recipe.where:
-            return None if own is None or self._damaged(planned) else Fault(own)
+            return None if own is None else Fault(own)
         for each in (source for sources in planned.made_from.values() for source in sources):
             fault = self.fault(each)  # first, as settings of tables repeat those of what they show
             if fault is not None:
                 return fault if fault.inherited else Fault(f"was made from {each.file}, which {fault.reason}", True)
         if own is not None:
-            return None if self._damaged(planned) else Fault(own)
+            return Fault(own)
         for name, digest in read_by(content).items():
             now = self._content(name)
             if now is not None and contents(now) != digest:
@@ -67,12 +69,12 @@ class Finished:
         inputs = other_inputs(stored, planned.recipe)
         return None if inputs is None else Fault(inputs)
 
-    def _damaged(self, planned: Planned) -> bool:
+    def _damaged(self, name: str) -> bool:
         """Whether a file with a recipe has changed since its job wrote it; one without a recipe may have no seal."""
-        if Recipe.stored(self._content(planned.file) or {}) is None:
+        if Recipe.stored(self._content(name) or {}) is None:
             return False
         try:
-            read_json(self.folder / planned.file)
+            read_json(self.folder / name)
         except UserError:
             return True
         return False

@@ -16,10 +16,9 @@ from unlearnable.study.names import group_place
 from unlearnable.study.once import once
 from unlearnable.study.schema import Experiment, StudySettings
 from unlearnable.study.yaml_files import Key
-from unlearnable.training.settings import Training
+from unlearnable.training.settings import AUTO_ATTACK_CLASSES, Training
 
 VICTIMS = {"victims", "histories"}  # what products of trained victims need
-LEAST_CLASSES = 3  # of AutoAttack's difference of logits ratio
 
 
 class Rows:
@@ -149,8 +148,8 @@ class Misfits:
                 yield from self._network(dataset, training, (*of_group, "networks", index), stem)
                 for share in (0, *shares):
                     yield from self.victim_batch(dataset, network, share)
-                if training.auto_attack and classes < LEAST_CLASSES:
-                    needs = f"AutoAttack needs {LEAST_CLASSES} classes or more, but {dataset!r} has {classes}"
+                if training.auto_attack and classes < AUTO_ATTACK_CLASSES:
+                    needs = f"AutoAttack needs {AUTO_ATTACK_CLASSES} classes or more, but {dataset!r} has {classes}"
                     yield attack, f"{needs}; set auto_attack: false"
 
     def _network(self, dataset: str, training: Training, network: Key, stem: Key, raw: bool = False) -> Iterator[Fault]:

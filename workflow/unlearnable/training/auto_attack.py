@@ -15,6 +15,7 @@ from unlearnable.errors import UserError
 from unlearnable.progress import Meter
 from unlearnable.randomness import derived_seed
 from unlearnable.training.accuracy import BATCH, Seen, batches
+from unlearnable.training.settings import AUTO_ATTACK_CLASSES
 
 
 def require_library(classes: int) -> None:
@@ -28,8 +29,9 @@ def require_library(classes: int) -> None:
             "victim, key auto_attack: needs the adversarial-robustness-toolbox; install it by "
             "pip install 'adversarial-robustness-toolbox>=1.20', or set auto_attack: false"
         )
-    if classes < 3:
-        raise UserError(f"victim, key auto_attack: needs 3 classes or more, not {classes}; set auto_attack: false")
+    if classes < AUTO_ATTACK_CLASSES:
+        needs = f"needs {AUTO_ATTACK_CLASSES} classes or more, not {classes}"
+        raise UserError(f"victim, key auto_attack: {needs}; set auto_attack: false")
 
 
 def auto_attack_accuracy(

@@ -11,6 +11,7 @@ from unlearnable.settings import Settings, Slug
 Precision = Literal["auto", "float32", "bfloat16"]
 Stem = Literal["cifar", "imagenet"]
 Initialisation = Literal["default", "he-normal"]
+AUTO_ATTACK_CLASSES = 3  # the fewest for its difference of logits ratio
 
 
 def _increasing_shares(shares: list[float]) -> list[float]:

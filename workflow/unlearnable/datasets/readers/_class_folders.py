@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unlearnable.datasets.readers._decoding import Encoded, Fit, decoded, file_content
-from unlearnable.datasets.settings import composed
+from unlearnable.datasets.settings import nfc
 from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
 from unlearnable.settings import nearest
@@ -37,7 +37,7 @@ def folders_below(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in entries(folder):
-        if path.is_dir() and found.setdefault(composed(path.name), path) != path:
+        if path.is_dir() and found.setdefault(nfc(path.name), path) != path:
             raise UserError(f"{folder}: two folders are called {path.name!r}, once with separate accents; join them")
     return found
 
@@ -76,7 +76,7 @@ def by_class(folder: Path, classes: Sequence[str], others: bool) -> Labelled:
         raise UserError(f"{folder}: no such folder; it must hold a folder per class")
     folders = folders_below(folder)
     refuse_loose(folder, folder / classes[0])
-    wanted = [composed(name) for name in classes]
+    wanted = [nfc(name) for name in classes]
     unknown = [] if others else [name for name in folders if name not in wanted]
     for name in wanted:
         if name not in folders:

@@ -16,7 +16,7 @@ from unlearnable.datasets import protected
 from unlearnable.datasets.shards import load
 from unlearnable.datasets.split import Array
 from unlearnable.products.figure import drawing, save_figure
-from unlearnable.products.fonts import printable
+from unlearnable.products.fonts import one_line
 from unlearnable.products.frames import labels
 from unlearnable.products.noise_sheet.settings import NoiseSheet
 from unlearnable.products.product import FigureFiles, Given, Inputs, PerturbedCell
@@ -63,7 +63,7 @@ def write(given: Given[NoiseSheet], inputs: Inputs, out: FigureFiles) -> None:
         factor, amplified = amplify(change)
         noise = Strip(f"{name}\nnoise x{factor:.2g}", amplified, few_pixels(change))
         groups.append([noise, Strip(f"{name}\nprotected", published)])
-    names = [printable(clean.classes[label].split(",")[0]) for label in clean.labels[shown]]
+    names = [one_line(clean.classes[label].split(",")[0]) for label in clean.labels[shown]]
     with mpl.rc_context(drawing(style, "".join(names)) | {"axes.grid": False}):
         save_figure(out, _draw(groups, names, style.width, style.dpi), style.dpi)
 

@@ -10,7 +10,7 @@ import numpy as np
 from unlearnable.datasets.readers._class_folders import Labelled, by_class, folders_below, refuse_loose, stream
 from unlearnable.datasets.readers._decoding import Fit
 from unlearnable.datasets.readers.folder.settings import FolderDataset
-from unlearnable.datasets.settings import composed
+from unlearnable.datasets.settings import nfc
 from unlearnable.datasets.size import COUNTED, Size
 from unlearnable.datasets.split import stratified_order
 from unlearnable.datasets.stream import Stream
@@ -52,7 +52,7 @@ def size_hint(dataset: FolderDataset, root: Path) -> Size:
 def _refuse_beside(folder: Path, halves: list[str], classes: list[str]) -> None:
     """Make sure that no images are beside train and test, where they would not be read."""
     beside = folders_below(folder)
-    for name in map(composed, classes):
+    for name in map(nfc, classes):
         if name not in ("train", "test") and name in beside:
             raise UserError(
                 f"{beside[name]}: this class folder is beside {' and '.join(halves)}; class folders must be all "
