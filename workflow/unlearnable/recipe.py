@@ -57,15 +57,18 @@ class Recipe:
 
     def plain(self) -> dict[str, Any]:
         """The recipe as it is stored in a JSON file."""
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"key": self.key}
+        return {name: getattr(self, name) for name in PARTS} | {"key": self.key}
 
     @staticmethod
     def stored(content: Mapping[str, Any]) -> Recipe | None:
         """The recipe in the content of a JSON file; None if there is none, as an earlier version wrote the file."""
-        found, names = content.get(RECIPE), [field.name for field in fields(Recipe)]
-        if not isinstance(found, dict) or not found.keys() >= set(names) or not isinstance(found["inputs"], dict):
+        found = content.get(RECIPE)
+        if not isinstance(found, dict) or not found.keys() >= set(PARTS) or not isinstance(found["inputs"], dict):
             return None
-        return Recipe(**{name: found[name] for name in names})
+        return Recipe(**{name: found[name] for name in PARTS})
+
+
+PARTS = tuple(field.name for field in fields(Recipe))  # in this order, or Snakemake would take them for changed
 
 
 def difference(found: Recipe | None, wanted: Recipe) -> str | None:
@@ -74,8 +77,8 @@ def difference(found: Recipe | None, wanted: Recipe) -> str | None:
         return "does not say what it was made with: an earlier version wrote it"
     if found.where != wanted.where:
         return f"is {found.where}, not {wanted.where}"
-    settings = list(_differences(found.settings, wanted.settings))
-    if settings:
+    if found.settings != wanted.settings:
+        settings = list(_differences(found.settings, wanted.settings))
         more = f", and {len(settings) - SHOWN} more" if len(settings) > SHOWN else ""
         return f"was made with {', '.join(settings[:SHOWN])}{more}"
     if found.code != wanted.code:

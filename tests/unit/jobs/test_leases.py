@@ -209,8 +209,8 @@ def test_a_job_for_all_devices_is_not_overtaken_by_later_ones_for_one(host: Host
     host.job("big", 4)
     host.waits("big")
     small = [host.job(f"small{number}") for number in range(3)]
-    host.waits("small0", "small1", "small2")  # although a device is free
-    assert len(free()) == 1
+    host.waits("small0", "small1", "small2")
+    until(lambda: len(free()) == 1, "a free device")  # which the first in the queue locks while it looks for more
     host.go("first")
     host.holds("big")
     assert list(host.begun()) == ["first", "big"]

@@ -23,7 +23,7 @@ def once(
     @wraps(method)
     def remembered(owner: Owner, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         results: dict[Any, Result] = vars(owner).setdefault(name, {})
-        key = (*args, *sorted(kwargs.items()))
+        key = (*args, *sorted(kwargs.items())) if kwargs else args
         if key not in results:
             results[key] = method(owner, *args, **kwargs)
         return results[key]

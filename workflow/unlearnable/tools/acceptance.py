@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from snakemake.settings.types import RerunTrigger
 
 from unlearnable.study.cells import Noise, Victim, cell
 from unlearnable.study.finished import Finished
-from unlearnable.study.recipes import Recipes
+from unlearnable.study.recipes import Planned, Recipes
 
 TRAINED: dict[str, type[Noise]] = {"source_model": Noise, "victim": Victim}  # the cells of rules that train
 NAMED = 5  # results that were made with something else
@@ -34,9 +34,10 @@ class Acceptance:
         self.recipes = recipes
         self._workflow, self._logger = workflow, logger
         self._finished = Finished()
+        self._planned: dict[tuple[str, ...], Planned] = {}
         self._named: set[str] = set()
 
-    def recipe(self, rule: str, wildcards: Mapping[str, str]) -> dict[str, Any]:
+    def recipe(self, rule: str, wildcards: Any) -> dict[str, Any]:
         """What the results of a job are made with.
 
         Ends Snakemake if the job would train in batches of more images than its dataset has.
@@ -44,16 +45,16 @@ class Acceptance:
         if rule in TRAINED and self._workflow.is_main_process:
             for fault in self.recipes.study.unfilled_batches(cell(TRAINED[rule], wildcards), Path()):
                 sys.exit(f"The configuration has faults:\n{fault}")  # an exception would print a traceback here
-        return self.recipes.of(rule, wildcards).recipe.plain()
+        return self._of(rule, wildcards).recipe.plain()
 
-    def inputs(self, rule: str, wildcards: Mapping[str, str], files: Any) -> Any:
+    def inputs(self, rule: str, wildcards: Any, files: Any) -> Any:
         """The inputs of a job, marked so that their dates do not count if its result stores that it was made from them.
 
         If the result was made with something else, its job runs again. If jobs are forced on the command line, dates
         count, so that what depends on them runs again, too.
         """
-        planned = self.recipes.of(rule, wildcards)
-        if not (self._compares() and Path(planned.file).exists()):
+        planned = self._of(rule, wildcards)
+        if not (self._compares() and os.path.exists(planned.file)):
             return files
         fault = self._finished.fault(planned)
         if fault is None:
@@ -66,6 +67,13 @@ class Acceptance:
             elif len(self._named) == NAMED + 1:
                 self._logger.warning("Further results were made with something else, too, and are made again.")
         return files
+
+    def _of(self, rule: str, wildcards: Any) -> Planned:
+        """The result of a job, for which each of its inputs asks; Snakemake's wildcards iterate over their values."""
+        job = (rule, *wildcards)
+        if job not in self._planned:
+            self._planned[job] = self.recipes.of(rule, wildcards)
+        return self._planned[job]
 
     def _compares(self) -> bool:
         return bool(self._workflow.is_main_process and RerunTrigger.PARAMS in self._workflow.rerun_triggers)
