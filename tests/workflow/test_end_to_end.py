@@ -169,6 +169,10 @@ def test_victims_are_measured(finished: Project) -> None:
         accuracies = {"test_accuracy", "best_test_accuracy", "train_accuracy", "robust_accuracy"}
         others = {
             "best_step",
+            "stopped_test_accuracy",
+            "stopped_step",
+            "test_images",
+            "stopping_images",
             "robust_radius",
             "auto_attack_accuracy",
             "training_passes",

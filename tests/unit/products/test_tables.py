@@ -186,11 +186,21 @@ def test_the_early_stopping_table_shows_what_the_best_step_gains(make: Callable[
 
     rows, csv, _ = make("early-stopping-table", seeded(victim("rem", radius=4)), measure, decimals=1)
     assert rows == [
-        ["victim's radius, 1/255", "noise", "last", "best", "step of best", "gain, points"],
+        ["victim's radius, 1/255", "noise", "last", "best (peeking)", "step of best", "gain of best, points"],
         ["4", "REM 8-4", "32.0 ± 2.8 (2)", "46.0 ± 5.7", "2,500", "14.0 ± 8.5"],
     ]
     assert csv.loc[0, "gain_mean"] == pytest.approx(14)
     assert csv.loc[0, "gain_sd"] == pytest.approx(12 / math.sqrt(2))
+
+
+def test_the_early_stopping_table_shows_the_step_that_other_images_choose(make: Callable[..., Any]) -> None:
+    def measure(cell: Cell) -> dict[str, Any]:
+        return {"stopped_test_accuracy": 0.4 + 0.02 * cell["seed"]}
+
+    rows, csv, _ = make("early-stopping-table", seeded(victim("rem", radius=4)), measure, decimals=1)
+    assert rows[0][2:5] == ["last", "stopped", "best (peeking)"]
+    assert rows[1][3] == "41.0 ± 1.4"
+    assert csv.loc[0, "stopped_mean"] == pytest.approx(41)
 
 
 # ---- ranking

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from unlearnable import files, registry
 from unlearnable.compute.augment import draw
+from unlearnable.compute.device_batches import Feed
+from unlearnable.compute.engine import Engine
 from unlearnable.compute.frozen import FrozenNetwork, frozen
 from unlearnable.compute.pgd import ascend, uniform
 from unlearnable.countermeasures.base import Countermeasure, Lesson, cross_entropy
@@ -28,6 +30,7 @@ from unlearnable.stages import victim as victims
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.stages.settings.victim import VictimTraining as Victim
 from unlearnable.stages.victim import counteracted, lessons, train_victim
+from unlearnable.training.accuracy import Seen, accuracy
 from unlearnable.training.loop import Loop
 
 CPU = torch.device("cpu")
@@ -253,11 +256,34 @@ def test_the_metrics_and_the_history_are_complete(train: Split, test: Split, tmp
     assert set(metrics) == {
         *("test_accuracy", "best_test_accuracy", "best_step", "train_accuracy", "robust_accuracy", "robust_radius"),
         *("auto_attack_accuracy", "training_passes", "passes", "seconds", "peak_memory_bytes", "device", "files"),
+        *("stopped_test_accuracy", "stopped_step", "test_images", "stopping_images"),
     }
     assert metrics["test_accuracy"] == history["test_accuracy"][-1]
     assert metrics["best_test_accuracy"] == max(history["test_accuracy"])
     assert metrics["robust_radius"] == 4
     assert metrics["auto_attack_accuracy"] is None
+    assert (metrics["stopped_step"], metrics["stopping_images"]) == (None, 0)
+    assert metrics["test_images"] == len(test.labels)
+
+
+def test_some_test_images_choose_a_step_and_are_left_out_of_all_accuracies(
+    train: Split, make_split: Callable[..., Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = make_split(40, channels=3, seed=2)
+    seen: list[int] = []
+
+    def counted(engine: Engine, feed: Feed, see: Seen) -> float:
+        seen.append(len(feed))
+        return accuracy(engine, feed, see)
+
+    monkeypatch.setattr(victims, "accuracy", counted)
+    _, metrics = victim(train, test, config(training={"stopping_share": 0.25}), tmp_path)
+    assert seen == [30, 10] * 3 + [ROWS]  # at three steps; the training images at the end
+    history = pq.read_table(tmp_path / "history.parquet").to_pylist()
+    chosen = max(history, key=lambda row: (row["stopping_accuracy"], -row["step"]))
+    assert (metrics["stopped_step"], metrics["stopped_test_accuracy"]) == (chosen["step"], chosen["test_accuracy"])
+    assert (metrics["test_images"], metrics["stopping_images"]) == (30, 10)
+    assert metrics["best_test_accuracy"] == max(row["test_accuracy"] for row in history)
 
 
 def test_auto_attack_is_measured_when_asked_for(

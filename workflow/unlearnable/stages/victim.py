@@ -29,6 +29,7 @@ from unlearnable.training.accuracy import accuracy, robust_accuracy
 from unlearnable.training.auto_attack import auto_attack_accuracy, require_library
 from unlearnable.training.fit import Inputs, fit, write_history
 from unlearnable.training.loop import Loop
+from unlearnable.training.stopping import stopped_row, without_stopping_images
 
 
 def train_victim(
@@ -48,7 +49,7 @@ def train_victim(
     Args:
         settings: of the victim.
         train: the training images of the protected dataset.
-        test: the clean test images.
+        test: the clean test images; a share of them may be left out of all accuracies to choose a step.
         loop: progress, checkpoints and time.
         device: where to compute.
         model: safetensors file to write.
@@ -57,15 +58,19 @@ def train_victim(
         made: what the victim is made with.
 
     Raises:
-        UserError: the counter-measure or the augmentation does not support the images, or AutoAttack is requested but
-            not installed.
+        UserError: the counter-measure or the augmentation does not support the images, AutoAttack is requested but not
+            installed, or there are too few test images for the share that chooses a step.
     """
     training, augmentation = settings.training, settings.augmentation
     radius, seed, classes = settings.radius, settings.seed, len(train.classes)
     if training.auto_attack:
         require_library(classes)  # before the training rather than after it
+    reported, stopping = without_stopping_images(test, training.stopping_share)
     measure = countermeasure(settings.countermeasure, train, classes, seed)
-    feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(test, device)
+    feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(reported, device)
+    measured = {"test_accuracy": tests}
+    if stopping is not None:
+        measured["stopping_accuracy"] = Feed(stopping, device)
     shape = transformed(augmentation, feed.shape)
     own = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
     network = create(training.network, shape[0], classes, shape[1], own, device, training.stem, training.initialisation)
@@ -84,9 +89,10 @@ def train_victim(
         row_every=training.evaluate_every,
         objective=measure.objective,
         objective_passes=settings.countermeasure.passes,
-        measure=lambda: {"test_accuracy": accuracy(engine, tests, see)},
+        measure=lambda: {name: accuracy(engine, images, see) for name, images in measured.items()},
     )
     best = max(rows, key=lambda row: row["test_accuracy"])
+    stopped = {} if stopping is None else stopped_row(rows)
     train_accuracy = accuracy(engine, feed, see)
     images = training.robust_images
     robust, robust_passes = robust_accuracy(engine, tests, see, radius, training.robust_steps, images, seed)
@@ -101,6 +107,10 @@ def train_victim(
             "test_accuracy": rows[-1]["test_accuracy"],
             "best_test_accuracy": best["test_accuracy"],
             "best_step": best["step"],
+            "stopped_test_accuracy": stopped.get("test_accuracy"),
+            "stopped_step": stopped.get("step"),
+            "test_images": len(tests),
+            "stopping_images": 0 if stopping is None else len(stopping.labels),
             "train_accuracy": train_accuracy,
             "robust_accuracy": robust,
             "robust_radius": radius,

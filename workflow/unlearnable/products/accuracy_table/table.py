@@ -21,7 +21,10 @@ from unlearnable.products.table import (
     without_constant_axes,
 )
 
-MEASURED = ("test_accuracy", "best_test_accuracy", "train_accuracy", "robust_accuracy", "auto_attack_accuracy")
+MEASURED = (
+    *("test_accuracy", "best_test_accuracy", "stopped_test_accuracy"),
+    *("train_accuracy", "robust_accuracy", "auto_attack_accuracy"),
+)
 ABOUT_AUTO_ATTACK = (
     "auto_attack_accuracy, in the CSV: under AutoAttack as in the Adversarial Robustness Toolbox, which lacks targeted "
     "APGD and FAB, so it is an upper bound and not comparable with RobustBench."
@@ -36,9 +39,9 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
     Args:
         given: the victims.
         inputs: their metrics.
-        out: files to write. CSV: mean, sd, n of the last, best, train and robust accuracy; Fu et al.'s accuracy if
-            there is one, the difference from it, and whether that exceeds 3 points. Text: last accuracy, in per cent,
-            what kind of AutoAttack the CSV's accuracy was measured with, and the victims' budget.
+        out: files to write. CSV: mean, sd, n of the last, best, stopped, train and robust accuracy; Fu et al.'s
+            accuracy if there is one, the difference from it, and whether that exceeds 3 points. Text: last accuracy,
+            in per cent, what kind of AutoAttack the CSV's accuracy was measured with, and the victims' budget.
     """
     data = frame(given.victims, inputs.victims)
     data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)

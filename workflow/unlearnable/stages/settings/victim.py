@@ -17,6 +17,12 @@ class VictimTraining(Training):
     k_a: int = Field(10, ge=1, description="steps of the training attack")
     alpha_a: float = Field(0.2, gt=0, description="step of the training attack, as a share of the victim's radius")
     evaluate_every: int = Field(1000, ge=1, description="steps between two evaluations on the clean test set")
+    stopping_share: float = Field(
+        0,
+        ge=0,
+        le=0.5,
+        description="share of the clean test images that choose a step to stop at; they are left out of all accuracies",
+    )
     robust_steps: int = Field(20, ge=1, description="steps of the PGD attack that measures robust accuracy")
     robust_images: int = Field(1000, ge=1, description="number of test images under that attack (the first ones)")
     auto_attack: bool = Field(
