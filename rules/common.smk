@@ -42,6 +42,7 @@ def any_of(names):
 
 wildcard_constraints:
     **dict.fromkeys(["rho_u", "rho_a", "seed", "protected", "radius", "shard", "shards"], r"\d+"),
+    seeds=r"\d+(-v\d+)?",  # of a victim: the noise's and, if it differs, its own
     dataset=any_of(STUDY.settings.datasets),
     method=any_of(STUDY.settings.methods),
     network=any_of(available("networks")),

@@ -9,7 +9,7 @@ rule victim:
         history=f"{VICTIM}/history.parquet",
         metrics=f"{VICTIM}/metrics.json",
     log:
-        "logs/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seed}.log",
+        "logs/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seeds}.log",
     benchmark:
         benchmark_file(VICTIM)
     conda:
@@ -21,6 +21,6 @@ rule victim:
     params:
         recipe=recipe("victim"),
     message:
-        "Victim: {wildcards.network} at radius {wildcards.radius}, counter-measure {wildcards.countermeasure}, on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seed}"
+        "Victim: {wildcards.network} at radius {wildcards.radius}, counter-measure {wildcards.countermeasure}, on {wildcards.method} u{wildcards.rho_u}-a{wildcards.rho_a} ({wildcards.dataset}), seed {wildcards.seeds}"
     script:
         "../scripts/victim.py"

@@ -52,7 +52,7 @@ def victim(method: str, seed: int = 0, **axes: Any) -> Cell:
         **{"seed": seed, "protected": 0 if method == "clean" else 100},
         **{"network": "resnet18", "countermeasure": "none", "radius": 0},
     }
-    return defaults | axes
+    return defaults | {"victim_seed": (defaults | axes)["seed"]} | axes
 
 
 def typed(cells: Sequence[Cell]) -> list[VictimCell]:

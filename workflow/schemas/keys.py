@@ -16,7 +16,15 @@ from unlearnable.datasets.settings import Dataset, ProtectedFiles
 from unlearnable.products.settings import NamedNoise
 from unlearnable.stages.settings.source_model import SourceTraining
 from unlearnable.stages.settings.victim import VictimTraining
-from unlearnable.study.schema import Experiment, NoiseAxis, PrimaryComparison, Runtime, ShardedPass, VictimAxis
+from unlearnable.study.schema import (
+    CrossedSeeds,
+    Experiment,
+    NoiseAxis,
+    PrimaryComparison,
+    Runtime,
+    ShardedPass,
+    VictimAxis,
+)
 from unlearnable.training.settings import Training
 
 Row = tuple[str, ...]
@@ -59,6 +67,7 @@ def tables() -> dict[str, str]:
         "experiments": _table(KEYS, _fields(Experiment)),
         "noises of an experiment": _table(KEYS, _fields(NoiseAxis)),
         "victims of an experiment": _table(KEYS, _fields(VictimAxis)),
+        "seeds of an experiment": _table(KEYS, _fields(CrossedSeeds)),
         "references of an experiment": _table(KEYS, _fields(NamedNoise)),
         "primary comparison": _table(KEYS, _fields(PrimaryComparison)),
         "products": _products(),

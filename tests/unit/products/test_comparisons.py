@@ -32,12 +32,10 @@ def comparisons(*references: str, **named: Any) -> dict[str, Any]:
     return {"references": [NOISES[name] for name in references], **named}
 
 
-def table_of(
-    values: dict[str, list[float]], about: dict[str, Any], cells: list[Cell] | None = None, **columns: Any
-) -> Any:
+def table_of(values: dict[str, list[float]], about: dict[str, Any], cells: list[Cell] | None = None) -> Any:
     """A frame of the comparisons of victims with accuracies in per cent, one a seed, by noise and reference."""
     cells = cells or [victim(method, seed) for method, its in values.items() for seed in range(len(its))]
-    data = pd.DataFrame(cells).assign(label=labels(typed(cells)), **columns)
+    data = pd.DataFrame(cells).assign(label=labels(typed(cells)))
     data["test_accuracy"] = [value / 100 for its in values.values() for value in its]
     classes = dict.fromkeys(data["dataset"], 10)
     return compared(data, Comparisons.model_validate(about), classes).set_index(["noise", "reference"])
@@ -64,21 +62,40 @@ def test_the_order_of_the_victims_does_not_matter() -> None:
     assert (row["difference"], row["n"]) == (pytest.approx(-25), 2)
 
 
+def crossed(method: str, noise_seeds: int, victim_seeds: int) -> list[Cell]:
+    """All combinations of seeds; victims of clean images have only their own."""
+    if method == "clean":
+        return [victim("clean", own) for own in range(victim_seeds)]
+    return [victim(method, seed, victim_seed=own) for seed in range(noise_seeds) for own in range(victim_seeds)]
+
+
 def test_victims_of_one_noise_are_averaged_before_any_test() -> None:
-    cells = [victim(method, seed) for method in ("clean", "em") for seed in (0, 1) for _ in range(3)]
-    values = {"clean": [80.0, 81, 82, 80, 81, 82], "em": [70.0, 73, 76, 60, 63, 66]}
-    row = table_of(values, comparisons("clean"), cells, victim_seed=[5, 6, 7] * 4).loc[("EM 8", "clean")]
-    means = table_of({"clean": [81.0, 81], "em": [73.0, 63]}, comparisons("clean")).loc[("EM 8", "clean")]
+    cells = [cell for method in ("em", "rem") for cell in crossed(method, 2, 3)]
+    values = {"em": [80.0, 81, 82, 80, 81, 82], "rem": [70.0, 73, 76, 60, 63, 66]}
+    row = table_of(values, comparisons("em"), cells).loc[("REM 8-4", "EM 8")]
+    means = table_of({"em": [81.0, 81], "rem": [73.0, 63]}, comparisons("em")).loc[("REM 8-4", "EM 8")]
     assert row["n"] == row["accuracy_n"] == row["reference_n"] == 2
     pd.testing.assert_series_equal(row, means)
 
 
 def test_victims_with_seeds_of_their_own_are_paired_by_both_seeds() -> None:
-    cells = [victim(method, seed) for method in ("clean", "em") for seed in (0, 1) for _ in range(2)]
-    values = {"clean": [80.0, 90, 70, 60], "em": [80.0, 70, 40, 50]}  # of victims 0, 1, 1, 0 of clean images
-    seeds = [0, 1, 1, 0, 1, 0, 1, 0]
-    row = table_of(values, comparisons("clean"), cells, victim_seed=seeds).loc[("EM 8", "clean")]
-    assert row["difference"] == pytest.approx(((80 + 70 - 80 - 90) / 2 + (40 + 50 - 70 - 60) / 2) / 2)
+    cells = [*crossed("em", 2, 2), *crossed("rem", 2, 2)[::-1]]
+    values = {"em": [80.0, 90, 70, 60], "rem": [40.0, 50, 80, 70]}
+    row = table_of(values, comparisons("em"), cells).loc[("REM 8-4", "EM 8")]
+    assert row["difference"] == pytest.approx(((70 - 80 + 80 - 90) / 2 + (50 - 70 + 40 - 60) / 2) / 2)
+    assert row["n"] == 2
+
+
+def test_clean_victims_are_the_reference_of_the_same_victim_seed_of_every_noise() -> None:
+    cells = [*crossed("clean", 3, 2), *crossed("em", 3, 2)]
+    values = {"clean": [80.0, 90], "em": [70.0, 85, 60, 60, 75, 84]}
+    row = table_of(values, comparisons("clean"), cells).loc[("EM 8", "clean")]
+    differences = [(-10 - 5) / 2, (-20 - 30) / 2, (-5 - 6) / 2]
+    assert row["difference"] == pytest.approx(sum(differences) / 3)
+    assert (row["n"], row["accuracy_n"], row["reference_n"], row["p"]) == (3, 3, 2, 0.25)
+    one = table_of({"clean": [80.0, 90], "em": [70.0, 85]}, comparisons("clean"), cells[:2] + cells[2:4])
+    assert one["n"].tolist() == [1]  # two victims, but one noise
+    assert one["p"].tolist() == [1]
 
 
 def test_the_primary_comparison_keeps_its_p_and_the_others_are_adjusted_among_themselves() -> None:
@@ -213,6 +230,13 @@ def test_a_table_says_what_too_few_seeds_rule_out(make: Callable[..., Made], see
     cells = cells_of("clean", "em", "rem", seeds=seeds)
     _, _, caption, _ = make(cells, [0.8, 0.7, 0.6] * seeds, comparisons=comparisons("clean"))
     assert said in caption if said else "can be below" not in caption
+
+
+def test_victims_of_one_noise_do_not_make_up_for_too_few_noises(make: Callable[..., Made]) -> None:
+    cells = [*crossed("clean", 3, 4), *crossed("em", 3, 4)]
+    rows, _, caption, _ = make(cells, [0.8] * 4 + [0.7] * 12, comparisons=comparisons("clean"))
+    assert "With 3 seeds no p can be below 0.05" in caption
+    assert rows[1][2:5] == ["70.0 ± 0.0 (3)", "clean", "80.0 ± 0.0 (4)"]
 
 
 def test_a_single_seed_has_no_interval_and_no_test_of_equivalence(make: Callable[..., Made]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from unlearnable import files, registry
 from unlearnable.products.cost_table import table as cost_table
-from unlearnable.products.frames import in_order, labels, with_clean_at_every_share
+from unlearnable.products.frames import by_noise_seed, count_of_seeds, in_order, labels, with_clean_at_every_share
 from unlearnable.products.product import Inputs
 from unlearnable.products.table import save_table
 
@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Callable[..., tuple[list[list[str]], pd.DataFrame, s
 
 
 def seeded(*cells: Cell) -> list[Cell]:
-    return [cell | {"seed": seed} for cell in cells for seed in (0, 1)]
+    return [cell | {"seed": seed, "victim_seed": seed} for cell in cells for seed in (0, 1)]
 
 
 # ---- labels and order
@@ -69,6 +69,73 @@ def test_the_clean_reference_is_in_the_group_of_every_share_and_the_clean_rest_i
     )
     found = sorted(zip(data["label"], data["protected"], strict=True))
     assert found == [("REM 8-4", 40), ("REM 8-4", 100), ("clean", 40), ("clean", 100), ("clean rest", 40)]
+
+
+# ---- victims of one noise
+
+
+def crossed(method: str, **axes: Any) -> list[Cell]:
+    """Three victims of each of two noises; clean images have one for each victim seed."""
+    if method == "clean":
+        return [victim("clean", own, **axes) for own in range(3)]
+    return [victim(method, seed, victim_seed=own, **axes) for seed in (0, 1) for own in range(3)]
+
+
+def test_victims_of_one_noise_seed_become_one_row_with_their_means() -> None:
+    cells = [*crossed("clean"), *crossed("em"), victim("em", 0, radius=4, victim_seed=7)]
+    data = pd.DataFrame(cells).assign(label=labels(typed(cells)))
+    data = data.assign(
+        accuracy=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+        step=range(10),
+        attack=None,
+        robust=[math.nan, *range(1, 10)],
+        device="d",
+    )
+    found = by_noise_seed(data)
+    assert found["accuracy"].tolist() == [0, 1, 2, 4, 7, 9]
+    assert found["seed"].tolist() == [0, 1, 2, 0, 1, 0]
+    assert found["radius"].tolist() == [0, 0, 0, 0, 0, 4]
+    assert (found["robust"].isna().tolist(), found["robust"].iloc[3]) == ([True] + [False] * 5, 4)
+    assert found["attack"].isna().all()
+    assert (found["device"] == "d").all()
+    assert list(found) == [name for name in data if name != "victim_seed"]
+    assert count_of_seeds(data) == 2
+    assert count_of_seeds(data[data["label"] == "clean"]) == 3
+
+
+def test_a_mean_of_victims_one_of_which_was_not_measured_is_not_a_number() -> None:
+    cells = crossed("em")
+    data = pd.DataFrame(cells).assign(label="EM 8", accuracy=[1, math.nan, 3, 4, 5, 6])
+    assert by_noise_seed(data)["accuracy"].isna().tolist() == [True, False]
+
+
+def test_without_crossed_seeds_every_row_stays_as_it_is() -> None:
+    data = pd.DataFrame([victim("em", seed) for seed in (2, 0)]).assign(label="EM 8", best_step=[5, 7])
+    pd.testing.assert_frame_equal(by_noise_seed(data), data.drop(columns="victim_seed"))
+
+
+def test_histories_are_averaged_step_by_step() -> None:
+    rows = [cell | {"step": step, "loss": cell["victim_seed"] + step} for cell in crossed("em") for step in (3, 6)]
+    found = by_noise_seed(pd.DataFrame(rows).assign(label="EM 8"), "step")
+    assert found[["seed", "step", "loss"]].to_numpy().tolist() == [[0, 3, 4], [0, 6, 7], [1, 3, 4], [1, 6, 7]]
+
+
+@pytest.mark.parametrize("table", ["accuracy-table", "early-stopping-table", "ranking-table"])
+def test_tables_count_noises_and_not_their_victims(make: Callable[..., Any], table: str) -> None:
+    accuracy = {(0, 0): 0.1, (0, 1): 0.2, (0, 2): 0.3, (1, 0): 0.4, (1, 1): 0.5, (1, 2): 0.3}
+    cells = [*crossed("clean"), *crossed("em")]
+
+    def measure(cell: Cell) -> dict[str, Any]:
+        value = 0.9 if cell["method"] == "clean" else accuracy[cell["seed"], cell["victim_seed"]]
+        return {"test_accuracy": value, "training_passes": 1}
+
+    _, csv, _ = make(table, cells, measure, decimals=0)
+    csv = csv.set_index("noise")
+    mean, sd = (next(name for name in csv if name.endswith(f"{of}")) for of in ("mean", "sd"))
+    assert csv.loc["EM 8", "n"] == 2
+    assert csv.loc["clean", "n"] == 3
+    assert csv.loc["EM 8", mean] == pytest.approx(30)
+    assert csv.loc["EM 8", sd] == pytest.approx(10 * math.sqrt(2))
 
 
 # ---- accuracy

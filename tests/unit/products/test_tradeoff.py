@@ -47,7 +47,13 @@ def metrics(tmp_path: Path) -> Metrics:
         for method, accuracy in ACCURACY.items():
             for radius in (0, 4):
                 share = 0 if method == "clean" else 100
-                more = {"network": "n", "countermeasure": "none", "radius": radius, "protected": share}
+                more = {
+                    "network": "n",
+                    "countermeasure": "none",
+                    "radius": radius,
+                    "protected": share,
+                    "victim_seed": seed,
+                }
                 stages["victims"][0].append(cell(method, seed, **more))
                 content = {"test_accuracy": accuracy + 0.02 * seed - 0.01 * radius}
                 stages["victims"][1].append(written(f"victim-{method}-{seed}-{radius}", content))

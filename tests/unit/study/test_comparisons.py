@@ -114,6 +114,6 @@ def test_a_product_without_anything_to_compare_is_refused(tmp_path: Path) -> Non
 
 
 def test_more_seeds_than_an_exact_test_takes_are_refused(tmp_path: Path) -> None:
-    said = "comparison-table takes at most 40 seeds, because its tests are exact"
+    said = "comparison-table takes at most 40 noise seeds, because its tests are exact"
     assert fault(tmp_path, seeds=str([*range(41)])) == f"13: experiments.own.products.0: {said}"
     assert study(tmp_path, seeds=str([*range(40)]))

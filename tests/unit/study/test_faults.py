@@ -165,3 +165,14 @@ def test_a_mirror_must_be_an_address(tmp_path: Path, mirror: str) -> None:
     (line,) = told(f"datasets:\n  digits: {described}\n", tmp_path)
     assert line.startswith("2: datasets.digits.mirrors.1: ")
     assert mirror in line
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ("[0, 1, 1]", "3: experiments.own.seeds: 1 is listed twice; list each seed once"),
+        ("{noise: [0], victim: [2, 2]}", "3: experiments.own.seeds.victim: 2 is listed twice; list each seed once"),
+    ],
+)
+def test_a_seed_that_is_listed_twice_is_found_in_its_line(tmp_path: Path, seeds: str, said: str) -> None:
+    assert told(f"experiments:\n  own:\n    seeds: {seeds}\n", tmp_path) == [said]

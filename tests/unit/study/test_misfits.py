@@ -210,8 +210,8 @@ def write(
 
 
 SOURCE = Noise("own", "em", 8, 0, 0)
-VICTIM = Victim("own", "em", 8, 0, 0, 100, "resnet18", "none", 0)
-REST = Victim("own", "clean", 0, 0, 0, 50, "resnet18", "none", 0)
+VICTIM = Victim("own", "em", 8, 0, 0, 100, "resnet18", "none", 0, 0)
+REST = Victim("own", "clean", 0, 0, 0, 50, "resnet18", "none", 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from unlearnable import registry
 from unlearnable.errors import UserError
 from unlearnable.settings import plain
 from unlearnable.study import products
-from unlearnable.study.cells import Noise, Perturbed, Victim, perturbed_of
+from unlearnable.study.cells import VICTIM, Noise, Perturbed, Victim, cell, path, perturbed_of
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.recipes import Recipes
 from unlearnable.study.study import Study
@@ -58,6 +58,75 @@ def test_all_clean_images_are_written_once_for_all_seeds() -> None:
     own = study(noises=[{"method": "clean"}], seeds=[0, 1], victims={"radii": [0]})
     assert own.perturbed("own") == [Perturbed("mini", "clean", 0, 0, 0, 0)]
     assert len(own.victims("own")) == 2
+
+
+def test_crossed_seeds_are_all_combinations_and_clean_images_have_one_victim_for_each_victim_seed() -> None:
+    noises = [{"method": "clean"}, {"method": "em", "rho_u": [8]}]
+    seeds = {"noise": [3, 4], "victim": [0, 3, 9]}
+    own = study(noises=noises, seeds=seeds, victims={"radii": [0]})
+    found = [(c.method, c.seed, c.victim_seed) for c in own.victims("own")]
+    assert found == [
+        *[("clean", each, each) for each in (0, 3, 9)],
+        *[("em", seed, each) for seed in (3, 4) for each in (0, 3, 9)],
+    ]
+    assert [cell.seed for cell in own.noises("own")] == [3, 4]
+    assert [cell.seed for cell in own.sources("own")] == [3, 4]
+    assert [(cell.method, cell.seed) for cell in own.perturbed("own")] == [("clean", 0), ("em", 3), ("em", 4)]
+    assert {own.victim_settings(cell).seed for cell in own.victims("own") if cell.seed == 4} == {0, 3, 9}
+
+
+def test_the_clean_rest_is_of_a_noise_seed_because_the_choice_of_images_is() -> None:
+    seeds = {"noise": [0, 1], "victim": [5, 6]}
+    noises = [{"method": "em", "rho_u": [8]}]
+    own = study(noises=noises, protected=[40], clean_rest=True, seeds=seeds, victims={"radii": [0]})
+    rest = [(c.seed, c.victim_seed) for c in own.victims("own") if c.method == "clean"]
+    assert rest == [(0, 5), (0, 6), (1, 5), (1, 6)]
+
+
+def test_a_crossed_victim_with_equal_seeds_is_that_of_a_list() -> None:
+    noises = [{"method": "clean"}, {"method": "em", "rho_u": [8]}]
+    listed = study(noises=noises, seeds=[3], victims={"radii": [0]})
+    crossed = study(noises=noises, seeds={"noise": [3], "victim": [3, 1]}, victims={"radii": [0]})
+    assert set(listed.victims("own")) < set(crossed.victims("own"))
+    recipes = [Recipes(each).victim(listed.victims("own")[-1]).recipe for each in (listed, crossed)]
+    assert recipes[0] == recipes[1]
+    assert [path(VICTIM, cell).rpartition("/")[2] for cell in crossed.victims("own")] == ["s3", "s1", "s3", "s3-v1"]
+
+
+def test_a_victim_is_found_again_by_the_wildcards_of_its_path() -> None:
+    axes = {"dataset": "mini", "method": "em", "rho_u": "8", "rho_a": "0", "protected": "100"}
+    axes |= {"network": "small-cnn", "countermeasure": "none", "radius": "0"}
+    for seeds, wanted in (("3", (3, 3)), ("3-v1", (3, 1)), ("3-v0", (3, 0))):
+        found = cell(Victim, axes | {"seeds": seeds})
+        assert (found.seed, found.victim_seed) == wanted
+        assert path(VICTIM, found) == f"results/victim/mini/em/u8-a0/p100/small-cnn/none/r0/s{seeds}"
+
+
+def test_two_victims_of_a_noise_share_all_but_their_training() -> None:
+    own = study(noises=[REM], seeds={"noise": [0], "victim": [1, 2]}, victims={"radii": [0]})
+    one, other = (Recipes(own).victim(each) for each in own.victims("own"))
+    assert one.recipe.inputs == other.recipe.inputs
+    assert one.recipe.settings | {"seed": 2} == other.recipe.settings
+    assert one.recipe.key != other.recipe.key
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ([], "experiments.own.seeds: "),
+        ([0, 1, 0], "experiments.own.seeds: 0 is listed twice; list each seed once"),
+        ([0, -1], "experiments.own.seeds.1: "),
+        (3, "experiments.own.seeds: "),
+        ({"noise": [0]}, "experiments.own.seeds.victim: this key is required"),
+        ({"noise": [0], "victim": []}, "experiments.own.seeds.victim: "),
+        ({"noise": [0, 0], "victim": [1]}, "experiments.own.seeds.noise: 0 is listed twice; list each seed once"),
+        ({"noise": [0], "victim": [1, -2]}, "experiments.own.seeds.victim.1: "),
+        ({"noise": [0], "victims": [1], "victim": [1]}, "experiments.own.seeds.victims: unknown key; did you mean"),
+    ],
+)
+def test_seeds_that_make_no_sense_are_one_line_of_fault(seeds: Any, message: str) -> None:
+    (line,) = faults(noises=[REM], seeds=seeds).splitlines()
+    assert message in line
 
 
 def test_groups_of_victims_are_joined_and_not_multiplied() -> None:
@@ -178,7 +247,7 @@ def test_each_published_dataset_states_the_bound_of_its_noise(noise: dict[str, A
 
 def test_a_victim_depends_on_its_own_counter_measure_alone() -> None:
     own = study(noises=[REM])
-    cell = Victim("mini", "rem", 8, 4, 0, 100, "small-cnn", "jpeg10", 0)
+    cell = Victim("mini", "rem", 8, 4, 0, 100, "small-cnn", "jpeg10", 0, 0)
     assert plain(own.victim_settings(cell))["countermeasure"] == {"kind": "jpeg", "quality": 10}
 
 
@@ -193,7 +262,7 @@ def default_study() -> Study:
 
 def test_vgg_and_densenet_start_as_in_fu_et_als_code_and_every_other_network_as_pytorch_has_it() -> None:
     default = default_study()
-    cells = [Victim("cifar10", "clean", 0, 0, 0, 0, name, "none", 0) for name in registry.available("networks")]
+    cells = [Victim("cifar10", "clean", 0, 0, 0, 0, name, "none", 0, 0) for name in registry.available("networks")]
     found = {cell.network: default.victim_settings(cell).training.initialisation for cell in cells}
     he = {name for name, kind in found.items() if kind == "he-normal"}
     assert he == {"vgg11-bn", "vgg16-bn", "vgg19-bn", "densenet121"}
@@ -268,7 +337,7 @@ def test_settings_that_would_do_nothing_or_fail_late_are_refused(change: dict[st
 
 def test_a_victim_of_one_network_may_have_settings_of_its_own() -> None:
     own = Study(laid_over({"victim": {"by_network": {"resnet18": {"steps": 7}}}}), MINI, ROOT)
-    cells = [Victim("mini", "rem", 8, 4, 0, 100, network, "none", 0) for network in ("resnet18", "vgg16-bn")]
+    cells = [Victim("mini", "rem", 8, 4, 0, 100, network, "none", 0, 0) for network in ("resnet18", "vgg16-bn")]
     assert [own.victim_settings(cell).training.steps for cell in cells] == [7, 40]
     assert [own.victim_settings(cell).training.network for cell in cells] == ["resnet18", "vgg16-bn"]
 

@@ -153,7 +153,7 @@ def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
     [("none", 0, 40_000), ("none", 4, 440_000), ("trades", 4, 480_000), ("mart", 4, 480_000), ("jpeg10", 0, 40_000)],
 )
 def test_passes_of_a_victim(study: Study, countermeasure: str, radius: int, expected: int) -> None:
-    cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", countermeasure, radius)
+    cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", countermeasure, radius, 0)
     robust_evaluation = 20 * 10_000 // 250 if radius else 0
     amounts = passes.of_victim(study.victim_settings(cell), SHAPE, 10, CIFAR, 10_000)
     assert total(amounts) == expected + robust_evaluation
@@ -162,7 +162,7 @@ def test_passes_of_a_victim(study: Study, countermeasure: str, radius: int, expe
 
 
 def test_no_more_test_images_are_attacked_than_there_are(study: Study) -> None:
-    cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", "none", 4)
+    cell = Victim("cifar10", "clean", 0, 0, 0, 0, "resnet18", "none", 4, 0)
     settings = study.victim_settings(cell)
     assert total(passes.of_victim(settings, SHAPE, 10, CIFAR, 130)) == 440_000 + 11  # 2,600 / 250
 
@@ -175,7 +175,7 @@ def test_images_are_timed_in_the_size_that_the_network_sees(study: Study, method
     (amount,) = passes.of_noise(settings, (3, 256, 256), 100, 1000, 1000)
     assert isinstance(amount.kind, NetworkWork)
     assert amount.kind.shape == (3, side, side)
-    cell = Victim("imagenet100", "clean", 0, 0, 0, 0, "resnet18", "none", 4)
+    cell = Victim("imagenet100", "clean", 0, 0, 0, 0, "resnet18", "none", 4, 0)
     of_victim = passes.of_victim(study.victim_settings(cell), (3, 256, 256), 100, 1000, 100)
     assert {getattr(amount.kind, "shape", None) for amount in of_victim} == {(3, 224, 224)}
 

@@ -14,6 +14,7 @@ from unlearnable.products.settings import NamedNoise
 from unlearnable.products.statistics import equivalence_p, holm, mean_interval, sign_flip_p
 
 AXES = ["dataset", "network", "protected", "countermeasure", "radius"]
+PAIR = ["seed", "victim_seed"]
 MARGIN = 3  # points: differences within it count as none in the tests of equivalence
 NEAR_CHANCE = 5  # points: closer than this to chance, clean images are not learned, and no protection is measured
 
@@ -31,12 +32,13 @@ def compare(given: Given[Style], inputs: Inputs) -> pd.DataFrame:
 def compared(data: pd.DataFrame, comparisons: Comparisons, classes: dict[str, int]) -> pd.DataFrame:
     """One row for each noise, way of training and reference.
 
-    Victims of the same seeds share their initial weights and the order of their images, so they are pairs. Two victims
-    of one noise are not two replicates: all values are first averaged over the victims of each noise seed.
+    Victims of the same victim seed share their initial weights and the order of their images, so they are pairs: with
+    those of another noise of the same noise seed, or with those of clean images. Two victims of one noise are not two
+    replicates: all differences are first averaged over the victims of each noise seed.
 
     Args:
-        data: one row for each victim: its axes, ``label``, ``seed`` (of the noise), ``test_accuracy`` (0..1), and
-            ``victim_seed`` where victims have seeds of their own.
+        data: one row for each victim: its axes, ``label``, ``seed`` (of the noise), ``victim_seed``, and
+            ``test_accuracy`` (0..1). Each victim of clean images is there once, with ``seed`` its own.
         comparisons: the references, of which no two are compared twice, and the primary comparison.
         classes: the number of classes, by dataset.
 
@@ -49,12 +51,11 @@ def compared(data: pd.DataFrame, comparisons: Comparisons, classes: dict[str, in
     """
     data = with_clean_at_every_share(data)
     data["accuracy"] = 100 * data["test_accuracy"]
-    pairs = ["seed", *(["victim_seed"] if "victim_seed" in data else [])]
     labels = [_label(data, noise) for noise in comparisons.references]
     rows: list[dict[str, Any]] = []
     for key, group in grouped(data, AXES):
         of_way = dict(zip(AXES, key, strict=True))
-        of_noise = {name: its.set_index(pairs)["accuracy"] for (name,), its in grouped(group, ["label"])}
+        of_noise = {name: its.set_index(PAIR)["accuracy"] for (name,), its in grouped(group, ["label"])}
         for noise, accuracy in of_noise.items():
             if noise == CLEAN:
                 continue
@@ -62,7 +63,9 @@ def compared(data: pd.DataFrame, comparisons: Comparisons, classes: dict[str, in
             for place, reference in enumerate(labels):
                 if reference in of_noise and noise not in labels[: place + 1]:
                     row = of_way | {"noise": noise, "reference": reference}
-                    rows.append(row | _paired(accuracy, of_noise[reference]) | {"protection": protection})
+                    rows.append(
+                        row | _paired(accuracy, of_noise[reference], reference == CLEAN) | {"protection": protection}
+                    )
     table = pd.DataFrame(rows)
     table["primary"] = _is_primary(data, table, comparisons)
     table["p_holm"] = math.nan
@@ -81,12 +84,15 @@ def _by_seed(accuracy: pd.Series[float]) -> pd.Series[float]:
     return accuracy.groupby(level="seed").mean()
 
 
-def _paired(accuracy: pd.Series[float], reference: pd.Series[float]) -> dict[str, Any]:
-    """The columns of a comparison; the differences are those of victims with the same seeds."""
+def _paired(accuracy: pd.Series[float], reference: pd.Series[float], clean: bool) -> dict[str, Any]:
+    """The columns of a comparison with a reference, which is of the same noise seed unless it is clean."""
     row: dict[str, Any] = {}
     for name, values in (("accuracy", accuracy), ("reference", reference)):
         mean, sd, n = mean_and_sd(_by_seed(values))
         row |= {f"{name}_mean": mean, f"{name}_sd": sd, f"{name}_n": n}
+    if clean:
+        own = reference.droplevel("seed").reindex(accuracy.index.get_level_values("victim_seed"))
+        reference = pd.Series(own.to_numpy(), accuracy.index)
     differences = np.asarray(_by_seed(accuracy - reference), np.float64)
     mean, low, high = mean_interval(differences)
     return row | {

@@ -26,7 +26,7 @@ from unlearnable.products.figure import (
     title,
     training_kind,
 )
-from unlearnable.products.frames import grouped, labels, with_clean_at_every_share
+from unlearnable.products.frames import by_noise_seed, grouped, labels, with_clean_at_every_share
 from unlearnable.products.product import FigureFiles, Given, Inputs, VictimCell
 from unlearnable.products.settings import FigureSettings
 
@@ -99,7 +99,7 @@ def _read(cells: Sequence[VictimCell], histories: Sequence[Path], metrics: Seque
     for cell, label, path, described in zip(cells, labels(cells), histories, metrics, strict=True):
         files.check_files(described, path)
         parts.append(pq.read_table(path).to_pandas().assign(**cell.model_dump(), label=label))
-    return pd.concat(parts)
+    return by_noise_seed(pd.concat(parts), "step")
 
 
 def _curve(axes: Axes, data: pd.DataFrame, column: str, place: int, look: dict[str, Any], marks: int) -> None:

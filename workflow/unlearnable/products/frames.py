@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from unlearnable import files
-from unlearnable.products.product import NoiseCell
+from unlearnable.products.product import NoiseCell, VictimCell
 from unlearnable.recipe import READ, RECIPE
 
 CLEAN = "clean"
@@ -63,6 +63,37 @@ def records(data: pd.DataFrame) -> list[dict[str, Any]]:
 def mean_and_sd(values: pd.Series[float]) -> tuple[float, float, int]:
     """Mean, sample standard deviation (nan for a single value) and count."""
     return float(values.mean()), float(values.std(ddof=1)), len(values)
+
+
+def by_noise_seed(data: pd.DataFrame, *further: str) -> pd.DataFrame:
+    """One row for each noise seed: numbers are means over the victims of that noise, which are not replicates of it.
+
+    Clean images have no noise: each of their victims keeps its row, and its ``seed`` is its own.
+
+    Args:
+        data: one row for each victim, with its axes and ``label``, as of ``frame``.
+        further: more columns to tell rows apart, such as the step of a history.
+
+    Returns:
+        The same columns without ``victim_seed``, in the order of first appearance. A mean is nan if a value is.
+    """
+    if data.empty:
+        return data
+    axes = [*(name for name in VictimCell.model_fields if name != "victim_seed"), "label", *further]
+    kept = data.drop(columns="victim_seed").reset_index(drop=True)
+    if not kept.duplicated(axes).any():
+        return kept
+    groups = kept.groupby(axes, sort=False)
+    measured = [name for name in kept.select_dtypes("number") if name not in axes]
+    means = groups[measured].mean().where(groups[measured].count().eq(groups.size(), axis=0))
+    others = groups[[name for name in kept if name not in {*axes, *measured}]].first()
+    return pd.concat([means, others], axis=1).reset_index()[list(kept)]
+
+
+def count_of_seeds(data: pd.DataFrame) -> int:
+    """The number of noise seeds in ``data``; if all images are clean, that of their victims."""
+    noisy = data[data["label"] != CLEAN]
+    return int((data if noisy.empty else noisy)["seed"].nunique())
 
 
 def with_clean_at_largest_share(data: pd.DataFrame) -> pd.DataFrame:

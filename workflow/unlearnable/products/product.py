@@ -34,11 +34,12 @@ class PerturbedCell(NoiseCell):
 
 
 class VictimCell(PerturbedCell):
-    """A victim; its radius in units of 1/255, 0 for standard training."""
+    """A victim; its radius in units of 1/255, 0 for standard training; ``seed`` is that of its noise."""
 
     network: str
     countermeasure: str
     radius: int
+    victim_seed: int
 
 
 class MethodAsRun(Settings):

@@ -12,6 +12,7 @@ import pandas as pd
 from unlearnable.products.frames import (
     CLEAN,
     CLEAN_REST,
+    by_noise_seed,
     frame,
     grouped,
     in_order,
@@ -42,7 +43,7 @@ def ranking(cells: Sequence[VictimCell], metrics: Sequence[Path]) -> pd.DataFram
         ``highest_mean``, ``highest_sd``, ``highest_by`` (a trainer), ``mean_mean`` and ``mean_sd`` (of each seed's mean
         over trainers).
     """
-    data = with_clean_at_every_share(frame(cells, metrics))
+    data = with_clean_at_every_share(by_noise_seed(frame(cells, metrics)))
     data["accuracy"] = 100 * data["test_accuracy"]
     ways = in_order(data, ["countermeasure", "radius"])
     rows: list[dict[str, Any]] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from unlearnable.products.frames import frame, mean_and_sd, with_clean_at_every_share
+from unlearnable.products.frames import by_noise_seed, frame, mean_and_sd, with_clean_at_every_share
 from unlearnable.products.product import Given, Inputs, Style
 
 AXES = ["dataset", "network", "protected", "countermeasure"]
@@ -30,7 +30,7 @@ def tradeoff(given: Given[Style], inputs: Inputs) -> pd.DataFrame:
         noises["passes"] += [0 if source is None else of_source[source] for source in given.source_of_noise]
         passes = noises.groupby(["dataset", "label"])["passes"].mean().to_dict()
     rows = []
-    victims = with_clean_at_every_share(frame(given.victims, inputs.victims))
+    victims = with_clean_at_every_share(by_noise_seed(frame(given.victims, inputs.victims)))
     for key, group in victims.groupby([*AXES, "label", "radius"], sort=False):
         row = dict(zip([*AXES, "noise", "radius"], key, strict=True))
         mean, sd, n = mean_and_sd(100 * group["test_accuracy"])

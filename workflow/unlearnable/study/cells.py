@@ -10,7 +10,9 @@ DATASET = "results/dataset/{dataset}"
 SOURCE = "results/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
 NOISE = "results/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
 PERTURBED = "results/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}"
-VICTIM = "results/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seed}"
+VICTIM = (
+    "results/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seeds}"
+)
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,20 @@ class Perturbed(Noise):
 
 @dataclass(frozen=True)
 class Victim(Perturbed):
-    """A network trained on a protected dataset, with a counter-measure, at a radius (1/255; 0: standard training)."""
+    """A network trained on a protected dataset, with a counter-measure, at a radius (1/255; 0: standard training).
+
+    ``seed`` is that of the protected dataset, ``victim_seed`` that of the training.
+    """
 
     network: str
     countermeasure: str
     radius: int
+    victim_seed: int
+
+    @property
+    def seeds(self) -> str:
+        """Both seeds in the victim's path: ``3`` if they are equal, otherwise ``3-v1``."""
+        return f"{self.seed}" if self.seed == self.victim_seed else f"{self.seed}-v{self.victim_seed}"
 
 
 Cell = TypeVar("Cell", bound=Noise)
@@ -49,16 +60,19 @@ Cell = TypeVar("Cell", bound=Noise)
 
 def cell(kind: type[Cell], wildcards: Mapping[str, str]) -> Cell:
     """The cell of a kind named by the wildcards of a rule."""
+    given = dict(wildcards.items())
+    if "seeds" in given:
+        given["seed"], _, own = given["seeds"].partition("-v")
+        given["victim_seed"] = own or given["seed"]
     axes = kind.__dataclass_fields__.items()  # thousands of cells are planned, and dataclasses.fields takes longer
-    values: dict[str, Any] = {
-        name: int(wildcards[name]) if axis.type == "int" else wildcards[name] for name, axis in axes
-    }
+    values: dict[str, Any] = {name: int(given[name]) if axis.type == "int" else given[name] for name, axis in axes}
     return kind(**values)
 
 
 def path(template: str, cell: Any) -> str:
     """The folder of a cell."""
-    return template.format(**vars(cell))
+    seeds = {"seeds": cell.seeds} if isinstance(cell, Victim) else {}
+    return template.format(**vars(cell), **seeds)
 
 
 def perturbed_of(cell: Victim) -> Perturbed:

@@ -15,6 +15,8 @@ from unlearnable.study.yaml_files import Key, composed, dotted, kind_of, shorten
 
 Fault = tuple[Key, str]
 
+NO_KEYS = ("[key]", "[list]", "[crossed]")  # parts of pydantic's places that name a kind of value
+
 # The files of config/ that every study extends, in the order of the Snakefile.
 DEFAULTS = ("config.yaml", "datasets.yaml", "paper.yaml")
 
@@ -33,7 +35,7 @@ def line(key: Key, message: str, files: Sequence[str | Path]) -> str:
 def described(error: Any) -> Fault:
     """The key, relative to the validated value, and the message of one pydantic error."""
     kind, message, value = error["type"], error["msg"], error["input"]
-    key: Key = tuple(part for part in error["loc"] if part != "[key]")
+    key: Key = tuple(part for part in error["loc"] if part not in NO_KEYS)
     if kind == "unknown_key":
         return (*key, error["ctx"]["key"]), message
     if kind == "missing":

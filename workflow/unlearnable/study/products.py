@@ -192,7 +192,7 @@ def _needed(study: Study, experiment: str, need: Need) -> Needed:
 def shown(study: Study, experiment: str) -> list[Perturbed]:
     """The datasets of a noise sheet: each noise on the first dataset, at the first seed and the largest share."""
     axes = study.settings.experiments[experiment]
-    wanted = (axes.datasets[0], axes.seeds[0], max(axes.protected))
+    wanted = (axes.datasets[0], axes.noise_seeds[0], max(axes.protected))
     cells = study.perturbed(experiment)
     return [c for c in cells if c.method != "clean" and (c.dataset, c.seed, c.protected) == wanted]
 

@@ -5,9 +5,10 @@ Keys that are merged from several places are stored as written: ``layers`` merge
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from unlearnable.datasets.settings import ProtectedFiles
 from unlearnable.products.render import Product, Render
@@ -88,6 +89,32 @@ class PrimaryComparison(Settings):
     protected: int | None = Field(None, description="likewise, in per cent")
 
 
+def _distinct(seeds: list[int]) -> list[int]:
+    for index, seed in enumerate(seeds):
+        if seed in seeds[:index]:
+            raise ValueError(f"{seed} is listed twice; list each seed once")
+    return seeds
+
+
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1), AfterValidator(_distinct)
+]  # all different
+
+
+class CrossedSeeds(Settings):
+    """Seeds of noises and seeds of victims: all combinations of them."""
+
+    noise: Seeds = Field(description="of the source model, the noise, and the choice of the protected images")
+    victim: Seeds = Field(description="of each victim's initial weights, the order of its images, and all its draws")
+
+
+# The tags are no keys of the configuration; ``faults.described`` removes them.
+AnySeeds = Annotated[
+    Annotated[Seeds, Tag("[list]")] | Annotated[CrossedSeeds, Tag("[crossed]")],
+    Discriminator(lambda value: "[crossed]" if isinstance(value, dict | CrossedSeeds) else "[list]"),
+]
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
@@ -106,8 +133,10 @@ class Experiment(Settings):
     victims: Annotated[
         list[VictimAxis], BeforeValidator(_listed, json_schema_input_type=VictimAxis | list[VictimAxis])
     ] = Field([VictimAxis()], min_length=1, description="one group of victims, or a list of groups")
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
-        [0], min_length=1, description="the whole chain is repeated for each; tables show mean ± sample sd (n)"
+    seeds: AnySeeds = Field(
+        [0],
+        description="a list: the whole chain is repeated for each; or noise and victim with a list each, see below; "
+        "tables show mean ± sample sd (n)",
     )
     references: list[NamedNoise] = Field(
         [], description="noises that the others are compared with, besides clean images; see below"
@@ -116,6 +145,18 @@ class Experiment(Settings):
         None, description="the comparison whose p is not adjusted for the others; see below"
     )
     products: list[Product] = Field(min_length=1, description="tables and figures to make of these cells")
+
+    @property
+    def noise_seeds(self) -> list[int]:
+        """The seeds of its noises."""
+        return self.seeds.noise if isinstance(self.seeds, CrossedSeeds) else self.seeds
+
+    @property
+    def seed_pairs(self) -> list[tuple[int, int]]:
+        """The seeds of its victims: the noise's and the victim's own, which are equal unless seeds are crossed."""
+        if isinstance(self.seeds, CrossedSeeds):
+            return list(product(self.seeds.noise, self.seeds.victim))
+        return [(seed, seed) for seed in self.seeds]
 
 
 class Runtime(Settings):

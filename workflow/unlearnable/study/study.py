@@ -76,9 +76,11 @@ class Study:
         for dataset, data in product(experiment.datasets, self._data(experiment)):
             method, rho_u, rho_a, protected = data
             for axis in experiment.victims:
-                for training in product(axis.networks, axis.countermeasures, axis.radii, experiment.seeds):
-                    network, countermeasure, radius, seed = training
-                    yield Victim(dataset, method, rho_u, rho_a, seed, protected, network, countermeasure, radius)
+                for training in product(axis.networks, axis.countermeasures, axis.radii, experiment.seed_pairs):
+                    network, countermeasure, radius, (seed, own) = training
+                    if method == "clean" and not protected:
+                        seed = own  # no noise and no choice of images: once for each victim seed
+                    yield Victim(dataset, method, rho_u, rho_a, seed, protected, network, countermeasure, radius, own)
 
     def _data(self, experiment: Experiment) -> list[tuple[str, int, int, int]]:
         """Method, rho_u, rho_a and share of the protected datasets; at a share of 0, all are the clean dataset."""
@@ -212,5 +214,5 @@ class Study:
             countermeasure=self.layers.countermeasure(cell.countermeasure),
             augmentation=self.layers.augmentation(cell.dataset),
             radius=cell.radius,
-            seed=cell.seed,
+            seed=cell.victim_seed,
         )

@@ -16,7 +16,7 @@ from unlearnable.products.figure import (
     title,
     training_kind,
 )
-from unlearnable.products.frames import frame, grouped, with_clean_at_every_share
+from unlearnable.products.frames import by_noise_seed, count_of_seeds, frame, grouped, with_clean_at_every_share
 from unlearnable.products.product import FigureFiles, Given, Inputs
 
 
@@ -28,13 +28,13 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
         inputs: their metrics.
         out: files to write.
     """
-    data = frame(given.victims, inputs.victims)
+    data = by_noise_seed(frame(given.victims, inputs.victims))
     chosen = looks(data["label"])
     data = with_clean_at_every_share(data)
     groups = list(grouped(data, PANEL))
     titles = [title(data, dict(zip(PANEL, key, strict=True))) for key, _ in groups]
     if len(groups) == 1:
-        titles[0][-1] += f": mean ± s.d. of {data['seed'].nunique()} seed(s)"
+        titles[0][-1] += f": mean ± s.d. of {count_of_seeds(data)} seed(s)"
     with mpl.rc_context(drawing(given.style)):
         figure, all_axes = accuracy_panels(titles, given.style.width, 0.62)
         for axes, (_, panel) in zip(all_axes, groups, strict=True):

@@ -9,7 +9,14 @@ import pandas as pd
 
 from unlearnable.products.accuracy_table.settings import AccuracyTable
 from unlearnable.products.budget import about_budgets
-from unlearnable.products.frames import frame, grouped, in_order, mean_and_sd, with_clean_at_largest_share
+from unlearnable.products.frames import (
+    by_noise_seed,
+    frame,
+    grouped,
+    in_order,
+    mean_and_sd,
+    with_clean_at_largest_share,
+)
 from unlearnable.products.product import Given, Inputs, TableFiles
 from unlearnable.products.reported import FU_2022, published_accuracies
 from unlearnable.products.table import (
@@ -45,7 +52,7 @@ def write(given: Given[AccuracyTable], inputs: Inputs, out: TableFiles) -> None:
     """
     data = frame(given.victims, inputs.victims)
     data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)
-    data = with_clean_at_largest_share(data)
+    data = with_clean_at_largest_share(by_noise_seed(data))
     axes = list(ROW_AXES)
     rows: list[dict[str, Any]] = []
     for key, group in grouped(data, [*axes, "label"]):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from unlearnable.products.benchmark_files import MEMORY, SECONDS, usage
 from unlearnable.products.cost_table.settings import CostTable
-from unlearnable.products.frames import frame, records
+from unlearnable.products.frames import by_noise_seed, frame, records
 from unlearnable.products.product import Given, Inputs, NoiseCell, TableFiles
 from unlearnable.products.reported import GenerationTime, Published
 from unlearnable.products.table import join_sentences, number, plain_number, save_table
@@ -36,7 +36,7 @@ def write(given: Given[CostTable], inputs: Inputs, out: TableFiles) -> None:
         *_costs("noise", noises),
         *_generation(given, sources, noises),
         *_costs("perturbed dataset", _with_usage(frame(given.perturbed, inputs.perturbed), jobs.perturbed)),
-        *_costs("victim", _with_usage(frame(given.victims, inputs.victims), jobs.victims)),
+        *_costs("victim", by_noise_seed(_with_usage(frame(given.victims, inputs.victims), jobs.victims))),
     ]
     table = pd.DataFrame(rows)
     text = pd.DataFrame(
@@ -73,7 +73,7 @@ def write(given: Given[CostTable], inputs: Inputs, out: TableFiles) -> None:
     devices = ", ".join(table["device"].dropna().unique())
     caption = join_sentences(
         "Cost of each stage: forward+backward passes over one batch, seconds in the stage's loop as mean ± standard "
-        "deviation (number of runs), and peak memory. Then what Snakemake measured of each job's last attempt from "
+        "deviation (number of seeds), and peak memory. Then what Snakemake measured of each job's last attempt from "
         "outside: its seconds, the start of Python and waiting for a GPU included, of a noise those of all its shards; "
         f"and the memory of its processes on the host, sampled, so at least that. Computed on: {devices}.",
         about_published,

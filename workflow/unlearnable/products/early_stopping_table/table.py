@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from unlearnable.products.early_stopping_table.settings import EarlyStoppingTable
-from unlearnable.products.frames import frame, grouped, mean_and_sd, with_clean_at_largest_share
+from unlearnable.products.frames import by_noise_seed, frame, grouped, mean_and_sd, with_clean_at_largest_share
 from unlearnable.products.product import Given, Inputs, TableFiles
 from unlearnable.products.table import (
     ROW_AXES,
@@ -37,7 +37,7 @@ def write(given: Given[EarlyStoppingTable], inputs: Inputs, out: TableFiles) -> 
             chose a step; the gain is that of the best.
     """
     decimals = given.style.decimals
-    data = with_clean_at_largest_share(frame(given.victims, inputs.victims))
+    data = with_clean_at_largest_share(by_noise_seed(frame(given.victims, inputs.victims)))
     data["gain"] = data["best_test_accuracy"] - data["test_accuracy"]
     axes = list(ROW_AXES)
     rows: list[dict[str, Any]] = []

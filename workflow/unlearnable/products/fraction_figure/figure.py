@@ -18,7 +18,7 @@ from unlearnable.products.figure import (
     training_kind,
 )
 from unlearnable.products.fraction_figure.settings import FractionFigure
-from unlearnable.products.frames import CLEAN, frame, grouped
+from unlearnable.products.frames import CLEAN, by_noise_seed, frame, grouped
 from unlearnable.products.product import FigureFiles, Given, Inputs
 from unlearnable.products.reported import published_accuracies
 
@@ -40,6 +40,7 @@ def write(given: Given[FractionFigure], inputs: Inputs, out: FigureFiles) -> Non
     """
     data = frame(given.victims, inputs.victims)
     data["published"] = pd.Series(published_accuracies(given, data["training_passes"]), dtype=float)
+    data = by_noise_seed(data)
     chosen = looks(data["label"])
     groups = list(grouped(data, PANEL))
     no_share = data.assign(protected=0)
