@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 
 from .pipeline import Config, Project, laid_over, rules_of
+from .test_plan import counts, plan, sections
 
 PATH = "results/victim/tiny/{}/small-cnn/none/r0/s{}"
 OPS, CLEAN = "ops/u0-a0/p50", "clean/u0-a0/p0"
@@ -89,6 +92,19 @@ def test_a_new_noise_seed_trains_no_clean_victim(ran: Project, tmp_path: Path) -
 def test_a_list_of_seeds_uses_the_victims_with_equal_seeds(ran: Project, tmp_path: Path) -> None:
     listed = with_seeds(ran, [0], tmp_path)
     assert listed.job_counts() == {"table": 2, "figure": 1}
+
+
+def test_plan_and_verify_know_crossed_victims(ran: Project, tmp_path: Path) -> None:
+    more = with_seeds(ran.copied(tmp_path), {"noise": [0, 1], "victim": [0, 5, 7]}, tmp_path)
+    assert counts(sections(plan(more))[0])["victim"] == (9, 6, 3)
+    model = more.work / PATH.format(OPS, "1-v5") / "model.safetensors"
+    model.write_bytes(b"other")
+    done = subprocess.run(
+        [sys.executable, "-m", "unlearnable.tools.verify"], cwd=more.work, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "1 damaged" in done.stdout
+    assert f"{PATH.format(OPS, '1-v5')}/model.safetensors: " in done.stdout
 
 
 @pytest.mark.parametrize("seeds", [{"noise": [0, 0], "victim": [1]}, {"noise": [0], "victim": []}, [2, 2], [-1]])

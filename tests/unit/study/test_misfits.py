@@ -87,6 +87,18 @@ def test_a_study_that_fits_is_read(plan: Callable[..., Study]) -> None:
     plan()
 
 
+@pytest.mark.parametrize("selected", [{"test_images": 20}, {"validation": 20}])
+def test_too_few_images_to_choose_a_step_are_refused(
+    said: Callable[..., list[str]], plan: Callable[..., Study], selected: dict[str, int]
+) -> None:
+    (line,) = said(own("victim", stopping_share=0.05), dataset(**selected))
+    place, key, message = line.split(": ", 2)
+    assert place.startswith("own.yaml:")
+    assert key == "victim.by_dataset.own.stopping_share"
+    assert message == "1 of the 20 test images of 'own' cannot include all of 2 classes; raise it"
+    plan(own("victim", stopping_share=0.1), dataset(**selected))
+
+
 def test_auto_attack_on_two_classes_is_refused(said: Callable[..., list[str]], plan: Callable[..., Study]) -> None:
     (line,) = said(own("victim", auto_attack=True))
     place, key, message = line.split(": ", 2)

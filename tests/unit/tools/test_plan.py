@@ -215,7 +215,7 @@ def test_what_is_not_among_the_jobs_of_the_run_is_no_task(study: Study) -> None:
 def test_without_the_number_of_images_training_still_counts(study: Study) -> None:
     tasks = planner(study, None).tasks()
     assert sum(task.passes for task in tasks if task.stage == "noise") == 0
-    assert sum(task.passes for task in tasks if task.stage == "victim") == 30 * 250 + 15 * 250 * 2  # no evaluation
+    assert sum(task.passes for task in tasks if task.stage == "victim") == 30 * 300 + 15 * 300 * 3  # no evaluation
 
 
 def test_the_clean_rest_has_the_rows_that_are_published() -> None:

@@ -142,8 +142,9 @@ class Misfits:
                 if network not in registry.available("networks"):
                     continue
                 training = self.layers.victim_training(dataset, network)
-                stem, attack = (
-                    self.layers.victim_training_key(dataset, network, key) for key in ("stem", "auto_attack")
+                stem, attack, stopping = (
+                    self.layers.victim_training_key(dataset, network, key)
+                    for key in ("stem", "auto_attack", "stopping_share")
                 )
                 yield from self._network(dataset, training, (*of_group, "networks", index), stem)
                 for share in (0, *shares):
@@ -151,6 +152,10 @@ class Misfits:
                 if training.auto_attack and classes < AUTO_ATTACK_CLASSES:
                     needs = f"AutoAttack needs {AUTO_ATTACK_CLASSES} classes or more, but {dataset!r} has {classes}"
                     yield attack, f"{needs}; set auto_attack: false"
+                test = min((images for images in (data.test_images, data.validation) if images), default=None)
+                if training.stopping_share and test is not None and round(training.stopping_share * test) < classes:
+                    chosen = f"{round(training.stopping_share * test)} of the {test} test images of {dataset!r}"
+                    yield stopping, f"{chosen} cannot include all of {classes} classes; raise it"
 
     def _network(self, dataset: str, training: Training, network: Key, stem: Key, raw: bool = False) -> Iterator[Fault]:
         """A network must take the transformed images and, for some noises, those as stored."""

@@ -60,7 +60,8 @@ def of_victim(settings: VictimSettings, shape: tuple[int, ...], classes: int, tr
     subject = _subject(training, settings.augmentation, shape, classes)
     attack = training.steps * training.k_a if settings.radius else 0
     updates = training.steps * settings.countermeasure.passes
-    attacked = min(training.robust_images, test) * training.robust_steps if settings.radius else 0
+    reported = test - round(training.stopping_share * test)
+    attacked = min(training.robust_images, reported) * training.robust_steps if settings.radius else 0
     looked_at = math.ceil(training.steps / training.evaluate_every) * test + train
     return [
         Amount(subject.work("gradient", batch), attack * batch, attack),
