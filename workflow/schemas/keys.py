@@ -16,7 +16,7 @@ from unlearnable.datasets.settings import Dataset, ProtectedFiles
 from unlearnable.products.settings import NamedNoise
 from unlearnable.stages.settings.source_model import SourceTraining
 from unlearnable.stages.settings.victim import VictimTraining
-from unlearnable.study.schema import Experiment, NoiseAxis, PrimaryComparison, Runtime, ShardedPass, VictimAxis
+from unlearnable.study.schema import Experiment, NoiseAxis, PrimaryComparison, Release, Runtime, ShardedPass, VictimAxis
 from unlearnable.training.settings import Training
 
 Row = tuple[str, ...]
@@ -57,6 +57,7 @@ def tables() -> dict[str, str]:
         "perturbed": _table(KEYS, _fields(ProtectedFiles)),
         "victim": _table(KEYS, _fields(VictimTraining, without=Training)),
         "experiments": _table(KEYS, _fields(Experiment)),
+        "releases": _table(KEYS, _fields(Release)),
         "noises of an experiment": _table(KEYS, _fields(NoiseAxis)),
         "victims of an experiment": _table(KEYS, _fields(VictimAxis)),
         "references of an experiment": _table(KEYS, _fields(NamedNoise)),

@@ -20,8 +20,8 @@ INDEXES = (".csv", ".parquet")
 COLUMNS = ("file", "label")
 HALVES = ("train", "test")
 WHY_LABELS = (
-    "the noise is made to hide what tells the classes apart, so every image needs a label: put the images of each class "
-    "into a folder of their own, or write a CSV with the columns file and label beside them"
+    "the noise is made to hide what tells the classes apart, so every image needs a label: put the images of each "
+    "class into a folder of their own, or write a CSV with the columns file and label beside them"
 )
 
 
