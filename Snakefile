@@ -22,6 +22,7 @@ include: "rules/dataset.smk"
 include: "rules/source_model.smk"
 include: "rules/noise.smk"
 include: "rules/perturbed_dataset.smk"
+include: "rules/release.smk"
 include: "rules/victim.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
@@ -32,4 +33,5 @@ rule all:
         rules.perturbed.input,
         rules.tables.input,
         rules.figures.input,
+        rules.releases.input,
     localrule: True

@@ -8,6 +8,8 @@ from unlearnable.study.cells import (
     DATASET,
     NOISE,
     PERTURBED,
+    RELEASE,
+    RELEASED,
     SOURCE,
     VICTIM,
     Noise,
@@ -48,6 +50,7 @@ wildcard_constraints:
     network=any_of(available("networks")),
     countermeasure=any_of(STUDY.settings.countermeasures),
     experiment=any_of(STUDY.settings.experiments),
+    release=any_of(STUDY.settings.releases),
 
 
 def recipe(rule):

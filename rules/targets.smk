@@ -25,6 +25,12 @@ rule perturbed:
     localrule: True
 
 
+rule releases:
+    input:
+        expand(f"{RELEASE}/manifest.json", release=STUDY.settings.releases),
+    localrule: True
+
+
 rule victims:
     input:
         [f"{path(VICTIM, c)}/metrics.json" for c in STUDY.victims(*RUN)],

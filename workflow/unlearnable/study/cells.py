@@ -10,6 +10,8 @@ DATASET = "results/dataset/{dataset}"
 SOURCE = "results/source_model/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
 NOISE = "results/noise/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}"
 PERTURBED = "results/perturbed/{dataset}/{method}/u{rho_u}-a{rho_a}/s{seed}/p{protected}"
+RELEASE = "results/release_record/{release}"
+RELEASED = "results/release/{release}"
 VICTIM = (
     "results/victim/{dataset}/{method}/u{rho_u}-a{rho_a}/p{protected}/{network}/{countermeasure}/r{radius}/s{seeds}"
 )

@@ -9,7 +9,7 @@ from unlearnable import registry
 from unlearnable.settings import nearest
 from unlearnable.study.faults import Fault
 from unlearnable.study.layers import Layers
-from unlearnable.study.schema import Experiment, NoiseAxis, StudySettings, VictimAxis
+from unlearnable.study.schema import Experiment, NoiseAxis, Release, StudySettings, VictimAxis
 from unlearnable.study.yaml_files import Key
 
 
@@ -23,6 +23,9 @@ def undefined(s: StudySettings) -> list[Fault]:
 
     for index, name in enumerate(s.run):
         check(("run", index), name, s.experiments, "experiment")
+    for name, release in s.releases.items():
+        check(("releases", name, "dataset"), release.dataset, s.datasets, "dataset")
+        check(("releases", name, "method"), release.method, s.methods, "method")
     for name, keys in s.methods.items():
         for dataset in keys.get("by_dataset", {}):
             check(("methods", name, "by_dataset", dataset), dataset, s.datasets, "dataset")
@@ -87,6 +90,9 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
     for place, _ in _parts("source_model", s.source_model):
         if "by_method" in place and place[-1] in s.methods:
             yield from _without_source(layers, place)
+    for name, release in s.releases.items():
+        if release.dataset in s.datasets and release.method in s.methods and not made_of[release.method]:
+            yield from _release(layers, ("releases", name), release)
     for name, experiment in s.experiments.items():
         at: Key = ("experiments", name)
         datasets = [dataset for dataset in experiment.datasets if dataset in s.datasets]
@@ -100,6 +106,19 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
                 yield from _radii(layers, (*at, "noises", index), noise)
                 for dataset in datasets:
                     yield from _frame(layers, (*at, "noises", index, "method"), dataset, layers.origin(noise.method))
+
+
+def _release(layers: Layers, place: Key, release: Release) -> Iterator[Fault]:
+    """A release needs the files of its images, in the frame that noise is made in, and noise within rho_u."""
+    data, method = layers.dataset(release.dataset), layers.method("", layers.origin(release.method))
+    if data.kind != "listed" or getattr(data, "resize", None) != "squash":
+        yield (*place, "dataset"), f"{release.dataset!r} must be of the kind listed, with resize: squash"
+    if "rho_u" not in method.radii:
+        yield (*place, "method"), f"{release.method!r} does not keep to a radius rho_u; name one that does"
+        return
+    rho_a = None if release.rho_a is None else [release.rho_a]
+    yield from _radii(layers, place, NoiseAxis(method=release.method, rho_u=[release.rho_u], rho_a=rho_a))
+    yield from _frame(layers, (*place, "method"), release.dataset, layers.origin(release.method))
 
 
 def _made_of(s: StudySettings, layers: Layers, name: str) -> Iterator[Fault]:

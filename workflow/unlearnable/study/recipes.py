@@ -15,6 +15,7 @@ from unlearnable.study.cells import (
     DATASET,
     NOISE,
     PERTURBED,
+    RELEASE,
     SOURCE,
     VICTIM,
     Noise,
@@ -64,6 +65,8 @@ class Recipes:
                 return self.merge_noise(cell(Noise, wildcards))
             case "perturbed_dataset":
                 return self.perturbed_dataset(cell(Perturbed, wildcards))
+            case "release":
+                return self.release(wildcards["release"])
             case "victim":
                 return self.victim(cell(Victim, wildcards))
             case "table":
@@ -123,6 +126,15 @@ class Recipes:
             made_from["noise"] = [self.merge_noise(noise_of(perturbed))]
         settings, code = self.study.perturbed_settings(perturbed), _code("perturbed_dataset")
         return _planned(path(PERTURBED, perturbed), settings, code, "{}/manifest.json", made_from)
+
+    @once
+    def release(self, name: str) -> Planned:
+        """A release."""
+        noise = self.study.noise_of_release(name)
+        settings = self.study.release_settings(name)
+        made_from = {"dataset": [self.dataset(noise.dataset)], "noise": [self.merge_noise(noise)]}
+        code = _code("release", ("readers", settings.dataset.kind))
+        return _planned(RELEASE.format(release=name), settings, code, "{}/manifest.json", made_from)
 
     @once
     def victim(self, victim: Victim) -> Planned:

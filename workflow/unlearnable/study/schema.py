@@ -8,13 +8,15 @@ from __future__ import annotations
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from unlearnable.datasets.settings import ProtectedFiles
 from unlearnable.products.render import Product, Render
 from unlearnable.products.settings import NamedNoise
 from unlearnable.settings import Settings, Slug
 from unlearnable.stages.settings.noise import NoisePass
+from unlearnable.stages.settings.release import ReleaseFiles
 
 Keys = dict[str, Any]  # some keys of settings, with their values
 
@@ -159,6 +161,16 @@ class Experiment(Settings):
         return [(seed, seed) for seed in self.seeds]
 
 
+class Release(ReleaseFiles):
+    """A folder to hand out: an owner's own files with the noise of one method."""
+
+    dataset: Slug = Field(description="name of a dataset of the kind listed, with resize: squash")
+    method: Slug = Field(description="name of a method whose bound is rho_u")
+    rho_u: int = Field(ge=1, le=127, description="radius of the noise, in units of 1/255")
+    rho_a: int | None = Field(None, ge=0, le=255, description="radius of the source model's adversary; for REM and SEM")
+    seed: int = Field(ge=0, lt=2**31, description="of all draws; keep it secret")
+
+
 class Runtime(Settings):
     """How jobs run. Nothing here makes a stage run again; a GPU and a CPU round differently and draw other random
     numbers, so their results differ, as those of two seeds do."""
@@ -184,11 +196,18 @@ class LayeredSettings(Settings):
 class StudySettings(LayeredSettings):
     """The root of config/config.yaml and of files that extend it."""
 
-    run: list[Slug] = Field(min_length=1, description="the experiments to run")
+    run: list[Slug] = Field(description="the experiments to run; may be empty if there are releases")
     runtime: Runtime = Runtime()
     datasets: dict[Slug, Annotated[Keys, _holding("augmentation", of_keys=False)]]
     methods: dict[Slug, Annotated[Keys, _holding("by_dataset")]]
     countermeasures: dict[Slug, Keys]
     perturbed: ProtectedFiles = ProtectedFiles()
     experiments: dict[Slug, Experiment]
+    releases: dict[Slug, Release] = {}
     render: Render = Render()
+
+    @model_validator(mode="after")
+    def _something_to_make(self) -> StudySettings:
+        if not self.run and not self.releases:
+            raise PydanticCustomError("nothing", "run names no experiment, and there are no releases")
+        return self

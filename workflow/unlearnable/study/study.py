@@ -15,6 +15,7 @@ from unlearnable.datasets.settings import Dataset
 from unlearnable.errors import UserError
 from unlearnable.stages.settings.noise import NoisePass, NoiseSettings
 from unlearnable.stages.settings.perturbed_dataset import PerturbedDatasetSettings
+from unlearnable.stages.settings.release import ReleaseSettings
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.study import names
@@ -103,6 +104,17 @@ class Study:
         """The noises of the experiments, after those that they are made of; clean data has none."""
         noises = [noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"]
         return unique([each for cell in noises for each in (self.made_of(cell), cell) if each is not None])
+
+    @once
+    def release_noises(self) -> list[Noise]:
+        """The noises of the releases, after those that they are made of."""
+        noises = [self.noise_of_release(name) for name in self.settings.releases]
+        return unique([each for cell in noises for each in (self.made_of(cell), cell) if each is not None])
+
+    def noise_of_release(self, name: str) -> Noise:
+        """The noise of a release."""
+        release = self.settings.releases[name]
+        return Noise(release.dataset, release.method, release.rho_u, release.rho_a or 0, release.seed)
 
     def made_of(self, cell: Noise) -> Noise | None:
         """The noise of another method that a noise is made of; None for a noise of its own."""
@@ -205,6 +217,19 @@ class Study:
             dataset=self.layers.dataset(cell.dataset),
             noise=None if noise is None else self.noise_settings(noise),
             source_model=None if source is None else self.source_settings(source),
+        )
+
+    def release_settings(self, name: str) -> ReleaseSettings:
+        """Settings of a release."""
+        release = self.settings.releases[name]
+        return ReleaseSettings(
+            format=release.format,
+            metadata=release.metadata,
+            licence=release.licence,
+            date=release.date,
+            name=name,
+            bound=self.bound(self.noise_of_release(name)),
+            dataset=self.layers.dataset(release.dataset),
         )
 
     def victim_settings(self, cell: Victim) -> VictimSettings:

@@ -15,7 +15,17 @@ from unlearnable.errors import UserError, printable, regenerate
 from unlearnable.jobs.presence import anything_running
 from unlearnable.products import benchmark_files
 
-OF_RESULTS = ("dataset", "source_model", "noise", "perturbed", "victim", "tables", "figures", "benchmark")
+OF_RESULTS = (
+    "dataset",
+    "source_model",
+    "noise",
+    "perturbed",
+    "release_record",
+    "victim",
+    "tables",
+    "figures",
+    "benchmark",
+)
 REPORT_SECONDS = 5.0
 GB = 10**9
 

@@ -11,7 +11,15 @@ from pathlib import Path, PurePosixPath
 from unlearnable.errors import UserError
 from unlearnable.tools.plan.reading import ROOT
 
-RULES = ("dataset", "source_model", "noise", "merge_noise", "perturbed_dataset", "victim")  # then tables and figures
+RULES = (
+    "dataset",
+    "source_model",
+    "noise",
+    "merge_noise",
+    "perturbed_dataset",
+    "release",
+    "victim",
+)  # then tables and figures
 SHARE_A_FOLDER = ("noise", "table", "figure")  # rules whose jobs write into a shared folder
 
 

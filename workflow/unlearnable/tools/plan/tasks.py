@@ -19,6 +19,7 @@ from unlearnable.study.cells import (
     Victim,
     path,
     perturbed_of,
+    unique,
 )
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes, space
@@ -75,11 +76,16 @@ class Planner:
 
     def tasks(self) -> list[Task]:
         """All jobs but those of tables and figures."""
-        run = self.study.settings.run
+        run, of_releases = self.study.settings.run, self.study.release_noises()
+        sources = [self.study.source_of(cell) for cell in of_releases]
         return [
             *(task for name in self.sizes for task in self._dataset(name)),
-            *(task for cell in self.study.sources(*run) for task in self._source_model(cell)),
-            *(task for cell in self.study.noises(*run) for task in self._noise(cell)),
+            *(
+                task
+                for cell in unique([*self.study.sources(*run), *filter(None, sources)])
+                for task in self._source_model(cell)
+            ),
+            *(task for cell in unique([*self.study.noises(*run), *of_releases]) for task in self._noise(cell)),
             *(task for cell in self.study.perturbed(*run) for task in self._perturbed(cell)),
             *(task for cell in self.study.victims(*run) for task in self._victim(cell)),
         ]
