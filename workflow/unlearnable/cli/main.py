@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from unlearnable.cli import plan, protect, run, verify, watch
+from unlearnable.cli import plan, preview, protect, run, verify, watch
 from unlearnable.errors import UserError
 
 
@@ -30,5 +30,5 @@ def main() -> None:
     """
 
 
-for module in (protect, verify, run, plan, watch):
+for module in (preview, protect, verify, run, plan, watch):
     main.add_command(module.command)
