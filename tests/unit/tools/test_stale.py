@@ -22,7 +22,7 @@ def page(folder: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["default/radius/accuracy", "fashion/fashion/cost", "paper/radius/paper-radius/accuracy"]
+    "name", ["default/radius/accuracy", "fashion/headline/cost", "paper/radius/paper-radius/accuracy"]
 )
 def test_a_table_of_the_present_settings_and_code_is_not_listed(name: str, tmp_path: Path) -> None:
     assert page(tmp_path, f"<!-- made: {name} key={stale.key_of(name)}, {DATE}\n{TABLE}") == []
@@ -39,7 +39,7 @@ def test_a_table_of_other_settings_or_code_is_listed(name: str, key: str, tmp_pa
 
 
 def test_keys_differ_between_studies_and_tables() -> None:
-    names = ["default/radius/accuracy", "default/radius/cost", "fashion/fashion/accuracy", "bench"]
+    names = ["default/radius/accuracy", "default/radius/cost", "fashion/headline/accuracy", "bench"]
     assert len({stale.key_of(name) for name in names}) == len(names)
 
 
