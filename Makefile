@@ -12,11 +12,18 @@ NAMED = $(if $(value STUDY),'$(subst ','\'',$(value STUDY))')
 CHOSEN = $(if $(NAMED),--configfile $(NAMED))
 CHECKED = $(if $(NAMED),PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.check $(NAMED))
 
-.PHONY: run plan watch verify test lint bench chaos report clean
+# Likewise the folder of images to protect.
+OWNED = '$(subst ','\'',$(value FOLDER))'
+
+.PHONY: run protect plan watch verify test lint bench chaos report clean
 
 run: .venv/installed
 	@$(CHECKED)
 	$(BIN)/python -Pm snakemake all --cores $(CORES) $(LIMIT) $(CHOSEN)
+
+# A release of a folder of images: make protect FOLDER="my photos".
+protect: .venv/installed
+	@PYTHONPATH=workflow $(BIN)/python -m unlearnable.cli.main protect $(OWNED) --cores $(CORES) $(LIMIT)
 
 # What a study would take: jobs, passes, hours, disk space.
 plan: .venv/installed

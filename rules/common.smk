@@ -80,6 +80,11 @@ def merged_noise(w):
     return [] if w.method == "clean" else f"{path(NOISE, cell(Noise, w))}/manifest.json"
 
 
+def release_noise(w):
+    """The noise of a release."""
+    return STUDY.noise_of_release(w.release)
+
+
 def shard_files(suffix):
     """An input function: the files of all shards of a noise, in order."""
 

@@ -1,8 +1,3 @@
-def release_noise(w):
-    """The noise of a release."""
-    return STUDY.noise_of_release(w.release)
-
-
 rule release:
     input:
         dataset=compared("release", lambda w: f"{path(DATASET, release_noise(w))}/manifest.json"),

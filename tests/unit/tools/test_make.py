@@ -26,7 +26,7 @@ def calls(target: str, folder: Path, *variables: str, **environment: str) -> lis
     for name in ("python", "snakemake"):
         (folder / ".venv/bin" / name).write_text(SHOW)
         (folder / ".venv/bin" / name).chmod(0o755)
-    given = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "STUDY", "CORES")}
+    given = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "STUDY", "CORES", "FOLDER")}
     done = subprocess.run(
         ["make", target, "GPUS=0", *variables], cwd=folder, env=given | environment, capture_output=True, text=True
     )
@@ -51,3 +51,9 @@ def test_without_a_study_there_is_nothing_to_lay_over(tmp_path: Path, target: st
     found = calls(target, tmp_path)
     assert "--configfile" not in found
     assert "unlearnable.tools.check" not in found
+
+
+@pytest.mark.parametrize("name", ["my photos", "it's $HOME", '"b" `x`; y & z*#'])
+def test_a_folder_to_protect_may_have_any_name(tmp_path: Path, name: str) -> None:
+    found = calls("protect", tmp_path, f"FOLDER={name}")
+    assert found[found.index("protect") + 1] == name

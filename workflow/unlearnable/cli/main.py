@@ -32,3 +32,6 @@ def main() -> None:
 
 for module in (preview, protect, verify, run, plan, watch):
     main.add_command(module.command)
+
+if __name__ == "__main__":
+    main()

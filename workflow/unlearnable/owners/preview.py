@@ -37,7 +37,7 @@ def preview(root: Path, images: Sequence[Found], into: Path) -> None:
     draw = ImageDraw.Draw(sheet)
     captions = ["original", *(f"{name}: up to {rho_u} of 255" for name, rho_u in STRENGTHS.items())]
     for column, caption in enumerate(captions):
-        draw.text((column * TILE + 6, 6), caption, fill="black")
+        draw.text((column * TILE + 6, 6), caption, fill="black", font_size=14)
     for row, found in enumerate(shown):
         path = root / found.entry.file
         image = decode_native(path.read_bytes(), str(path))
