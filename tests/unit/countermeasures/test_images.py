@@ -19,7 +19,7 @@ from unlearnable.countermeasures.mean.settings import Mean
 from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 
-KINDS = ["mean", "median", "gaussian", "bilateral", "grayscale", "jpeg", "bit-depth", "orthogonal"]
+KINDS = ["mean", "median", "gaussian", "bilateral", "grayscale", "jpeg", "bit-depth", "rescale", "orthogonal"]
 
 
 def split(channels: int, rows: int = 12, size: int = 9) -> Split:
@@ -115,6 +115,17 @@ def test_jpeg_of_quality_10_rounds_the_mean_of_a_flat_block_to_steps_of_10() -> 
     expected = np.clip(128 + 10 * (np.sign(offset) * ((np.abs(offset) + 5) // 10)), 0, 255)
     assert (found == found[:, :1, :1]).all()
     assert np.array_equal(found[:, 0, 0, 0], expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rescale_keeps_smooth_images_and_takes_a_checkerboard_away(channels: int) -> None:
+    train = split(channels)
+    squares = (255 * (np.indices((16, 16)).sum(0) % 2)).astype(np.uint8)
+    board = np.broadcast_to(squares[None, :, :, None], (1, 16, 16, channels)).copy()
+    found = change_of("rescale", train)(board)
+    assert (np.abs(found[:, 2:-2, 2:-2].astype(int) - 127.5) <= 0.5).all()
+    flat = np.full((2, 9, 9, channels), 77, np.uint8)
+    assert np.array_equal(change_of("rescale", train)(flat), flat)
 
 
 @pytest.mark.parametrize("bits", range(1, 8))
