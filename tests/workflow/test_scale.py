@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from unlearnable.files import write_json
+from unlearnable.study.comparisons import comparing
 from unlearnable.study.study import Study
 
 from .pipeline import ROOT, Project, laid_over, tiny_study
@@ -90,7 +91,9 @@ def test_settings_and_cells_are_computed_once(planning: Planning) -> None:
     assert calls["source_settings"] == len(sources)
     assert calls["perturbed_settings"] == len(perturbed)
     assert calls["dataset_settings"] == len({cell.dataset for cell in perturbed})
-    assert {calls[name] for name in ("victims", "perturbed", "noises", "sources")} == {1}
+    assert {calls[name] for name in ("perturbed", "noises", "sources")} == {1}
+    checked = {name for name, experiment in study.settings.experiments.items() if comparing(experiment)}
+    assert calls["victims"] == len({"tiny", *checked})  # those that compare are checked, whether they run or not
 
 
 def test_the_end_of_a_plan_is_left_to_the_system(planning: Planning) -> None:
