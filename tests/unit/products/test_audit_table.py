@@ -108,7 +108,7 @@ def test_one_seed_has_no_interval_and_nothing_learnt_no_protection() -> None:
     ],
 )
 def test_verdicts_are_plain(accuracies: tuple[float, float], found: Protection, solved: str | None, said: str) -> None:
-    assert verdict("X", *accuracies, 10, found, solved) == said
+    assert verdict("X", *accuracies, 10, found, solved)[1] == said
 
 
 def test_a_histogram_near_the_network_solves_the_task() -> None:
@@ -156,6 +156,7 @@ def test_a_release_is_compared_with_its_originals(tmp_path: Path, folders: list[
     standard, adversarial, histogram, linear, two_layers = (row for _, row in found.iterrows())
     assert standard["verdict"] == "protected against standard training (resnet18, 8 pixels): 21 % of 81 %"
     assert adversarial["verdict"].startswith("not protected against adversarial training within 4/255")
+    assert [standard["finding"], adversarial["finding"]] == ["protected", "not protected"]
     assert standard["protection"] == pytest.approx(100 * 60 / 71)
     assert standard[["originals_mean", "originals_sd", "n"]].tolist() == pytest.approx([81, 1, 3])
     assert 0 < histogram["originals_mean"] < 40

@@ -38,7 +38,7 @@ def write(given: Given[AuditTable], inputs: Inputs, out: TableFiles) -> None:
         given: the victims; the first dataset holds the originals, every other one a release of them.
         inputs: the victims' metrics, and the datasets' manifests.
         out: files to write. CSV: the columns that the caption in the report explains, and ``release``, ``trainer``,
-            ``network``, ``size`` (in pixels), ``countermeasure``, ``radius``, ``test_images``, ``chance``.
+            ``network``, ``size`` (in pixels), ``countermeasure``, ``radius``, ``test_images``, ``chance``, ``finding``.
 
     Raises:
         UserError: there is no release, or it has other training images than the originals.
@@ -100,13 +100,14 @@ def _audited(
         found = protection(taught, released, chance, test_images)
         network, countermeasure, radius = key
         way = f"{_way(countermeasure, radius)} ({network}, {size} pixels)"
+        finding, line = verdict(way, taught.mean(), released.mean(), chance, found, solved)
         yield {
             **{"trainer": way, **dict(zip(WAY, key, strict=True)), "size": size},
             **_summary("originals", taught),
             **_summary("release", released),
             **{"n": len(seeds), "test_images": test_images, "chance": chance},
             **{"protection": found.mean, "low": found.low, "high": found.high},
-            "verdict": verdict(way, taught.mean(), released.mean(), chance, found, solved),
+            **{"finding": finding, "verdict": line},
         }
     yield {
         **{"trainer": f"colour histogram ({size} pixels)", "size": size},

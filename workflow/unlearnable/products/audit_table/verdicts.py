@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
@@ -14,6 +14,9 @@ from unlearnable.products.statistics import LEVEL, Values
 ENOUGH = 50  # per cent of what originals teach that the noise must take away
 NEAR_HISTOGRAM = 5  # points: a network this close to a colour histogram may use nothing else
 MOST_FREEDOM = 1e6  # degrees; more make no difference
+
+
+Finding = Literal["protected", "not protected", "undecided", "cannot be shown", "no verdict"]
 
 
 class Protection(NamedTuple):
@@ -71,8 +74,10 @@ def solved_by_histogram(histogram: float, network: float) -> str | None:
     return f"a colour histogram solves it ({histogram:.0f} % of {network:.0f} %)"
 
 
-def verdict(way: str, originals: float, release: float, chance: float, found: Protection, solved: str | None) -> str:
-    """One line on a way of training.
+def verdict(
+    way: str, originals: float, release: float, chance: float, found: Protection, solved: str | None
+) -> tuple[Finding, str]:
+    """What was found for a way of training, and a line that says so.
 
     Args:
         way: of training, in words.
@@ -84,13 +89,17 @@ def verdict(way: str, originals: float, release: float, chance: float, found: Pr
     """
     of = f"{release:.0f} % of {originals:.0f} %"
     if math.isnan(found.mean):
-        return f"no verdict on {way}: the originals teach it nothing ({originals:.0f} %, chance is {chance:.0f} %)"
+        return (
+            "no verdict",
+            f"no verdict on {way}: the originals teach it nothing ({originals:.0f} %, chance is {chance:.0f} %)",
+        )
     if math.isnan(found.low):
-        return f"no verdict on {way}: {of}, from one seed only"
+        return "no verdict", f"no verdict on {way}: {of}, from one seed only"
     if found.high < ENOUGH:
-        return f"not protected against {way}: {of}"
+        return "not protected", f"not protected against {way}: {of}"
     if solved is not None:
-        return f"this task cannot show protection against {way}: {solved}"
+        return "cannot be shown", f"this task cannot show protection against {way}: {solved}"
     if found.low >= ENOUGH:
-        return f"protected against {way}: {of}"
-    return f"undecided about {way}: {of}, protection between {found.low:.0f} % and {found.high:.0f} %"
+        return "protected", f"protected against {way}: {of}"
+    between = f"protection between {found.low:.0f} % and {found.high:.0f} %"
+    return "undecided", f"undecided about {way}: {of}, {between}"

@@ -1,0 +1,92 @@
+"""``unlearnable audit``: does a release protect its originals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from unlearnable.cli.pipeline import PASS_ON, run_workflow
+from unlearnable.cli.terminal import name_some, reading
+from unlearnable.errors import printable
+from unlearnable.owners import findings
+from unlearnable.owners.audit import NETWORK, OTHER_NETWORK, SIZES, STEPS, Audit
+from unlearnable.owners.pairs import audited
+from unlearnable.owners.project import LEFT_OUT, slug
+from unlearnable.owners.released_files import read_released
+from unlearnable.owners.scan import Scan, scan, scan_structure
+from unlearnable.tools.plan.reading import ROOT
+
+SEEDS = 3
+
+
+@click.command(name="audit", context_settings=PASS_ON | {"allow_interspersed_args": True})
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--originals",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="the images that the release was made from, as given to protect",
+)
+@click.option("--name", help="of the audit; default: that of the release")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=SEEDS,
+    show_default=True,
+    help="networks to train in each way; more give narrower intervals, one gives none",
+)
+@click.option("--directory", type=click.Path(path_type=Path), default=ROOT, help="the folder that holds results")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[SNAKEMAKE OPTIONS]...")
+def command(
+    folder: Path, originals: Path, name: str | None, seeds: int, directory: Path, options: tuple[str, ...]
+) -> None:
+    """Measure what the release in FOLDER protects against.
+
+    Networks are trained on the released files, as a stranger would train them, and on the originals, and both are
+    tested on originals that neither has seen. FOLDER may be from another tool, too: class folders, a CSV beside images,
+    or Parquet. The same command continues after an interruption. Options of Snakemake, such as --cores 4, are passed
+    on. Nothing that it writes is for handing out.
+    """
+    audit = Audit(directory.absolute(), slug(name or folder.absolute().stem))
+    whole = scan(originals, progress=reading("originals"))
+    code = run(audit, folder, whole, seeds, options)
+    click.get_current_context().exit(code)
+
+
+def run(audit: Audit, folder: Path, originals: Scan, seeds: int, options: Sequence[str]) -> int:
+    """Audit a release, and print what was found.
+
+    Args:
+        audit: where it is kept.
+        folder: the release.
+        originals: the images that it was made from.
+        seeds: number of networks trained in each way.
+        options: Snakemake's.
+
+    Returns:
+        Snakemake's exit code.
+
+    Raises:
+        UserError: the release cannot be read, or is too small.
+    """
+    audit.open()
+    release = scan_structure(read_released(folder, audit.unpacked), progress=reading("the release"))
+    images = audited(originals, release)
+    name_some(images.left_out, str(audit.private / LEFT_OUT))
+    audit.create(images, originals, release, seeds)
+    click.echo(
+        f"Audit: {STEPS} steps of {NETWORK} and {OTHER_NETWORK} at {' and '.join(map(str, SIZES))} pixels on "
+        f"{len(images.train)} images of {len(images.classes)} classes, tested on {len(images.test)} originals; see "
+        + printable(str(audit.study)),
+        err=True,
+    )
+    code = run_workflow(["tables", *options], audit.study, audit.private)
+    if code == 0:
+        rows = findings.read(audit.tables)
+        said = [findings.verdict(rows), *(f"  {line}" for line in findings.lines(rows))]
+        tables = " and ".join(str(table.with_suffix(".md")) for table in audit.tables)
+        said.append(f"The numbers: {tables}")
+        click.echo("\n".join(map(printable, said)))
+    return code
