@@ -22,7 +22,7 @@ def write(path: Path, seed: int, noise: int = 0, side: int = 24) -> None:
     draws = np.random.default_rng(seed)
     coarse = Image.fromarray(draws.integers(40, 216, (3, 3, 3), np.uint8)).resize((side, side))
     signs = np.random.default_rng(1000 + seed).choice([-noise, noise], (side, side, 3))
-    Image.fromarray((np.asarray(coarse) + signs).astype(np.uint8)).save(path, "png")
+    Image.fromarray(np.clip(np.asarray(coarse) + signs, 0, 255).astype(np.uint8)).save(path, "png")
 
 
 @pytest.fixture

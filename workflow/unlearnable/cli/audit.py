@@ -10,7 +10,7 @@ import click
 from unlearnable.cli.pipeline import PASS_ON, run_workflow
 from unlearnable.cli.terminal import name_some, reading
 from unlearnable.errors import printable
-from unlearnable.owners import findings
+from unlearnable.owners import findings, report
 from unlearnable.owners.audit import NETWORK, OTHER_NETWORK, SIZES, STEPS, Audit
 from unlearnable.owners.pairs import audited
 from unlearnable.owners.project import LEFT_OUT, slug
@@ -75,7 +75,7 @@ def run(audit: Audit, folder: Path, originals: Scan, seeds: int, options: Sequen
     release = scan_structure(read_released(folder, audit.unpacked), progress=reading("the release"))
     images = audited(originals, release)
     name_some(images.left_out, str(audit.private / LEFT_OUT))
-    audit.create(images, originals, release, seeds)
+    changes = audit.create(images, originals, release, seeds)
     click.echo(
         f"Audit: {STEPS} steps of {NETWORK} and {OTHER_NETWORK} at {' and '.join(map(str, SIZES))} pixels on "
         f"{len(images.train)} images of {len(images.classes)} classes, tested on {len(images.test)} originals; see "
@@ -85,8 +85,9 @@ def run(audit: Audit, folder: Path, originals: Scan, seeds: int, options: Sequen
     code = run_workflow(["tables", *options], audit.study, audit.private)
     if code == 0:
         rows = findings.read(audit.tables)
+        report.write(audit.report, audit.name, rows, images, changes, release.root, originals.root)
         said = [findings.verdict(rows), *(f"  {line}" for line in findings.lines(rows))]
         tables = " and ".join(str(table.with_suffix(".md")) for table in audit.tables)
-        said.append(f"The numbers: {tables}")
+        said += [f"The numbers: {tables}", f"With images, for you alone: {audit.report}"]
         click.echo("\n".join(map(printable, said)))
     return code
