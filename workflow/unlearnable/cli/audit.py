@@ -11,9 +11,10 @@ from unlearnable.cli.pipeline import PASS_ON, run_workflow
 from unlearnable.cli.terminal import name_some, reading
 from unlearnable.errors import printable
 from unlearnable.owners import findings, report
-from unlearnable.owners.audit import NETWORK, OTHER_NETWORK, SIZES, STEPS, Audit
+from unlearnable.owners.audit import Audit, about
+from unlearnable.owners.audited_card import state_findings
 from unlearnable.owners.pairs import audited
-from unlearnable.owners.project import LEFT_OUT, slug
+from unlearnable.owners.project import LEFT_OUT, Project, slug
 from unlearnable.owners.released_files import read_released
 from unlearnable.owners.scan import Scan, scan, scan_structure
 from unlearnable.tools.plan.reading import ROOT
@@ -56,7 +57,7 @@ def command(
 
 
 def run(audit: Audit, folder: Path, originals: Scan, seeds: int, options: Sequence[str]) -> int:
-    """Audit a release, and print what was found.
+    """Audit a release, print what was found and, if the release was made here, write it into its card.
 
     Args:
         audit: where it is kept.
@@ -76,15 +77,13 @@ def run(audit: Audit, folder: Path, originals: Scan, seeds: int, options: Sequen
     images = audited(originals, release)
     name_some(images.left_out, str(audit.private / LEFT_OUT))
     changes = audit.create(images, originals, release, seeds)
-    click.echo(
-        f"Audit: {STEPS} steps of {NETWORK} and {OTHER_NETWORK} at {' and '.join(map(str, SIZES))} pixels on "
-        f"{len(images.train)} images of {len(images.classes)} classes, tested on {len(images.test)} originals; see "
-        + printable(str(audit.study)),
-        err=True,
-    )
+    click.echo(printable(f"Audit: {about(images)}; see {audit.study}"), err=True)
     code = run_workflow(["tables", *options], audit.study, audit.private)
     if code == 0:
         rows = findings.read(audit.tables)
+        project = Project(audit.root, audit.name)
+        if project.record.is_file() and folder.resolve() == project.release.resolve():
+            state_findings(project.release, project.record, rows)
         report.write(audit.report, audit.name, rows, images, changes, release.root, originals.root)
         said = [findings.verdict(rows), *(f"  {line}" for line in findings.lines(rows))]
         tables = " and ".join(str(table.with_suffix(".md")) for table in audit.tables)

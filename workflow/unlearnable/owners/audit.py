@@ -154,6 +154,14 @@ class Audit:
         }
 
 
+def about(images: Audited) -> str:
+    """What is trained, in words."""
+    return (
+        f"{STEPS} steps of {NETWORK} and {OTHER_NETWORK} at {' and '.join(map(str, SIZES))} pixels on "
+        f"{len(images.train)} images of {len(images.classes)} classes, tested on {len(images.test)} originals"
+    )
+
+
 def experiment(size: int) -> str:
     """The experiment with images of a size."""
     return f"audit-{size}"

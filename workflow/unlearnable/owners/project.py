@@ -51,6 +51,11 @@ class Project:
         return self.root / "results" / "release" / self.name
 
     @property
+    def record(self) -> Path:
+        """What the release was made with, once it is made."""
+        return self.private / "results" / "release_record" / self.name / "manifest.json"
+
+    @property
     def study(self) -> Path:
         """The configuration file of its study."""
         return self.private / STUDY
