@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from unlearnable.cli import audit as command
+from unlearnable.cli import protect as command
 from unlearnable.cli.main import main
 from unlearnable.owners import audit, presets
 

@@ -11,15 +11,13 @@ from unlearnable.cli.pipeline import PASS_ON, run_workflow
 from unlearnable.cli.terminal import name_some, reading
 from unlearnable.errors import printable
 from unlearnable.owners import findings, report
-from unlearnable.owners.audit import Audit, about
+from unlearnable.owners.audit import SEEDS, Audit, about
 from unlearnable.owners.audited_card import state_findings
 from unlearnable.owners.pairs import audited
 from unlearnable.owners.project import LEFT_OUT, Project, slug
 from unlearnable.owners.released_files import read_released
 from unlearnable.owners.scan import Scan, scan, scan_structure
 from unlearnable.tools.plan.reading import ROOT
-
-SEEDS = 3
 
 
 @click.command(name="audit", context_settings=PASS_ON | {"allow_interspersed_args": True})

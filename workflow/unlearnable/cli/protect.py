@@ -12,7 +12,7 @@ from unlearnable.cli import audit
 from unlearnable.cli.pipeline import PASS_ON, run_workflow
 from unlearnable.cli.terminal import reading
 from unlearnable.errors import UserError, printable
-from unlearnable.owners.audit import Audit
+from unlearnable.owners.audit import SEEDS, Audit
 from unlearnable.owners.presets import chosen
 from unlearnable.owners.project import (
     HELD_OUT,
@@ -85,7 +85,7 @@ def _audit(project: Project, found: Scan, options: tuple[str, ...]) -> int:
         Snakemake's exit code; 0 if there is nothing to audit, as the release is made.
     """
     try:
-        code = audit.run(Audit(project.root, project.name), project.release, found, audit.SEEDS, options)
+        code = audit.run(Audit(project.root, project.name), project.release, found, SEEDS, options)
     except UserError as error:
         click.echo(f"The release was not audited: {error}", err=True)
         return 0

@@ -20,6 +20,7 @@ SIZES = (32, 48)  # of the images: that for which ``protect`` makes noise by def
 NETWORK, OTHER_NETWORK = "small-cnn", "resnet20"
 CHANGED = ("jpeg10", "rescale")  # counter-measures, which change the training images
 STEPS = 300
+SEEDS = 3  # networks trained in each way, unless told
 BATCH = 128  # images
 COLUMNS = ("file", "label", "split", "sha256")
 FILES, UNPACKED, REPORT = "files", "unpacked", "report.html"
