@@ -54,6 +54,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shrink(config)
     (target / "config/config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (target / "config/studies/fashion.yaml").write_text(yaml.safe_dump({"run": ["radius"]}))
+    presets = (ROOT / "workflow/unlearnable/owners/presets.py").read_text()
+    assert '"steps": 300}' in presets
+    (target / "workflow/unlearnable/owners/presets.py").write_text(presets.replace('"steps": 300}', '"steps": 4}'))
     (target / ".venv").mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):  # what makes Python find the environment's packages
         (target / ".venv" / name).symlink_to(Path(sys.prefix) / name)
