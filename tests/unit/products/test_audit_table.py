@@ -170,5 +170,5 @@ def test_a_release_is_compared_with_its_originals(tmp_path: Path, folders: list[
 def test_an_audit_needs_a_release(tmp_path: Path, folders: list[Path]) -> None:
     alone = [cell for cell in cells() if cell["dataset"] == "originals"]
     inputs = Inputs(victims=write_metrics(tmp_path, alone, measure), datasets=folders[:1])
-    with pytest.raises(UserError, match="needs two datasets, the originals and then a release"):
+    with pytest.raises(UserError, match="two datasets, the originals and then a release"):
         audit_table.write(given("audit-table", {}, victims=alone), inputs, table_files(tmp_path))

@@ -45,6 +45,7 @@ class ProductSettings(Settings):
         needs: its inputs: the metrics of source models, noises, protected datasets or victims; the victims' histories;
             images of each noise; the images of all datasets; Snakemake's measurements of the jobs; which comparisons
             the experiment names.
+        fewest_datasets: that its experiment must have.
     """
 
     kind: ClassVar[Literal["tables", "figures"]]
@@ -52,6 +53,7 @@ class ProductSettings(Settings):
     stem: ClassVar[str]
     title: ClassVar[str]
     needs: ClassVar[tuple[Need, ...]] = ("victims",)
+    fewest_datasets: ClassVar[int] = 1
 
 
 class TableSettings(ProductSettings):

@@ -12,4 +12,5 @@ class AuditTable(TableSettings):
     stem = "audit"
     title = "what a release protects against"
     needs = ("victims", "datasets")
+    fewest_datasets = 2  # originals and a release
     decimals: Decimals = 1

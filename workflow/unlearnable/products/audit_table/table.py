@@ -45,11 +45,12 @@ def write(given: Given[AuditTable], inputs: Inputs, out: TableFiles) -> None:
     """
     data = frame(given.victims, inputs.victims)
     data = data[data["label"] == CLEAN]
-    originals, *releases = data["dataset"].unique().tolist()
-    if not releases:
+    if data["dataset"].nunique() < AuditTable.fewest_datasets:
         raise UserError(
-            f"experiment {given.experiment}: audit-table needs two datasets, the originals and then a release of them"
+            f"experiment {given.experiment}: audit-table needs victims of the method clean on two datasets, the "
+            "originals and then a release of them"
         )
+    originals, *releases = data["dataset"].unique().tolist()
     folders = {name: path.parent for name, path in zip(data["dataset"].unique(), inputs.datasets, strict=True)}
     rows = [
         {"release": release} | row
