@@ -1,23 +1,27 @@
-"""Counter-measures that change every batch and leave the labels alone: COIN, colour shift, contrastive augmentation."""
+"""Counter-measures that change every batch and leave the labels alone: COIN, colour shift, contrastive, UEraser."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
 from unlearnable import registry
+from unlearnable.countermeasures import ueraser_lite
 from unlearnable.countermeasures.coin.countermeasure import displaced
 from unlearnable.countermeasures.contrastive import countermeasure as contrastive
 from unlearnable.datasets.split import Split
 
-KINDS = ["coin", "colour-shift", "contrastive"]
+KINDS = ["coin", "colour-shift", "contrastive", "ueraser-lite"]
 SIZE = 12
 
 
@@ -187,3 +191,137 @@ def test_grey_images_are_cropped_and_their_light_changes() -> None:
     ramp = torch.arange(SIZE).float().expand(500, 1, SIZE, SIZE) * 20
     spans = change_of("contrastive", strength=1.0)(ramp, 1)
     assert (spans.amax((1, 2, 3)) - spans.amin((1, 2, 3))).min() < 120
+
+
+# ---- UEraser
+
+
+@pytest.mark.parametrize("size", [8, 9, 28])
+def test_plasma_is_the_normalised_sum_of_interpolated_grids_whose_weights_fall(size: int) -> None:
+    rough = torch.tensor([0.3, 0.7]).view(2, 1, 1, 1)
+    found = ueraser_lite.plasma((2, 1, size, size), rough, torch.Generator().manual_seed(3))
+    generator, total = torch.Generator().manual_seed(3), np.zeros((2, size, size))
+    points = np.linspace(0, 1, size)
+    level = 0
+    while True:
+        side = 2**level + 1
+        grids = (2 * torch.rand(2, 1, side, side, generator=generator) - 1).numpy()[:, 0]
+        at = np.linspace(0, 1, side)
+        for row, grid in enumerate(grids):
+            lines = np.stack([np.interp(points, at, line) for line in grid])
+            total[row] += float(rough[row]) ** level * np.stack([np.interp(points, at, line) for line in lines.T]).T
+        if 2**level >= size:
+            break
+        level += 1
+    flat = total.reshape(2, -1)
+    expected = (total - flat.min(1)[:, None, None]) / np.ptp(flat, axis=1)[:, None, None]
+    np.testing.assert_allclose(found[:, 0].numpy(), expected, atol=1e-5)
+    assert found.amin((1, 2, 3)).eq(0).all()
+    assert found.amax((1, 2, 3)).eq(1).all()
+
+
+def test_rougher_plasma_varies_more_from_pixel_to_pixel() -> None:
+    steps = []
+    for roughness in (0.3, 0.5, 0.7):
+        rough = torch.full((200, 1, 1, 1), roughness)
+        maps = ueraser_lite.plasma((200, 1, 16, 16), rough, torch.Generator().manual_seed(0))
+        steps.append(float(maps.diff(dim=3).abs().mean()))
+    assert all(more > less for less, more in pairwise(steps))
+
+
+def one_change(name: str, pixels: Tensor, strengths: list[float]) -> Tensor:
+    kind = [change.__name__.lstrip("_") for change in ueraser_lite.CHANGES].index(name)
+    kinds = torch.full((len(pixels),), kind)
+    return ueraser_lite.trivially_augmented(pixels, kinds, torch.tensor(strengths))
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("full_range", lambda x, s: reference.autocontrast(x / 255) * 255),
+        ("equalised", lambda x, s: pillow(ImageOps.equalize, x)),
+        ("brightened", lambda x, s: 255 * reference.adjust_brightness(x / 255, 0.1 + 1.8 * s)),
+        ("sharpened", lambda x, s: 255 * reference.adjust_sharpness(x / 255, 0.1 + 1.8 * s)),
+        ("solarised", lambda x, s: 255 * reference.solarize(x / 255, s)),
+        ("rotated", lambda x, s: reference.rotate(x, 60 * s - 30, interpolation=InterpolationMode.BILINEAR)),
+        ("shifted_across", lambda x, s: shifted(x, round(SIZE / 2 * (1 - 2 * s)), 0)),
+        ("shifted_down", lambda x, s: shifted(x, 0, round(SIZE / 2 * (1 - 2 * s)))),
+        ("sheared_across", lambda x, s: sheared(x, 0.3 * (2 * s - 1))),
+        ("sheared_down", lambda x, s: sheared(x.mT, 0.3 * (2 * s - 1)).mT),
+    ],
+)
+def test_each_trivial_change_is_that_of_a_library(name: str, theirs: Any) -> None:
+    strengths = [0.0, 0.25, 0.5, 0.75, 1.0]
+    pixels = (noisy(5) * 0.7 + 20).round()
+    found = one_change(name, pixels, strengths)
+    for image, strength, changed in zip(pixels, strengths, found, strict=True):
+        torch.testing.assert_close(changed, theirs(image, strength).clamp(0, 255), atol=0.1, rtol=0)
+
+
+def pillow(change: Any, image: Tensor) -> Tensor:
+    array = image.permute(1, 2, 0).to(torch.uint8).numpy()
+    return torch.from_numpy(np.asarray(change(Image.fromarray(array))).copy()).permute(2, 0, 1).float()
+
+
+def shifted(image: Tensor, right: int, down: int) -> Tensor:
+    """The image moved by whole pixels, black where nothing came."""
+    out = torch.zeros_like(image)
+    for i in range(SIZE):
+        for j in range(SIZE):
+            if 0 <= i - down < SIZE and 0 <= j - right < SIZE:
+                out[:, i, j] = image[:, i - down, j - right]
+    return out
+
+
+def sheared(image: Tensor, slope: float) -> Tensor:
+    """Each row moved by the slope times its distance from the centre; linear between pixels, black outside."""
+    out, places = torch.zeros_like(image), np.arange(SIZE)
+    for i in range(SIZE):
+        at = places + slope * (i - (SIZE - 1) / 2)
+        for channel in range(3):
+            line = np.concatenate([[0], image[channel, i].numpy(), [0]])
+            moved = np.interp(at, np.arange(-1, SIZE + 1), line, left=0, right=0)
+            out[channel, i] = torch.from_numpy(moved)
+    return out
+
+
+def test_posterising_keeps_eight_to_four_bits() -> None:
+    levels = torch.arange(256).float().view(1, 1, 16, 16).repeat(5, 1, 1, 1)
+    found = one_change("posterised", levels, [0.0, 0.3, 0.5, 0.7, 1.0])
+    for image, step in zip(found, (1, 2, 4, 8, 16), strict=True):
+        assert torch.equal(image, levels[0] // step * step)
+
+
+def test_contrast_spreads_an_image_about_its_mean() -> None:
+    pixels = torch.tensor([100.0, 120.0]).view(1, 1, 1, 2).repeat(2, 3, 2, 1)
+    found = one_change("contrasted", pixels, [0.0, 1.0])
+    torch.testing.assert_close(found[:, 0, 0], torch.tensor([[109.0, 111.0], [91.0, 129.0]]))
+
+
+def test_half_of_the_images_get_each_of_the_first_three_changes_and_all_one_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def plain(pixels: Tensor, kinds: Tensor, strengths: Tensor) -> Tensor:
+        seen.extend(kinds.tolist())
+        assert 0 <= strengths.min() < 0.05
+        assert 0.95 < strengths.max() <= 1
+        return pixels
+
+    monkeypatch.setattr(ueraser_lite, "trivially_augmented", plain)
+    monkeypatch.setattr(ueraser_lite, "plasma", lambda shape, roughness, generator: torch.full(shape, 0.625))
+    flat = torch.tensor([60.0, 100.0, 140.0]).view(1, 3, 1, 1).repeat(4000, 1, 2, 2)
+    out = change_of("ueraser-lite")(flat, 0)[:, :, 0, 0].sort(1).values
+    lit = out.mean(1) > 110  # by between 255/8 and 255/4; then contrast times 2.5 about 127.5
+    spread = out[:, 2] - out[:, 0]
+    assert float((spread > 90).float().mean()) == pytest.approx(0.5, abs=0.04)
+    gentle = spread < 90
+    assert float(lit[gentle].float().mean()) == pytest.approx(0.5, abs=0.05)
+    rise = out[gentle & lit].mean(1) - 100
+    assert rise.min() >= 255 / 8 - 0.1
+    assert rise.max() <= 255 / 4 + 0.1
+    ordered = change_of("ueraser-lite")(flat, 0)[:, :, 0, 0]
+    kept = (ordered.diff(dim=1) > 0).all(1)
+    assert float(kept.float().mean()) == pytest.approx(0.5 + 0.5 / 6, abs=0.05)
+    assert set(seen) == set(range(12))
