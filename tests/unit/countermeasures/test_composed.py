@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from snakemake.utils import update_config
 
 from unlearnable import registry
+from unlearnable.countermeasures._victims import VictimMeasure
 from unlearnable.countermeasures.base import Countermeasure, cross_entropy
 from unlearnable.countermeasures.composed.settings import CHANGES, EVERY_BATCH, LOSS, MIXES_LABELS, STORED
 from unlearnable.datasets.split import Split
@@ -135,6 +136,20 @@ def test_an_order_that_makes_no_sense_is_refused(kinds: tuple[str, ...], complai
 def test_a_part_that_does_not_fit_the_images_is_named() -> None:
     assert composed("jpeg", "cutout").misfit((32, 32, 3), 10) is None
     assert "leave nothing of images of 12 values" in str(composed("jpeg", "orthogonal").misfit((2, 2, 3), 12))
+
+
+def test_test_images_go_through_the_parts_that_change_them() -> None:
+    train = train_split()
+    measure = built(composed("grayscale", "equalise", "jpeg", "standardise", "cutout"), train)
+    assert isinstance(measure, VictimMeasure)
+    equalise, standardise = (single(kind, train).images for kind in ("equalise", "standardise"))
+    assert measure.test_images
+    assert equalise
+    assert standardise
+    assert np.array_equal(measure.test_images(train.images[:]), standardise(equalise(train.images[:])))
+    without = built(composed("grayscale", "jpeg"), train)
+    assert isinstance(without, VictimMeasure)
+    assert without.test_images is None
 
 
 # ---- in a study

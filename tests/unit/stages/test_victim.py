@@ -29,7 +29,7 @@ from unlearnable.randomness import derived_seed
 from unlearnable.stages import victim as victims
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.stages.settings.victim import VictimTraining as Victim
-from unlearnable.stages.victim import counteracted, lessons, train_victim
+from unlearnable.stages.victim import changed, lessons, train_victim
 from unlearnable.training.accuracy import Seen, accuracy
 from unlearnable.training.loop import Loop
 
@@ -174,22 +174,43 @@ def test_training_images_are_changed_once_and_piece_by_piece(
         sizes.append(len(images))
         return 255 - images
 
-    changed = counteracted(train, Countermeasure(images=inverted), tmp_path / "model.safetensors")
+    found = changed(train, inverted, tmp_path / "model.safetensors", "images")
     assert sizes == [5, 5, 5, 5, 1]
-    assert np.array_equal(changed.images[:], 255 - train.images[:])
-    assert changed.labels is train.labels
+    assert np.array_equal(found.images[:], 255 - train.images[:])
+    assert found.labels is train.labels
     assert list(tmp_path.iterdir()) == []  # the file has lost its name
 
 
 def test_without_a_change_the_images_are_read_as_they_are(train: Split, tmp_path: Path) -> None:
-    assert counteracted(train, Countermeasure(), tmp_path / "model.safetensors") is train
+    assert changed(train, None, tmp_path / "model.safetensors", "images") is train
 
 
 def test_what_a_killed_job_left_of_its_images_is_removed(train: Split, tmp_path: Path) -> None:
     (tmp_path / "..model.images.npy.123.part").write_bytes(b"half")
     (tmp_path / "..other.images.npy.123.part").write_bytes(b"another job's")
-    counteracted(train, Countermeasure(images=lambda images: images), tmp_path / "model.safetensors")
+    changed(train, lambda images: images, tmp_path / "model.safetensors", "images")
     assert [path.name for path in tmp_path.iterdir()] == ["..other.images.npy.123.part"]
+
+
+@pytest.mark.parametrize("radius", [0, 4])
+def test_a_victim_of_standardised_images_is_tested_on_standardised_ones(
+    train: Split, test: Split, tmp_path: Path, radius: int
+) -> None:
+    """As one without a counter-measure that is given both halves standardised; its choice of a step likewise."""
+    plan: dict[str, Any] = {"training": {"stopping_share": 0.5}}
+    own, metrics = victim(train, test, config(radius, kind="standardise", **plan), tmp_path / "own")
+    change = victims.countermeasure(registry.validated("countermeasures", {"kind": "standardise"}), train, 3, 3).images
+    assert change is not None
+    halves = [Split(change(half.images[:]), half.labels, half.classes) for half in (train, test)]
+    expected, plain = victim(halves[0], halves[1], config(radius, **plan), tmp_path / "plain")
+    assert same(own, expected)
+    timings = ("seconds", "peak_memory_bytes", files.HASHES)
+    assert all(metrics[key] == value for key, value in plain.items() if key not in timings)
+    unlike, _ = victim(train, test, config(radius, **plan), tmp_path / "unlike")
+    assert not same(own, unlike)
+    assert sorted(path.name for path in (tmp_path / "own").iterdir()) == [
+        "history.parquet", "metrics.json", "model.safetensors"
+    ]  # fmt: skip
 
 
 def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(

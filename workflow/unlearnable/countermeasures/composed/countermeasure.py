@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unlearnable import registry
+from unlearnable.countermeasures._victims import VictimMeasure
 from unlearnable.countermeasures.base import Countermeasure
 from unlearnable.countermeasures.composed.settings import CHANGES, LOSS, Composed
 from unlearnable.datasets.split import Array, Images, Split
@@ -35,7 +36,7 @@ class Changed:
         return self.change(self.images[rows])
 
 
-def build(settings: Composed, train: Split, classes: int, seed: int) -> Countermeasure:
+def build(settings: Composed, train: Split, classes: int, seed: int) -> VictimMeasure:
     """The parts in the order of ``of``: each is built for, and acts on, what the parts before it left.
 
     The attack of a victim with a radius follows all of them; attack and loss are those of the part that has them.
@@ -52,12 +53,14 @@ def build(settings: Composed, train: Split, classes: int, seed: int) -> Counterm
         if CHANGES[part.kind] == LOSS:
             last = built
         parts.append(built)
-    return Countermeasure(
+    own = [part for part in parts if isinstance(part, VictimMeasure)]
+    return VictimMeasure(
         images=_images([part.images for part in parts if part.images is not None]),
         batch=_batch([part.batch for part in parts if part.batch is not None]),
         attack_targets=last.attack_targets,
         attack_start=last.attack_start,
         objective=last.objective,
+        test_images=_images([part.test_images for part in own if part.test_images is not None]),
     )
 
 

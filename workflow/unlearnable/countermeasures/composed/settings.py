@@ -14,7 +14,7 @@ from unlearnable.countermeasures.settings import AnyCountermeasure, Countermeasu
 STORED, EVERY_BATCH, LOSS = "the stored images, once", "every batch", "the attack and the loss"
 CHANGES = {
     **dict.fromkeys(("bilateral", "bit-depth", "gaussian", "grayscale", "jpeg", "mean", "median"), STORED),
-    **dict.fromkeys(("orthogonal", "rescale"), STORED),
+    **dict.fromkeys(("equalise", "orthogonal", "rescale", "standardise"), STORED),
     **dict.fromkeys(("coin", "colour-shift", "contrastive", "cutmix", "cutout", "mixup", "ueraser-lite"), EVERY_BATCH),
     **dict.fromkeys(("mart", "trades"), LOSS),
 }
