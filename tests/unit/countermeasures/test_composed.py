@@ -52,6 +52,7 @@ def test_what_a_kind_changes_is_what_its_code_does(kind: str) -> None:
     measure = single(kind, train_split())
     found = [STORED] * (measure.images is not None) + [EVERY_BATCH] * (measure.batch is not None)
     own_attack = measure.attack_start is not None or measure.attack_targets is not None
+    own_attack |= isinstance(measure, VictimMeasure) and measure.attack is not None
     found += [LOSS] * (own_attack or measure.objective is not cross_entropy)
     assert found == [CHANGES[kind]]
     if measure.batch is not None:

@@ -20,7 +20,7 @@ from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 
 KINDS = ["mean", "median", "gaussian", "bilateral", "grayscale", "jpeg", "bit-depth", "rescale", "orthogonal"]
-KINDS += ["equalise", "standardise"]
+KINDS += ["equalise", "standardise"]  # these change test images too
 
 
 def split(channels: int, rows: int = 12, size: int = 9) -> Split:
@@ -191,7 +191,7 @@ def test_bit_depth_rounds_down_to_equal_steps(bits: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=12))
 def test_the_result_does_not_depend_on_the_chunks_and_the_input_stays(kind: str, sizes: list[int]) -> None:
-    train = split(3)
+    train = split(3, size=17)  # Pillow equalises images of 255 pixels and more
     before = train.images[:].copy()
     change = change_of(kind, train)
     whole = change(train.images[:])

@@ -60,12 +60,12 @@ def test_every_module_has_settings() -> None:
     assert set(registry.available("countermeasures")) == set(KINDS)
 
 
-def test_only_trades_and_mart_need_an_adversary_and_only_grayscale_needs_colour() -> None:
+def test_only_adversarial_trainers_need_an_adversary_and_only_grayscale_needs_colour() -> None:
     single = [settings for settings in CLASSES if not isinstance(settings.needs_radius, property)]
     assert len(single) == len(CLASSES) - 1  # a composed one is what its parts are
     assert {s.model_fields["kind"].annotation for s in single if s.needs_radius} == {
-        registry.settings("countermeasures", "trades").model_fields["kind"].annotation,
-        registry.settings("countermeasures", "mart").model_fields["kind"].annotation,
+        registry.settings("countermeasures", kind).model_fields["kind"].annotation
+        for kind in ("trades", "mart", "fgsm-rs")
     }
     assert [s for s in single if s.channels == (3,)] == [registry.settings("countermeasures", "grayscale")]
     assert {s.channels for s in single} == {(3,), (1, 3)}

@@ -213,6 +213,18 @@ def test_a_victim_of_standardised_images_is_tested_on_standardised_ones(
     ]  # fmt: skip
 
 
+def test_fgsm_is_the_victims_attack_with_one_step_of_another_size(train: Split, test: Split, tmp_path: Path) -> None:
+    rare = {"kind": "fgsm-rs", "alpha": 1.25, "check_every": 10**9}
+    own, metrics = victim(train, test, config(4, countermeasure=rare), tmp_path / "own")
+    assert metrics["training_passes"] == 2 * STEPS
+    plain = {"k_a": 1, "alpha_a": 1.25}
+    assert same(own, victim(train, test, config(4, training=plain), tmp_path / "plain")[0])
+    checked = rare | {"check_every": 1, "largest_gap": 1.0}
+    found, metrics = victim(train, test, config(4, countermeasure=checked), tmp_path / "checked")
+    assert metrics["training_passes"] == (2 + 10) * STEPS
+    assert same(own, found)
+
+
 def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(
     train: Split, test: Split, tmp_path: Path
 ) -> None:
@@ -245,6 +257,12 @@ def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(
         (0, "jpeg", STEPS),
         (4, "trades", STEPS * 4),
         (4, "mart", STEPS * 4),
+        (0, "standardise", STEPS),
+        (0, "contrastive", STEPS),
+        (0, "ueraser-lite", STEPS),
+        (4, "coin", STEPS * 3),
+        (4, "colour-shift", STEPS * 3),
+        (4, "fgsm-rs", STEPS * 12),
     ],
 )
 def test_a_victim_stopped_at_every_step_ends_in_the_same_bytes(
@@ -253,6 +271,8 @@ def test_a_victim_stopped_at_every_step_ends_in_the_same_bytes(
     settings = config(radius, kind)
     if kind == "cutout":
         settings["countermeasure"]["size"] = 4
+    if kind == "fgsm-rs":
+        settings["countermeasure"] |= {"check_every": 1, "largest_gap": 1.0}
     expected, metrics = victim(train, test, settings, tmp_path / "whole")
     assert metrics["passes"] == passes + (
         1 if radius else 0

@@ -77,7 +77,7 @@ def train_victim(
     shape = transformed(augmentation, feed.shape)
     own = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
     network = create(training.network, shape[0], classes, shape[1], own, device, training.stem, training.initialisation)
-    passes_of_attacks = training.steps * (training.k_a if radius else 0)
+    passes_of_attacks = round(training.steps * settings.countermeasure.attack_passes(training.k_a)) if radius else 0
     engine = choose_engine(network, shape, choose_precision(training.precision, device), passes_of_attacks)
     see = evaluation(augmentation)
     rows, passes = fit(
@@ -160,8 +160,11 @@ def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, tr
         if radius == 0:
             return Lesson(clean, targets, clean)
         aims = targets if measure.attack_targets is None else measure.attack_targets(frozen, clean, targets)
-        start = (measure.attack_start or uniform)(clean, radius, draws)
-        e = ascend(frozen, clean, aims, radius, training.k_a, training.alpha_a, start)
+        if isinstance(measure, VictimMeasure) and measure.attack is not None:
+            e = measure.attack(frozen, clean, aims, radius, draws)
+        else:
+            start = (measure.attack_start or uniform)(clean, radius, draws)
+            e = ascend(frozen, clean, aims, radius, training.k_a, training.alpha_a, start)
         return Lesson(clean + e, targets, clean)
 
     return inputs

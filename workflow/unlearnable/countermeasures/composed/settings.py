@@ -16,7 +16,7 @@ CHANGES = {
     **dict.fromkeys(("bilateral", "bit-depth", "gaussian", "grayscale", "jpeg", "mean", "median"), STORED),
     **dict.fromkeys(("equalise", "orthogonal", "rescale", "standardise"), STORED),
     **dict.fromkeys(("coin", "colour-shift", "contrastive", "cutmix", "cutout", "mixup", "ueraser-lite"), EVERY_BATCH),
-    **dict.fromkeys(("mart", "trades"), LOSS),
+    **dict.fromkeys(("fgsm-rs", "mart", "trades"), LOSS),
 }
 TURN = (STORED, EVERY_BATCH, LOSS)
 MIXES_LABELS = ("cutmix", "mixup")
@@ -49,6 +49,10 @@ class Composed(CountermeasureSettings):
     def passes(self) -> int:  # type: ignore[override]
         """Those of the part that has a loss of its own."""
         return max(part.passes for part in self.of)
+
+    def attack_passes(self, k_a: int) -> float:
+        """Those of the part that has an attack of its own."""
+        return next((part.attack_passes(k_a) for part in self.of if CHANGES[part.kind] == LOSS), k_a)
 
     def misfit(self, shape: tuple[int, int, int], classes: int) -> str | None:
         """The first misfit of a part."""
