@@ -15,7 +15,7 @@ from snakemake.utils import update_config
 from unlearnable import registry
 from unlearnable.countermeasures._victims import VictimMeasure
 from unlearnable.countermeasures.base import Countermeasure, cross_entropy
-from unlearnable.countermeasures.composed.settings import CHANGES, EVERY_BATCH, LOSS, MIXES_LABELS, STORED
+from unlearnable.countermeasures.composed.settings import CHANGES, EVERY_BATCH, LOSS, MIXES_LABELS, START, STORED
 from unlearnable.datasets.split import Split
 from unlearnable.errors import UserError
 from unlearnable.registry import module_name
@@ -26,6 +26,7 @@ from unlearnable.study.recipes import Recipes
 from unlearnable.study.study import Study
 
 ROOT = Path(__file__).parents[3]
+REQUIRED = {"pretrained": {"file": "model.safetensors", "sha256": 64 * "0"}}
 KINDS = sorted(set(registry.available("countermeasures")) - {"none", "composed"})
 
 
@@ -35,7 +36,8 @@ def train_split(size: int = 16, rows: int = 40) -> Split:
 
 
 def composed(*kinds: str) -> Any:
-    return registry.validated("countermeasures", {"kind": "composed", "of": [{"kind": kind} for kind in kinds]})
+    parts = [{"kind": kind} | REQUIRED.get(kind, {}) for kind in kinds]
+    return registry.validated("countermeasures", {"kind": "composed", "of": parts})
 
 
 def built(settings: Any, train: Split, seed: int = 0) -> Countermeasure:
@@ -44,13 +46,14 @@ def built(settings: Any, train: Split, seed: int = 0) -> Countermeasure:
 
 
 def single(kind: str, train: Split) -> Countermeasure:
-    return built(registry.validated("countermeasures", {"kind": kind}), train)
+    return built(registry.validated("countermeasures", {"kind": kind} | REQUIRED.get(kind, {})), train)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_kind_changes_is_what_its_code_does(kind: str) -> None:
     measure = single(kind, train_split())
-    found = [STORED] * (measure.images is not None) + [EVERY_BATCH] * (measure.batch is not None)
+    prepares = isinstance(measure, VictimMeasure) and measure.prepare is not None
+    found = [START] * prepares + [STORED] * (measure.images is not None) + [EVERY_BATCH] * (measure.batch is not None)
     own_attack = measure.attack_start is not None or measure.attack_targets is not None
     own_attack |= isinstance(measure, VictimMeasure) and measure.attack is not None
     found += [LOSS] * (own_attack or measure.objective is not cross_entropy)
@@ -121,6 +124,7 @@ def test_attack_and_loss_are_those_of_the_adversarial_part() -> None:
     ("kinds", "complaint"),
     [
         (("cutout", "jpeg"), "'jpeg' changes the stored images, once, so it must stand before 'cutout': every batch"),
+        (("jpeg", "pretrained"), "'pretrained' changes the initial weights, so it must stand before 'jpeg'"),
         (("trades", "mixup"), "'mixup' changes every batch, so it must stand before 'trades'"),
         (("trades", "mart"), "'trades' and 'mart' both are losses of adversarial training; name one of them"),
         (("mixup", "cutmix"), "'mixup' and 'cutmix' both mix labels; name one of them"),

@@ -22,7 +22,10 @@ UNION: Any = Annotated[reduce(or_, CLASSES), Field(discriminator="kind")]
 ANY = TypeAdapter[Any](UNION)
 
 
-REQUIRED: dict[str, dict[str, Any]] = {"composed": {"of": [{"kind": "jpeg"}, {"kind": "mart"}]}}
+REQUIRED: dict[str, dict[str, Any]] = {
+    "composed": {"of": [{"kind": "jpeg"}, {"kind": "mart"}]},
+    "pretrained": {"file": "model.safetensors", "sha256": 64 * "0"},
+}
 
 
 def defaults_of(kind: str) -> dict[str, Any]:

@@ -225,6 +225,23 @@ def test_fgsm_is_the_victims_attack_with_one_step_of_another_size(train: Split, 
     assert same(own, found)
 
 
+def test_a_frozen_start_leaves_all_weights_but_the_heads_as_they_were(
+    train: Split, test: Split, tmp_path: Path
+) -> None:
+    first, _ = victim(train, test, config(), tmp_path / "first")
+    file = tmp_path / "first/model.safetensors"
+    start = {"kind": "pretrained", "file": str(file), "sha256": files.sha256(file), "frozen": "all-but-head"}
+    settings = config(4, countermeasure=start, seed=8)
+    expected, _ = victim(train, test, settings, tmp_path / "second")
+    moved = {key for key, value in expected.items() if not torch.equal(value, first[key])}
+    assert {key for key in moved if "running" not in key and "tracked" not in key} == {"body.15.weight", "body.15.bias"}
+    checkpoint = tmp_path / "model.checkpoint.pt"
+    for _ in range(STEPS - 1):
+        with pytest.raises(Stopped):
+            victim(train, test, settings, tmp_path / "stopped", Loop(checkpoint, "f", deadline=0))
+    assert same(victim(train, test, settings, tmp_path / "stopped", Loop(checkpoint, "f"))[0], expected)
+
+
 def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(
     train: Split, test: Split, tmp_path: Path
 ) -> None:

@@ -67,16 +67,19 @@ def train_victim(
     if training.auto_attack:
         require_library(classes)  # before the training rather than after it
     measure = countermeasure(settings.countermeasure, train, classes, seed)
-    if isinstance(measure, VictimMeasure):
-        test = changed(test, measure.test_images, Path(model), "tests")
+    own = measure if isinstance(measure, VictimMeasure) else VictimMeasure()
+    test = changed(test, own.test_images, Path(model), "tests")
     reported, stopping = without_stopping_images(test, training.stopping_share)
     feed, tests = Feed(changed(train, measure.images, Path(model), "images"), device), Feed(reported, device)
     measured = {"test_accuracy": tests}
     if stopping is not None:
         measured["stopping_accuracy"] = Feed(stopping, device)
     shape = transformed(augmentation, feed.shape)
-    own = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
-    network = create(training.network, shape[0], classes, shape[1], own, device, training.stem, training.initialisation)
+    weights = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
+    kind = training.network, shape[0], classes, shape[1]
+    network = create(*kind, weights, device, training.stem, training.initialisation)
+    if own.prepare is not None:
+        own.prepare(network)
     passes_of_attacks = round(training.steps * settings.countermeasure.attack_passes(training.k_a)) if radius else 0
     engine = choose_engine(network, shape, choose_precision(training.precision, device), passes_of_attacks)
     see = evaluation(augmentation)

@@ -60,6 +60,7 @@ def build(settings: Composed, train: Split, classes: int, seed: int) -> VictimMe
         attack_targets=last.attack_targets,
         attack_start=last.attack_start,
         objective=last.objective,
+        prepare=next((part.prepare for part in own if part.prepare is not None), None),
         attack=last.attack if isinstance(last, VictimMeasure) else None,
         test_images=_images([part.test_images for part in own if part.test_images is not None]),
     )

@@ -11,14 +11,18 @@ from pydantic_core import PydanticCustomError
 from unlearnable.countermeasures.settings import AnyCountermeasure, CountermeasureSettings
 
 # What each kind changes, in the order in which training does it; a test holds this against their code.
-STORED, EVERY_BATCH, LOSS = "the stored images, once", "every batch", "the attack and the loss"
+START, STORED, EVERY_BATCH, LOSS = (
+    *("the initial weights", "the stored images, once"),
+    *("every batch", "the attack and the loss"),
+)
 CHANGES = {
+    "pretrained": START,
     **dict.fromkeys(("bilateral", "bit-depth", "gaussian", "grayscale", "jpeg", "mean", "median"), STORED),
     **dict.fromkeys(("equalise", "orthogonal", "rescale", "standardise"), STORED),
     **dict.fromkeys(("coin", "colour-shift", "contrastive", "cutmix", "cutout", "mixup", "ueraser-lite"), EVERY_BATCH),
     **dict.fromkeys(("fgsm-rs", "mart", "trades"), LOSS),
 }
-TURN = (STORED, EVERY_BATCH, LOSS)
+TURN = (START, STORED, EVERY_BATCH, LOSS)
 MIXES_LABELS = ("cutmix", "mixup")
 ONE_LABEL = ("mart",)  # its loss is defined for one label an image
 
@@ -75,6 +79,7 @@ def _fault(kinds: list[str]) -> str | None:
         if TURN.index(CHANGES[before]) > TURN.index(CHANGES[after]):
             return f"{after!r} changes {CHANGES[after]}, so it must stand before {before!r}: {CHANGES[before]}"
     for group, both in (
+        ([kind for kind in kinds if CHANGES[kind] == START], "set the initial weights"),
         ([kind for kind in kinds if CHANGES[kind] == LOSS], "are losses of adversarial training"),
         ([kind for kind in kinds if kind in MIXES_LABELS], "mix labels"),
     ):
