@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
@@ -18,7 +19,7 @@ from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, pat
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes
 from unlearnable.tools.plan.jobs import PlannedJob, count_by_rule, parse
-from unlearnable.tools.plan.reading import ROOT, UNDER, read_study
+from unlearnable.tools.plan.reading import ROOT, UNDER, preset_file, read_study
 from unlearnable.tools.plan.tasks import Planner, published_rows
 from unlearnable.training.work import Amount, NetworkWork
 
@@ -29,7 +30,7 @@ CIFAR = 50_000
 @pytest.fixture(scope="module")
 def study() -> Study:
     """The default study, which holds the paper's experiments."""
-    return read_study(None)
+    return read_study()
 
 
 # ---- the configuration
@@ -224,3 +225,27 @@ def test_the_clean_rest_has_the_rows_that_are_published() -> None:
         cell = Perturbed("d", "clean", 0, 0, 0, share)
         assert published_rows(cell, 137) == (~protected_rows(labels, share, 0)).sum()
     assert published_rows(Perturbed("d", "em", 8, 0, 0, 20), 137) == 137
+
+
+def test_the_preset_for_cpus_gives_an_own_dataset_the_default_study_s_budgets(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    described = {"kind": "folder", "root": "photos", "image_size": 32, "resize": "squash", "classes": ["cat", "dog"]}
+    noises = [{"method": "clean"}, {"method": "rem", "rho_u": [8], "rho_a": [4]}]
+    experiment = {
+        "datasets": ["mine"],
+        "noises": noises,
+        "victims": {"networks": ["small-cnn"], "radii": [0, 4]},
+        "products": ["accuracy-table"],
+    }
+    augmented = described | {"augmentation": {"flip": True, "crop_padding": 4}}
+    study = {"run": ["mine"], "datasets": {"mine": augmented}, "experiments": {"mine": experiment}}
+    own.write_text(yaml.safe_dump(study))
+    of_default = read_study()
+    small = read_study(preset_file("cpu"), own)
+    (noise,) = small.noises("mine")
+    of_mine, of_paper = small.source_settings(noise), read_study(own).source_settings(noise)
+    (default,) = [cell for cell in of_default.sources("radius") if cell.method == "sem" and cell.seed == 0]
+    assert of_mine.training == of_default.source_settings(default).training
+    assert of_mine.training.steps * 20 == of_paper.training.steps
+    assert (of_mine.method.k_a, of_mine.method.j) == (3, 2)  # type: ignore[attr-defined]
+    assert {small.victim_settings(cell).training.steps for cell in small.victims("mine")} == {300}

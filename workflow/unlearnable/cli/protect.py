@@ -64,7 +64,7 @@ def command(
         require_same(project, stored, found, given)
         training = stored["training"]
     click.echo(f"Settings: {training['steps']} steps at {training['image_size']} pixels; see {project.study}", err=True)
-    code = run_workflow(["releases", *options], project.study, project.private)
+    code = run_workflow(["releases", *options], [project.study], project.private)
     if code == 0:
         click.echo(_conclusion(project, found))
     click.get_current_context().exit(code)
