@@ -55,7 +55,12 @@ def test_a_file_that_cannot_be_read_is_one_line(
 
 def test_a_preset_is_laid_under_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[Path]] = []
-    monkeypatch.setattr("unlearnable.cli.run.run_workflow", lambda options, files: given.append(files) or 0)
+
+    def started(options: list[str], files: list[Path]) -> int:
+        given.append(files)
+        return 0
+
+    monkeypatch.setattr("unlearnable.cli.run.run_workflow", started)
     study = tmp_path / "mine.yaml"
     assert CliRunner().invoke(main, ["run", "--preset", "cpu", str(study), "-n"]).exit_code == 0
     assert given == [[ROOT / "config/presets/cpu.yaml", study]]

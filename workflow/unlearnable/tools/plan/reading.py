@@ -43,7 +43,6 @@ def preset_file(name: str) -> Path:
     """
     path = PRESETS / f"{name}.yaml"
     if not path.is_file():
-        raise UserError(
-            f"{name}: no such preset; known: {', '.join(sorted(file.stem for file in PRESETS.glob('*.yaml')))}"
-        )
+        known = ", ".join(sorted(file.stem for file in PRESETS.glob("*.yaml")))
+        raise UserError(f"{name}: no such preset; known: {known}")
     return path

@@ -20,8 +20,8 @@ STAGES = ("dataset", "source model", "noise", "perturbed dataset", "victim")
 
 DAY = 86_400
 LONG = (
-    "WARNING: that is over a day. For CPUs, --preset cpu (make: PRESET=cpu) lays small budgets under the study; or lower "
-    "steps under source_model and victim, and the inner loops under methods, or name fewer seeds."
+    "WARNING: that is over a day. For CPUs, --preset cpu (make: PRESET=cpu) lays small budgets under the study; or "
+    "lower steps under source_model and victim, and the inner loops under methods, or name fewer seeds."
 )
 NOT_COUNTED = (
     "NOT in the sums: downloaded archives, and the copy of its training images that a victim's job keeps while it runs "
