@@ -14,6 +14,7 @@ from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
 from unlearnable.noises.ntga.cost import KernelWork
+from unlearnable.noises.pil.cost import LinearWork
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes
@@ -146,6 +147,14 @@ def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
     settings = study.noise_settings(Noise("cifar10", "ntga", 8, 0, 0))
     (amount,) = passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR)
     assert amount == Amount(KernelWork(SHAPE, 10, 512, 512, "erf"), 10 * CIFAR, 0)
+
+
+def test_pil_takes_products_of_matrices_and_no_passes(study: Study) -> None:
+    settings = study.noise_settings(Noise("cifar10", "pil", 8, 0, 0))
+    assert passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR) == [
+        Amount(LinearWork("learn", 3072, 10, 512), 30 * CIFAR),
+        Amount(LinearWork("descend", 3072, 10, 128), 30 * CIFAR),
+    ]
 
 
 @pytest.mark.parametrize(
