@@ -126,6 +126,8 @@ def total(amounts: list[Amount]) -> int:
         ("rem-fast", 0, 5000 * 21, 391 * 20),
         ("em", 0, 5000 * 11, 391 * 10),
         ("tap", 0, 40_000, 391 * 2000),  # the source model is the clean training
+        ("entf-push", 4, 39_000 * 11, 391 * 300),  # 100 epochs of adversarial training on clean images
+        ("entf-pull", 0, 39_000, 391 * 300),
         ("em-classwise", 0, 5000 * 2, 782),  # 10 rounds over a fifth of the images, whatever the shard
     ],
 )
