@@ -128,6 +128,7 @@ def total(amounts: list[Amount]) -> int:
         ("tap", 0, 40_000, 391 * 2000),  # the source model is the clean training
         ("entf-push", 4, 39_000 * 11, 391 * 300),  # 100 epochs of adversarial training on clean images
         ("entf-pull", 0, 39_000, 391 * 300),
+        ("mi-ue", 0, 5000 * 11, 391 * 50 + 200),  # 50 steps of 512 companions first
         ("em-classwise", 0, 5000 * 2, 782),  # 10 rounds over a fifth of the images, whatever the shard
     ],
 )
