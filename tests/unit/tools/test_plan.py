@@ -15,6 +15,7 @@ from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
 from unlearnable.noises.ntga.cost import KernelWork
+from unlearnable.noises.pil.cost import LinearWork
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes
@@ -126,6 +127,9 @@ def total(amounts: list[Amount]) -> int:
         ("rem-fast", 0, 5000 * 21, 391 * 20),
         ("em", 0, 5000 * 11, 391 * 10),
         ("tap", 0, 40_000, 391 * 2000),  # the source model is the clean training
+        ("entf-push", 4, 39_000 * 11, 391 * 300),  # 100 epochs of adversarial training on clean images
+        ("entf-pull", 0, 39_000, 391 * 300),
+        ("mi-ue", 0, 5000 * 11, 391 * 50 + 200),  # 50 steps of 512 companions first
         ("em-classwise", 0, 5000 * 2, 782),  # 10 rounds over a fifth of the images, whatever the shard
     ],
 )
@@ -147,6 +151,14 @@ def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
     settings = study.noise_settings(Noise("cifar10", "ntga", 8, 0, 0))
     (amount,) = passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR)
     assert amount == Amount(KernelWork(SHAPE, 10, 512, 512, "erf"), 10 * CIFAR, 0)
+
+
+def test_pil_takes_products_of_matrices_and_no_passes(study: Study) -> None:
+    settings = study.noise_settings(Noise("cifar10", "pil", 8, 0, 0))
+    assert passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR) == [
+        Amount(LinearWork("learn", 3072, 10, 512), 30 * CIFAR),
+        Amount(LinearWork("descend", 3072, 10, 128), 30 * CIFAR),
+    ]
 
 
 @pytest.mark.parametrize(
