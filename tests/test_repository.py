@@ -270,13 +270,16 @@ def faults_in_an_editor(config: Any) -> list[str]:
     return [error.json_path for error in Draft202012Validator(schema).iter_errors(config)]
 
 
+WITH_STUDIES = ("docs/owners.md", "docs/methods.md", "config/README.md")
+
+
 def mine(page: str) -> str:
     """The configuration file that a page shows."""
     (shown,) = re.findall(r"^```yaml\n(# mine.yaml.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     return str(shown)
 
 
-@pytest.mark.parametrize("page", ["docs/owners.md", "config/README.md"])
+@pytest.mark.parametrize("page", WITH_STUDIES)
 def test_the_study_that_a_page_shows_can_be_planned(page: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(mine(page))
     snakemake = f"{Path(sys.executable).parent}/snakemake"
@@ -287,7 +290,7 @@ def test_the_study_that_a_page_shows_can_be_planned(page: str, tmp_path: Path) -
 
 def test_an_editor_marks_nothing_in_what_is_right() -> None:
     configs = {path.name: path.read_text() for path in ROOT.glob("config/**/*.yaml")}
-    configs |= {page: mine(page) for page in ("docs/owners.md", "config/README.md")}
+    configs |= {page: mine(page) for page in WITH_STUDIES}
     assert len(configs) > 15
     assert {name: faults_in_an_editor(yaml.safe_load(text)) for name, text in configs.items()} == {
         name: [] for name in configs

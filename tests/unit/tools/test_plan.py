@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unlearnable import registry
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
@@ -140,6 +141,13 @@ def test_passes_of_source_model_and_noise(study: Study, method: str, rho_a: int,
 @pytest.mark.parametrize("method", ["lsp", "ops", "ar", "cuda"])
 def test_a_noise_without_a_network_takes_no_work_that_could_be_timed(study: Study, method: str) -> None:
     assert passes.of_noise(study.noise_settings(Noise("cifar10", method, 0, 0, 0)), SHAPE, 10, CIFAR, CIFAR) == []
+
+
+def test_a_given_noise_takes_no_work_at_all(study: Study) -> None:
+    given = {"algorithm": "given", "path": "a.npy", "content": "noise", "unit": "levels", "radius": 8}
+    other = study.noise_settings(Noise("cifar10", "lsp", 0, 0, 0))
+    settings = other.model_copy(update={"method": registry.validated("noises", given)})
+    assert passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR) == []
 
 
 def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
