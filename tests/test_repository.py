@@ -200,11 +200,42 @@ def test_the_commands_of_all_pages_work_verbatim(clone: Path) -> None:
     program = "\n".join([*snippet, "print(protected.shape)"])
     shown = subprocess.run([sys.executable, "-c", program], cwd=clone, capture_output=True, text=True)
     assert shown.stdout == "torch.Size([10, 32, 32, 3])\n", shown.stderr
+    _, snippet = blocks("docs/python.md", "python")
+    program = "\n".join([*snippet, "print(len(train), *image.shape, train.classes[label])"])
+    assert python(program, clone) == "10 3 32 32 cat\n"
+
+
+def python(program: str, project: Path) -> str:
+    """What a program prints that runs in a project's folder with its library."""
+    path = {"PYTHONPATH": str(project / "workflow")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=project, env=os.environ | path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_page_for_programs_shows_what_works() -> None:
+    snippet, _ = blocks("docs/python.md", "python")
+    printed = python(
+        "\n".join([*snippet, "print(protected.dtype, protected.shape, (protected != images).any())"]), ROOT
+    )
+    assert printed == "uint8 (64, 32, 32, 3) True\n"
+
+
+def test_importing_the_library_does_not_import_torch() -> None:
+    program = (
+        "import sys, unlearnable; print([name for name in sys.modules if name.split('.')[0] in ('torch', 'numpy')])"
+    )
+    assert python(program, ROOT) == "[]\n"
+    used = "import unlearnable; print(unlearnable.protect.__name__, unlearnable.load_release.__name__)"
+    assert python(used, ROOT) == "protect load_release\n"
 
 
 def test_the_python_of_the_pages_works_verbatim(clone: Path) -> None:
     run("make run", clone)
-    (snippet,) = (block for page in PAGES if page != "docs/owners.md" for block in blocks(page, "python"))
+    others = ("docs/owners.md", "docs/python.md")
+    (snippet,) = (block for page in PAGES if page not in others for block in blocks(page, "python"))
     result = subprocess.run(
         [sys.executable, "-c", "\n".join([*snippet, "print(len(train), train.attrs['classes'][0])"])],
         cwd=clone, capture_output=True, text=True, check=False,

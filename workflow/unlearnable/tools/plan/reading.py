@@ -25,9 +25,22 @@ def read_study(configfile: Path | None) -> Study:
     Raises:
         UserError: a file cannot be read or is ambiguous, or the configuration has faults.
     """
-    paths = [*UNDER, *([] if configfile is None else [configfile])]
-    require_unambiguous(paths)
+    config = default_config()
+    if configfile is None:
+        return Study(config, UNDER, ROOT)
+    require_unambiguous([configfile])
+    update_config(config, load_configfile(configfile))
+    return Study(config, [*UNDER, configfile], ROOT)
+
+
+def default_config() -> dict[str, Any]:
+    """The keys of the default configuration files, as every study extends them.
+
+    Raises:
+        UserError: a file cannot be read or is ambiguous.
+    """
+    require_unambiguous(UNDER)
     config: dict[str, Any] = {}
-    for path in paths:
+    for path in UNDER:
         update_config(config, load_configfile(path))
-    return Study(config, paths, ROOT)
+    return config
