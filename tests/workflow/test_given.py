@@ -92,7 +92,8 @@ def test_another_file_is_another_noise_once_the_study_states_it(judged: Project,
 
 
 def test_a_study_that_states_no_checksum_is_told_which_one(judged: Project, tmp_path: Path) -> None:
-    path, sha256 = (judged.config["methods"]["their-images"][key] for key in ("path", "sha256"))
     printed = judged.having({"methods": {"their-images": {"sha256": None}}}, tmp_path).run("-n", ok=False)
-    assert f"methods.their-images.sha256: does not fit 'tiny': no checksum is stated; that of {path} is now" in printed
-    assert f"sha256: {sha256}" in printed
+    sha256 = judged.config["methods"]["their-images"]["sha256"]
+    said = f"methods.their-images.path: does not fit 'tiny': its checksum must be stated, sha256: {sha256} for the file"
+    assert said in printed
+    assert f"{tmp_path / 'changed.yaml'}:" in printed

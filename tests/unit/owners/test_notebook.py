@@ -38,7 +38,7 @@ def test_every_kind_of_method_protects_within_its_bound(images: Array) -> None:
         ("random", {}),
         ("em-shuffled", {}),  # made of another noise
     ):
-        protected = unlearnable.protect(images, LABELS, method, 5, seed=1, **FAST, **changes)  # type: ignore[arg-type]
+        protected = unlearnable.protect(images, LABELS, method, 5, seed=1, **FAST, **changes)
         assert protected.dtype == np.uint8
         change = protected.astype(int) - images
         assert 0 < np.abs(change).max() <= 5, method

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from unlearnable import registry
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
+from unlearnable.noises.given.cost import ReadingWork
 from unlearnable.noises.ntga.cost import KernelWork
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
 from unlearnable.study.study import Study
@@ -143,11 +145,16 @@ def test_a_noise_without_a_network_takes_no_work_that_could_be_timed(study: Stud
     assert passes.of_noise(study.noise_settings(Noise("cifar10", method, 0, 0, 0)), SHAPE, 10, CIFAR, CIFAR) == []
 
 
-def test_a_given_noise_takes_no_work_at_all(study: Study) -> None:
+def test_a_given_noise_takes_no_passes_and_is_read_whole_by_every_shard(study: Study) -> None:
     given = {"algorithm": "given", "path": "a.npy", "content": "noise", "unit": "levels", "radius": 8}
     other = study.noise_settings(Noise("cifar10", "lsp", 0, 0, 0))
     settings = other.model_copy(update={"method": registry.validated("noises", given)})
-    assert passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR) == []
+    (amount,) = passes.of_noise(settings, SHAPE, 10, CIFAR // 2, CIFAR)
+    assert amount == Amount(ReadingWork(SHAPE), CIFAR, 0)
+    with amount.kind.prepared(torch.device("cpu")) as once:
+        once(3)
+    settings = other.model_copy(update={"method": registry.validated("noises", given | {"per": "class"})})
+    assert passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR) == [Amount(ReadingWork(SHAPE), 10, 0)]
 
 
 def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:

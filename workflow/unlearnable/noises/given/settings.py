@@ -85,4 +85,4 @@ class Given(MethodSettings):
             found = checksum(located(self.path))
         except UserError as error:
             return "path", str(error)
-        return "sha256", f"no checksum is stated; that of {self.path} is now sha256: {found}"
+        return "path", f"its checksum must be stated, sha256: {found} for the file as it is now"
