@@ -109,7 +109,7 @@ LINKED = [
     *PAGES,
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    *(f"workflow/{at}/README.md" for at in ("references", "datasets/fashion-mini")),
+    *(f"workflow/{at}/README.md" for at in ("references", "datasets/fashion-mini", "datasets/photo-crops")),
 ]
 
 
