@@ -159,6 +159,13 @@ def test_bfloat16_and_grey_images_without_an_axis_of_channels(make_split: Callab
     assert np.array_equal(read(path, grey)[..., 0], noise)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_numbers_in_another_byte_order_are_the_same_noise(suffix: str, train: Split, tmp_path: Path) -> None:
+    path, stored = tmp_path / f"noise{suffix}", drawn().astype(">i2")
+    np.save(path, np.asfortranarray(stored)) if suffix == ".npy" else np.savez(path, stored)
+    assert np.array_equal(read(path, train), drawn())
+
+
 def test_a_noise_for_each_class_is_given_to_its_images(train: Split, tmp_path: Path) -> None:
     settings = given(saved(tmp_path / "noise.npy", drawn(3)), per="class")
     problem = Problem(settings, 0, 0, None, 3)  # type: ignore[arg-type]  # no transform is drawn

@@ -106,7 +106,7 @@ def _npy(path: Path) -> Opened:
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: not a complete .npy array without pickles ({error})") from error
     pieces = lambda: (np.asarray(values[rows]) for rows in _slices(values.shape))  # noqa: E731
-    return Opened(str(path), values.shape, str(values.dtype), pieces)
+    return Opened(str(path), values.shape, values.dtype.name, pieces)
 
 
 def _npz(path: Path, array: str | None) -> Opened:
@@ -133,7 +133,7 @@ def _npz(path: Path, array: str | None) -> Opened:
         except UNREADABLE as error:
             raise UserError(f"{where}: not complete ({error})") from error
 
-    return Opened(where, shape, str(dtype), pieces)
+    return Opened(where, shape, dtype.name, pieces)
 
 
 def _npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
