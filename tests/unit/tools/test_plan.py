@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from unlearnable import registry
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
+from unlearnable.noises.given.cost import ReadingWork
 from unlearnable.noises.ntga.cost import KernelWork
 from unlearnable.noises.pil.cost import LinearWork
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
@@ -145,6 +148,18 @@ def test_passes_of_source_model_and_noise(study: Study, method: str, rho_a: int,
 @pytest.mark.parametrize("method", ["lsp", "ops", "ar", "cuda"])
 def test_a_noise_without_a_network_takes_no_work_that_could_be_timed(study: Study, method: str) -> None:
     assert passes.of_noise(study.noise_settings(Noise("cifar10", method, 0, 0, 0)), SHAPE, 10, CIFAR, CIFAR) == []
+
+
+def test_a_given_noise_takes_no_passes_and_is_read_whole_by_every_shard(study: Study) -> None:
+    given = {"algorithm": "given", "path": "a.npy", "content": "noise", "unit": "levels", "radius": 8}
+    other = study.noise_settings(Noise("cifar10", "lsp", 0, 0, 0))
+    settings = other.model_copy(update={"method": registry.validated("noises", given)})
+    (amount,) = passes.of_noise(settings, SHAPE, 10, CIFAR // 2, CIFAR)
+    assert amount == Amount(ReadingWork(SHAPE), CIFAR, 0)
+    with amount.kind.prepared(torch.device("cpu")) as once:
+        once(3)
+    settings = other.model_copy(update={"method": registry.validated("noises", given | {"per": "class"})})
+    assert passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR) == [Amount(ReadingWork(SHAPE), 10, 0)]
 
 
 def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:

@@ -27,12 +27,24 @@ def read_study(*configfiles: Path) -> Study:
     Raises:
         UserError: a file cannot be read or is ambiguous, or the configuration has faults.
     """
-    paths = [*UNDER, *configfiles]
-    require_unambiguous(paths)
-    config: dict[str, Any] = {}
-    for path in paths:
+    config = default_config()
+    require_unambiguous(configfiles)
+    for path in configfiles:
         update_config(config, load_configfile(path))
-    return Study(config, paths, ROOT)
+    return Study(config, [*UNDER, *configfiles], ROOT)
+
+
+def default_config() -> dict[str, Any]:
+    """The keys of the default configuration files, as every study extends them.
+
+    Raises:
+        UserError: a file cannot be read or is ambiguous.
+    """
+    require_unambiguous(UNDER)
+    config: dict[str, Any] = {}
+    for path in UNDER:
+        update_config(config, load_configfile(path))
+    return config
 
 
 def preset_file(name: str) -> Path:
