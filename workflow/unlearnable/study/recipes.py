@@ -181,6 +181,8 @@ class Recipes:
             case "images":
                 shown = [self.perturbed_dataset(each) for each in products.shown(study, experiment)]
                 return {"clean": [self.dataset(study.settings.experiments[experiment].datasets[0])], "shown": shown}
+            case "datasets":
+                return {need: [self.dataset(each) for each in study.settings.experiments[experiment].datasets]}
         return {}
 
 
