@@ -23,7 +23,10 @@ from unlearnable.training.work import Amount, Subject
 CPU = torch.device("cpu")
 METHODS = registry.available("noises")
 FUNCTIONS = ("basis", "noise", "noise_passes", "descent", "order", "training_inputs", "training_passes")
-REQUIRED: dict[str, dict[str, str]] = {"shuffled": {"of": "em"}}  # keys without a default
+REQUIRED: dict[str, dict[str, Any]] = {  # keys without a default
+    "shuffled": {"of": "em"},
+    "given": {"path": "noise.npy", "content": "noise", "unit": "levels", "radius": 8},
+}
 
 
 class Least(MethodSettings):

@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from unlearnable.networks.facts import operations
 from unlearnable.noises.ntga.cost import KernelWork
+from unlearnable.noises.pil.cost import LinearWork
 from unlearnable.tools.plan.calibration import THREADS, Speed, by_operations, calibrate, timed
 from unlearnable.tools.plan.publishing import PublishingWork
 from unlearnable.tools.plan.reading import ROOT
@@ -39,6 +40,8 @@ def torch_as_before() -> Iterator[None]:
         replace(SMALL, work="forward"),
         PublishingWork((3, 8, 8), batch=4),
         KernelWork((1, 8, 8), 3, 6, 5, "relu"),
+        LinearWork("learn", 64, 3, 6),
+        LinearWork("descend", 64, 3, 6),
     ],
 )
 def test_every_kind_of_work_is_timed_with_a_whole_batch_where_time_allows(kind: Kind) -> None:

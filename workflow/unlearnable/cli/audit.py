@@ -76,7 +76,7 @@ def run(audit: Audit, folder: Path, originals: Scan, seeds: int, options: Sequen
     name_some(images.left_out, str(audit.private / LEFT_OUT))
     changes = audit.create(images, originals, release, seeds)
     click.echo(printable(f"Audit: {about(images)}; see {audit.study}"), err=True)
-    code = run_workflow(["tables", *options], audit.study, audit.private)
+    code = run_workflow(["tables", *options], [audit.study], audit.private)
     if code == 0:
         rows = findings.read(audit.tables)
         project = Project(audit.root, audit.name)

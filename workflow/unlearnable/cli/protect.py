@@ -68,7 +68,7 @@ def command(
         require_same(project, stored, found, given)
         training = stored["training"]
     click.echo(f"Settings: {training['steps']} steps at {training['image_size']} pixels; see {project.study}", err=True)
-    code = run_workflow(["releases", *options], project.study, project.private)
+    code = run_workflow(["releases", *options], [project.study], project.private)
     made = code == 0 and project.record.is_file()  # not after a dry run
     if made and not no_audit:
         click.echo(printable(f"The release is complete: {project.release}; its audit follows"), err=True)

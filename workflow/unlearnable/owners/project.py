@@ -19,6 +19,7 @@ from unlearnable import files
 from unlearnable.errors import UserError
 from unlearnable.owners.scan import Found, Scan, held_out
 
+SEM = {"k_u": 10, "alpha_u": 0.2, "clip": "pixels", "k_a": 3, "alpha_a": 0.66, "j": 2}  # cheaper than published
 STRENGTHS = {"low": 4, "medium": 8, "high": 16}  # radius of the noise, in grey levels
 CHOICES = ("strength", "format", "metadata", "minutes", "licence", "seed")
 ABOUT, INDEX, STUDY, HELD_OUT, LEFT_OUT = "protect.json", "index.csv", "study.yaml", "held_out.csv", "left_out.csv"
@@ -168,7 +169,6 @@ def study_of(name: str, scan: Scan, choices: Choices, training: Training, date: 
     rho_u = STRENGTHS[choices["strength"]]
     grey = all(found.image.mode in ("1", "L", "LA") for found in scan.images)
     train = sum(not found.entry.test for found in scan.images)
-    method = {"k_u": 10, "alpha_u": 0.2, "clip": "pixels", "k_a": 3, "alpha_a": 0.66, "j": 2}
     return {
         "run": [],
         "datasets": {
@@ -183,7 +183,7 @@ def study_of(name: str, scan: Scan, choices: Choices, training: Training, date: 
                 "augmentation": {"flip": True, "crop_padding": training["image_size"] // 8},
             }
         },
-        "methods": {"sem": {"by_dataset": {name: method}}},
+        "methods": {"sem": {"by_dataset": {name: SEM}}},
         "source_model": {
             "by_dataset": {
                 name: {

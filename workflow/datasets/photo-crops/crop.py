@@ -1,6 +1,6 @@
 """Make photo-crops from ten photographs that scikit-image, scikit-learn and Matplotlib install with themselves:
 
-    python workflow/datasets/photo-crops/make.py
+    python workflow/datasets/photo-crops/crop.py
 
 The environment needs these three packages; they are not imported. Each photograph is divided into cells of about 100
 pixels. Every fourth cell is for testing, and a crop lies within one cell, so training and test images share no pixel.
@@ -88,7 +88,8 @@ def crop(photograph: Image.Image, of: list[tuple[int, int, int, int]], draws: np
         deviation = values.std((0, 1))
         if deviation.max() >= LEAST:
             normal = (values - values.mean((0, 1))) / np.maximum(deviation, 1)
-            return np.clip(np.rint(MEAN + DEVIATION * normal), 0, 255).astype(np.uint8)
+            image: np.ndarray = np.clip(np.rint(MEAN + DEVIATION * normal), 0, 255).astype(np.uint8)
+            return image
 
 
 if __name__ == "__main__":
