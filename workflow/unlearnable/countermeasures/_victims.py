@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from unlearnable.compute.frozen import FrozenNetwork
-from unlearnable.countermeasures._images import applied_once
 from unlearnable.countermeasures.base import Countermeasure
-from unlearnable.countermeasures.settings import CountermeasureSettings as Settings
-from unlearnable.datasets.split import Array, Split
+from unlearnable.datasets.split import Array
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,3 @@ class VictimMeasure(Countermeasure):
     prepare: Callable[[nn.Module], None] | None = None
     test_images: Callable[[Array], Array] | None = None
     attack: Callable[[FrozenNetwork, Tensor, Tensor, int, torch.Generator], Tensor] | None = None
-
-
-def applied_to_all(settings: Settings, train: Split, change: Callable[[Array], Array]) -> VictimMeasure:
-    """As ``applied_once``, for the test images too."""
-    images = applied_once(settings, train, change).images
-    return VictimMeasure(images=images, test_images=images)

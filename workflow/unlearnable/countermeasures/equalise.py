@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
+from unlearnable.countermeasures._everywhere import applied_to_all
 from unlearnable.countermeasures._images import each
-from unlearnable.countermeasures._victims import VictimMeasure, applied_to_all
+from unlearnable.countermeasures._victims import VictimMeasure
 from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.split import Array, Split
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from unlearnable.countermeasures._victims import VictimMeasure, applied_to_all
+from unlearnable.countermeasures._everywhere import applied_to_all
+from unlearnable.countermeasures._victims import VictimMeasure
 from unlearnable.countermeasures.standardise.settings import Standardise
 from unlearnable.datasets.split import Array, Split
 
