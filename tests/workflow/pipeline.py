@@ -41,6 +41,7 @@ FIGURES = (
     *("tradeoff_figure", "training_curves", "noise_sheet"),
 )
 PRODUCTS = TABLES + FIGURES
+ELSEWHERE = ("audit_table",)  # a product that the tiny study cannot make: it compares two datasets
 
 Config = dict[str, Any]
 Output = tuple[str, str]  # a rule, or a product by its name there, and one of its files
