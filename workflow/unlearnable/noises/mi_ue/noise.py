@@ -87,10 +87,10 @@ def noise(companions: Companions, batch: Batch[MiUe]) -> Tensor:
     Returns:
         ``(B, C, H, W)``, whole numbers with ``|d| <= rho_u``.
     """
-    of_others, labels = companions.features.to(batch.images.dtype), companions.labels
 
     def loss(g: Tensor) -> Tensor:
-        return joint_loss(g, batch.labels, of_others, labels, batch.problem.settings)
+        others = companions.features.to(g.dtype)
+        return joint_loss(g, batch.labels, others, companions.labels, batch.problem.settings)
 
     return _descend(companions.network, batch, loss)
 
