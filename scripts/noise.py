@@ -1,10 +1,12 @@
 """Rule noise: one shard of the noise, from the frozen source model or from the noise that it is made of."""
 
-from unlearnable.datasets.protected import read_noise
+from pathlib import Path
+
 from unlearnable.datasets.shards import load
 from unlearnable.files import check_files
 from unlearnable.jobs.job import folder, job
 from unlearnable.jobs.long_job import compute
+from unlearnable.stages.base_noise import base_noise
 from unlearnable.stages.noise import make_shard
 from unlearnable.stages.settings.noise import NoiseSettings
 
@@ -17,8 +19,8 @@ def main(snakemake):
         if model is not None:
             check_files(inp.source[0], model)
         train = load(folder(data), "train")
-        other = None if base is None else read_noise(folder(base), folder(data))[1]
         settings = NoiseSettings.model_validate(snakemake.params.recipe["settings"])
+        other = base_noise(settings, train, base and folder(base), folder(data), Path(out.noise).parent)
         make_shard(settings, train, model, shard, shards, loop, device, out.noise, out.metrics, base=other, made=made)
 
 

@@ -20,7 +20,7 @@ from unlearnable.tools.plan.plan import sizes_of
 from unlearnable.tools.plan.reading import read_study
 from unlearnable.tools.plan.tasks import Planner
 study, work = read_study(Path(sys.argv[1])), Path(sys.argv[2])
-jobs = ask_snakemake(Path(sys.argv[1]), work)
+jobs = ask_snakemake([Path(sys.argv[1])], work)
 sizes = sizes_of(study, jobs, work)
 tasks = Planner(study, jobs, sizes, dict.fromkeys(sizes, 1.0)).tasks()
 print(json.dumps([[task.stage, task.metrics, task.passes, task.bytes] for task in tasks if task.metrics]))

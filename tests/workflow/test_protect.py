@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from unlearnable.cli import protect as command
 from unlearnable.cli.main import main
-from unlearnable.owners import presets
+from unlearnable.owners import audit, presets
 
 TINY = {"image_size": 16, "steps": 4}
 NAMES = ["a b.jpg", "it's $HOME.jpg", "猫.png", "d.jpg", "e.jpg"]
@@ -34,9 +35,13 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "my photos"
 
 
-def protect(*arguments: str | Path) -> tuple[int, str]:
-    done = CliRunner().invoke(main, ["protect", *map(str, arguments)])
+def unlearnable(*arguments: str | Path) -> tuple[int, str]:
+    done = CliRunner().invoke(main, list(map(str, arguments)))
     return done.exit_code, done.output
+
+
+def protect(*arguments: str | Path) -> tuple[int, str]:
+    return unlearnable("protect", *arguments, "--no-audit")
 
 
 def test_a_folder_in_a_release_out(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +79,8 @@ def test_a_killed_run_goes_on(photos: Path, tmp_path: Path) -> None:
         f"from unlearnable.owners import presets; presets.DEFAULT = {TINY | {'steps': 60}}\n"
         "from unlearnable.cli.main import main; main()"
     )
-    command = [sys.executable, "-c", script, "protect", str(photos), "--directory", str(tmp_path), "--cores", "2"]
+    command = [sys.executable, "-c", script, "protect", str(photos), "--no-audit"]
+    command += ["--directory", str(tmp_path), "--cores", "2"]
     private = tmp_path / "results/private/my-photos"
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
@@ -87,3 +93,30 @@ def test_a_killed_run_goes_on(photos: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (private / "study.yaml").read_text() == seed
     assert (tmp_path / "results/release/my-photos/SHA256SUMS").is_file()
+
+
+def test_a_release_is_audited(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presets, "DEFAULT", TINY)
+    for name, value in {"SIZES": (16,), "STEPS": 4, "CHANGED": (), "OTHER_NETWORK": audit.NETWORK}.items():
+        monkeypatch.setattr(audit, name, value)
+    monkeypatch.setattr(command, "SEEDS", 2)
+    code, said = unlearnable("protect", photos, "--directory", tmp_path, "--cores", "2")
+    assert code == 0, said
+    release, private = tmp_path / "results/release/my-photos", tmp_path / "results/private/my-photos"
+    assert "standard training (small-cnn, 16 pixels)" in said
+    assert said.index("Colour histogram (16 pixels): ") < said.index(f"The release: {release}")
+    assert "Colour histogram (16 pixels): " in (release / "README.md").read_text()
+    assert "was not audited" not in (release / "README.md").read_text()
+    assert unlearnable("verify", release, "--originals", photos) == (0, f"{release}: intact\n")
+    assert (private / "audit/report.html").is_file()
+
+    before = {path: path.read_bytes() for path in release.rglob("*") if path.is_file()}
+    victims = {path: path.stat().st_mtime_ns for path in private.glob("audit/results/victim/**/metrics.json")}
+    assert len(victims) == 2 * 2 * 2  # of originals and release, in two ways, for two seeds
+    code, again = unlearnable("audit", release, "--originals", photos, "--directory", tmp_path, "--seeds", "2")
+    assert code == 0, again
+    assert {path: path.stat().st_mtime_ns for path in victims} == victims
+    assert {path: path.read_bytes() for path in release.rglob("*") if path.is_file()} == before
+    code, said = protect(photos, "--directory", tmp_path)
+    assert code == 0, said
+    assert {path: path.read_bytes() for path in release.rglob("*") if path.is_file()} == before

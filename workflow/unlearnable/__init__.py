@@ -20,3 +20,21 @@ Contents, top to bottom; imports point downward only::
 Only ``tools``, ``jobs`` and ``study`` know about Snakemake, locks and signals. Pixels are floats or ``uint8`` in
 0..255, so every L-infinity radius in this package is a number of grey levels, that is, in units of 1/255.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unlearnable.owners.notebook import load_release as load_release
+    from unlearnable.owners.notebook import protect as protect
+
+__all__ = ["load_release", "protect"]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions for programs and notebooks, imported when they are first used, as they import torch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.owners.notebook"), name)

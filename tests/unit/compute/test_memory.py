@@ -63,7 +63,7 @@ print(planned, resident("VmHWM:") - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory from /proc")
 @pytest.mark.parametrize(
     ("network", "channels", "size", "batch"),
-    [("small-cnn", 1, 28, 8192), ("resnet20", 1, 28, 512), ("resnet18", 3, 32, 128)],
+    [("small-cnn", 1, 28, 8192), ("resnet20", 1, 28, 512), ("resnet18", 3, 32, 128), ("vit-tiny", 1, 28, 64)],
 )
 @pytest.mark.parametrize("kind", ["of_pass", "of_step"])
 def test_the_planned_peak_is_the_measured_one(network: str, channels: int, size: int, batch: int, kind: str) -> None:

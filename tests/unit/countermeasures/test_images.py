@@ -20,6 +20,7 @@ from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import UserError
 
 KINDS = ["mean", "median", "gaussian", "bilateral", "grayscale", "jpeg", "bit-depth", "rescale", "orthogonal"]
+KINDS += ["equalise", "standardise"]  # these change test images too
 
 
 def split(channels: int, rows: int = 12, size: int = 9) -> Split:
@@ -128,6 +129,56 @@ def test_rescale_keeps_smooth_images_and_takes_a_checkerboard_away(channels: int
     assert np.array_equal(change_of("rescale", train)(flat), flat)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["equalise", "standardise"])
+def test_what_a_network_must_see_at_every_time_changes_test_images_too(kind: str, channels: int) -> None:
+    train = split(channels)
+    settings = registry.validated("countermeasures", {"kind": kind})
+    measure = registry.load_module("countermeasures", kind).build(settings, train, 3, 0)
+    assert measure.test_images is measure.images is not None
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_standardising_takes_offset_and_gain_of_each_channel_away(channels: int) -> None:
+    train = split(channels, size=16)
+    images = (train.images[:] // 4 + 90).astype(np.uint8)
+    found = change_of("standardise", train)(images).astype(float)
+    for image, changed in zip(images, found, strict=True):
+        for channel in range(channels):
+            values = image[..., channel].astype(float)
+            expected = np.clip(42.5 * (values - np.mean(values)) / np.std(values) + 127.5, 0, 255)
+            assert np.abs(changed[..., channel] - expected).max() < 0.5 + 1e-9
+            assert changed[..., channel].mean() == pytest.approx(127.5, abs=0.5)
+            assert changed[..., channel].std() == pytest.approx(42.5, abs=0.5)
+    moved = change_of("standardise", train)((images.astype(int) * 2 - 100).astype(np.uint8))
+    assert np.abs(moved - found).max() <= 1
+
+
+def test_a_channel_of_one_level_is_grey_to_the_network_and_outliers_are_clipped() -> None:
+    flat = np.full((1, 8, 8, 1), 200, np.uint8)
+    change = change_of("standardise", Split(flat, np.zeros(1, np.int64), ["a"]))
+    assert set(change(flat).flatten().tolist()) <= {127, 128}
+    flat[0, 3, 3] = 255  # more than three standard deviations from the others
+    assert change(flat)[0, 3, 3, 0] == 255
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equalising_maps_each_level_by_the_share_of_the_pixels_below_it(channels: int) -> None:
+    train = split(channels, rows=3, size=32)
+    images = (train.images[:].astype(int) ** 2 // 255 // 2 + 10).astype(np.uint8)
+    found = change_of("equalise", train)(images)
+    for image, changed in zip(images, found, strict=True):
+        for channel in range(channels):
+            values = image[..., channel].flatten().tolist()
+            counts = [values.count(level) for level in range(256)]
+            step = (len(values) - counts[max(values)]) // 255
+            below, mapped = step // 2, {}
+            for level in range(256):
+                mapped[level] = min(below // step, 255)
+                below += counts[level]
+            assert changed[..., channel].flatten().tolist() == [mapped[level] for level in values]
+
+
 @pytest.mark.parametrize("bits", range(1, 8))
 def test_bit_depth_rounds_down_to_equal_steps(bits: int) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
@@ -140,7 +191,7 @@ def test_bit_depth_rounds_down_to_equal_steps(bits: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=12))
 def test_the_result_does_not_depend_on_the_chunks_and_the_input_stays(kind: str, sizes: list[int]) -> None:
-    train = split(3)
+    train = split(3, size=17)  # Pillow equalises images of 255 pixels and more
     before = train.images[:].copy()
     change = change_of(kind, train)
     whole = change(train.images[:])

@@ -22,19 +22,30 @@ UNION: Any = Annotated[reduce(or_, CLASSES), Field(discriminator="kind")]
 ANY = TypeAdapter[Any](UNION)
 
 
+REQUIRED: dict[str, dict[str, Any]] = {
+    "composed": {"of": [{"kind": "jpeg"}, {"kind": "mart"}]},
+    "pretrained": {"file": "model.safetensors", "sha256": 64 * "0"},
+}
+
+
+def defaults_of(kind: str) -> dict[str, Any]:
+    """All defaults of a kind, and values for what has none."""
+    return {"kind": kind} | REQUIRED.get(kind, {})
+
+
 def parse(values: dict[str, Any]) -> Any:
     return ANY.validate_python(values)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_module_and_defaults(kind: str) -> None:
-    assert parse({"kind": kind}).kind == kind
+    assert parse(defaults_of(kind)).kind == kind
     assert callable(registry.load_module("countermeasures", kind).build)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_default_is_the_same_value_as_when_it_is_written_out(kind: str) -> None:
-    defaults = parse({"kind": kind}).model_dump()
+    defaults = parse(defaults_of(kind)).model_dump()
     assert repr(parse(defaults).model_dump()) == repr(defaults)
 
 
@@ -52,13 +63,15 @@ def test_every_module_has_settings() -> None:
     assert set(registry.available("countermeasures")) == set(KINDS)
 
 
-def test_only_trades_and_mart_need_an_adversary_and_only_grayscale_needs_colour() -> None:
-    assert {s.model_fields["kind"].annotation for s in CLASSES if s.needs_radius} == {
-        registry.settings("countermeasures", "trades").model_fields["kind"].annotation,
-        registry.settings("countermeasures", "mart").model_fields["kind"].annotation,
+def test_only_adversarial_trainers_need_an_adversary_and_only_grayscale_needs_colour() -> None:
+    single = [settings for settings in CLASSES if not isinstance(settings.needs_radius, property)]
+    assert len(single) == len(CLASSES) - 1  # a composed one is what its parts are
+    assert {s.model_fields["kind"].annotation for s in single if s.needs_radius} == {
+        registry.settings("countermeasures", kind).model_fields["kind"].annotation
+        for kind in ("trades", "mart", "fgsm-rs")
     }
-    assert [s for s in CLASSES if s.channels == (3,)] == [registry.settings("countermeasures", "grayscale")]
-    assert {s.channels for s in CLASSES} == {(3,), (1, 3)}
+    assert [s for s in single if s.channels == (3,)] == [registry.settings("countermeasures", "grayscale")]
+    assert {s.channels for s in single} == {(3,), (1, 3)}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +95,7 @@ def test_what_makes_no_sense_is_refused(config: dict[str, Any], complaint: str) 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_passes_that_settings_state_are_those_of_the_objective(kind: str) -> None:
     train = Split(np.zeros((6, 16, 16, 3), np.uint8), np.arange(6) % 3, ["cat", "dog", "owl"])
-    settings = parse({"kind": kind})
+    settings = parse(defaults_of(kind))
     made = 0
 
     def network(pixels: Tensor) -> Tensor:

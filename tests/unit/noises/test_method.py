@@ -27,7 +27,10 @@ FUNCTIONS = (
     *("basis", "noise", "noise_passes", "descent", "order"),
     *("training_inputs", "training_clean", "objective", "objective_passes", "training_passes"),
 )
-REQUIRED: dict[str, dict[str, str]] = {"shuffled": {"of": "em"}}  # keys without a default
+REQUIRED: dict[str, dict[str, Any]] = {  # keys without a default
+    "shuffled": {"of": "em"},
+    "given": {"path": "noise.npy", "content": "noise", "unit": "levels", "radius": 8},
+}
 
 
 class Least(MethodSettings):

@@ -96,7 +96,7 @@ def test_the_colours_of_the_heat_map_grow_lighter_and_its_numbers_stand_out() ->
 
 
 def test_the_accuracy_figure_has_a_panel_for_each_countermeasure(draw: Draw, tmp_path: Path) -> None:
-    cells = victims("clean", "em", "rem") + victims("clean", "em", "rem", radius=4)
+    cells = [cell for radius in (0, 2, 4) for cell in victims("clean", "em", "rem", radius=radius)]
     cells += victims("clean", "em", "rem", countermeasure="gray")
     written = texts(draw("accuracy-figure", cells, victims=write_metrics(tmp_path, cells, lambda cell: {})))
     assert [text for text in written if text in ("no counter-measure", "gray")] == ["no counter-measure", "gray"]
@@ -104,10 +104,24 @@ def test_the_accuracy_figure_has_a_panel_for_each_countermeasure(draw: Draw, tmp
     assert [name for name in written if name in ("clean", "EM 8", "REM 8-4")] == ["clean", "EM 8", "REM 8-4"]
 
 
-def test_a_figure_of_one_panel_says_how_many_seeds(draw: Draw, tmp_path: Path) -> None:
-    cells = victims("clean", "rem") + victims("clean", "rem", radius=4)
+@pytest.mark.parametrize(
+    ("radii", "shown"),
+    [((0, 4), "mean, 95 % t interval, and each of 2 seed(s)"), ((0, 2, 4), "mean ± s.d. of 2 seed(s)")],
+)
+def test_a_figure_of_one_panel_says_what_it_shows(
+    draw: Draw, tmp_path: Path, radii: tuple[int, ...], shown: str
+) -> None:
+    cells = [cell for radius in radii for cell in victims("clean", "rem", radius=radius)]
     written = texts(draw("accuracy-figure", cells, victims=write_metrics(tmp_path, cells, lambda cell: {})))
-    assert "cifar10, resnet18: mean ± s.d. of 2 seed(s)" in written
+    assert any(shown in " ".join(written[place : place + 2]) for place in range(len(written)))
+
+
+def test_two_radii_are_groups_of_bars_with_every_seed_and_its_interval(draw: Draw, tmp_path: Path) -> None:
+    cells = victims("clean", "rem") + victims("clean", "rem", radius=7)
+    svg = draw("accuracy-figure", cells, victims=write_metrics(tmp_path, cells, lambda cell: {}))
+    written = texts(svg)
+    assert {"standard training", "adversarial training", "radius 7/255"} <= set(written)
+    assert len(re.findall(r'<g id="LineCollection_\d+">', svg)) == 4  # the intervals
 
 
 # ---- shares

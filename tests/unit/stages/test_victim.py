@@ -29,7 +29,7 @@ from unlearnable.randomness import derived_seed
 from unlearnable.stages import victim as victims
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.stages.settings.victim import VictimTraining as Victim
-from unlearnable.stages.victim import counteracted, lessons, train_victim
+from unlearnable.stages.victim import changed, lessons, train_victim
 from unlearnable.training.accuracy import Seen, accuracy
 from unlearnable.training.loop import Loop
 
@@ -174,22 +174,72 @@ def test_training_images_are_changed_once_and_piece_by_piece(
         sizes.append(len(images))
         return 255 - images
 
-    changed = counteracted(train, Countermeasure(images=inverted), tmp_path / "model.safetensors")
+    found = changed(train, inverted, tmp_path / "model.safetensors", "images")
     assert sizes == [5, 5, 5, 5, 1]
-    assert np.array_equal(changed.images[:], 255 - train.images[:])
-    assert changed.labels is train.labels
+    assert np.array_equal(found.images[:], 255 - train.images[:])
+    assert found.labels is train.labels
     assert list(tmp_path.iterdir()) == []  # the file has lost its name
 
 
 def test_without_a_change_the_images_are_read_as_they_are(train: Split, tmp_path: Path) -> None:
-    assert counteracted(train, Countermeasure(), tmp_path / "model.safetensors") is train
+    assert changed(train, None, tmp_path / "model.safetensors", "images") is train
 
 
 def test_what_a_killed_job_left_of_its_images_is_removed(train: Split, tmp_path: Path) -> None:
     (tmp_path / "..model.images.npy.123.part").write_bytes(b"half")
     (tmp_path / "..other.images.npy.123.part").write_bytes(b"another job's")
-    counteracted(train, Countermeasure(images=lambda images: images), tmp_path / "model.safetensors")
+    changed(train, lambda images: images, tmp_path / "model.safetensors", "images")
     assert [path.name for path in tmp_path.iterdir()] == ["..other.images.npy.123.part"]
+
+
+@pytest.mark.parametrize("radius", [0, 4])
+def test_a_victim_of_standardised_images_is_tested_on_standardised_ones(
+    train: Split, test: Split, tmp_path: Path, radius: int
+) -> None:
+    """As one without a counter-measure that is given both halves standardised; its choice of a step likewise."""
+    plan: dict[str, Any] = {"training": {"stopping_share": 0.5}}
+    own, metrics = victim(train, test, config(radius, kind="standardise", **plan), tmp_path / "own")
+    change = victims.countermeasure(registry.validated("countermeasures", {"kind": "standardise"}), train, 3, 3).images
+    assert change is not None
+    halves = [Split(change(half.images[:]), half.labels, half.classes) for half in (train, test)]
+    expected, plain = victim(halves[0], halves[1], config(radius, **plan), tmp_path / "plain")
+    assert same(own, expected)
+    timings = ("seconds", "peak_memory_bytes", files.HASHES)
+    assert all(metrics[key] == value for key, value in plain.items() if key not in timings)
+    unlike, _ = victim(train, test, config(radius, **plan), tmp_path / "unlike")
+    assert not same(own, unlike)
+    assert sorted(path.name for path in (tmp_path / "own").iterdir()) == [
+        "history.parquet", "metrics.json", "model.safetensors"
+    ]  # fmt: skip
+
+
+def test_fgsm_is_the_victims_attack_with_one_step_of_another_size(train: Split, test: Split, tmp_path: Path) -> None:
+    rare = {"kind": "fgsm-rs", "alpha": 1.25, "check_every": 10**9}
+    own, metrics = victim(train, test, config(4, countermeasure=rare), tmp_path / "own")
+    assert metrics["training_passes"] == 2 * STEPS
+    plain = {"k_a": 1, "alpha_a": 1.25}
+    assert same(own, victim(train, test, config(4, training=plain), tmp_path / "plain")[0])
+    checked = rare | {"check_every": 1, "largest_gap": 1.0}
+    found, metrics = victim(train, test, config(4, countermeasure=checked), tmp_path / "checked")
+    assert metrics["training_passes"] == (2 + 10) * STEPS
+    assert same(own, found)
+
+
+def test_a_frozen_start_leaves_all_weights_but_the_heads_as_they_were(
+    train: Split, test: Split, tmp_path: Path
+) -> None:
+    first, _ = victim(train, test, config(), tmp_path / "first")
+    file = tmp_path / "first/model.safetensors"
+    start = {"kind": "pretrained", "file": str(file), "sha256": files.sha256(file), "frozen": "all-but-head"}
+    settings = config(4, countermeasure=start, seed=8)
+    expected, _ = victim(train, test, settings, tmp_path / "second")
+    moved = {key for key, value in expected.items() if not torch.equal(value, first[key])}
+    assert {key for key in moved if "running" not in key and "tracked" not in key} == {"body.15.weight", "body.15.bias"}
+    checkpoint = tmp_path / "model.checkpoint.pt"
+    for _ in range(STEPS - 1):
+        with pytest.raises(Stopped):
+            victim(train, test, settings, tmp_path / "stopped", Loop(checkpoint, "f", deadline=0))
+    assert same(victim(train, test, settings, tmp_path / "stopped", Loop(checkpoint, "f"))[0], expected)
 
 
 def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(
@@ -224,6 +274,12 @@ def test_a_victim_learns_from_changed_images_and_is_tested_on_unchanged_ones(
         (0, "jpeg", STEPS),
         (4, "trades", STEPS * 4),
         (4, "mart", STEPS * 4),
+        (0, "standardise", STEPS),
+        (0, "contrastive", STEPS),
+        (0, "ueraser-lite", STEPS),
+        (4, "coin", STEPS * 3),
+        (4, "colour-shift", STEPS * 3),
+        (4, "fgsm-rs", STEPS * 12),
     ],
 )
 def test_a_victim_stopped_at_every_step_ends_in_the_same_bytes(
@@ -232,6 +288,8 @@ def test_a_victim_stopped_at_every_step_ends_in_the_same_bytes(
     settings = config(radius, kind)
     if kind == "cutout":
         settings["countermeasure"]["size"] = 4
+    if kind == "fgsm-rs":
+        settings["countermeasure"] |= {"check_every": 1, "largest_gap": 1.0}
     expected, metrics = victim(train, test, settings, tmp_path / "whole")
     assert metrics["passes"] == passes + (
         1 if radius else 0

@@ -113,6 +113,14 @@ def test_a_product_without_anything_to_compare_is_refused(tmp_path: Path) -> Non
     assert study(tmp_path, f"references: [{EM}]", NOISES[1:])
 
 
+def test_a_product_with_too_few_datasets_is_refused(tmp_path: Path) -> None:
+    described = STUDY.replace("[comparison-table]", "[audit-table]").format(
+        named="", noises=NOISES[0], radii="[0]", countermeasures="[none]", seeds="[0]"
+    )
+    with pytest.raises(UserError, match="audit-table needs 2 datasets"):
+        Study(yaml.safe_load(described), [], tmp_path)
+
+
 def test_more_seeds_than_an_exact_test_takes_are_refused(tmp_path: Path) -> None:
     said = "comparison-table takes at most 40 noise seeds, because its tests are exact"
     assert fault(tmp_path, seeds=str([*range(41)])) == f"13: experiments.own.products.0: {said}"

@@ -47,6 +47,13 @@ def test_a_study_may_have_any_name(tmp_path: Path, target: str, study: str) -> N
 
 
 @pytest.mark.parametrize("target", ["run", "plan", "report"])
+def test_a_preset_is_laid_under_the_study(tmp_path: Path, target: str) -> None:
+    found = calls(target, tmp_path, "STUDY=my study.yaml", "PRESET=cpu")
+    at = found.index("--configfile")
+    assert found[at + 1 : at + 3] == ["config/presets/cpu.yaml", "my study.yaml"]
+
+
+@pytest.mark.parametrize("target", ["run", "plan", "report"])
 def test_without_a_study_there_is_nothing_to_lay_over(tmp_path: Path, target: str) -> None:
     found = calls(target, tmp_path)
     assert "--configfile" not in found

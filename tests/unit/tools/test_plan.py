@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import yaml
 
+from unlearnable import registry
 from unlearnable.datasets.protected import protected_rows
 from unlearnable.datasets.size import Size
 from unlearnable.errors import UserError
+from unlearnable.noises.given.cost import ReadingWork
 from unlearnable.noises.ntga.cost import KernelWork
 from unlearnable.noises.pil.cost import LinearWork
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes
 from unlearnable.tools.plan.jobs import PlannedJob, count_by_rule, parse
-from unlearnable.tools.plan.reading import ROOT, UNDER, read_study
+from unlearnable.tools.plan.reading import ROOT, UNDER, preset_file, read_study
 from unlearnable.tools.plan.tasks import Planner, published_rows
 from unlearnable.training.work import Amount, NetworkWork
 
@@ -30,7 +34,7 @@ CIFAR = 50_000
 @pytest.fixture(scope="module")
 def study() -> Study:
     """The default study, which holds the paper's experiments."""
-    return read_study(None)
+    return read_study()
 
 
 # ---- the configuration
@@ -147,6 +151,18 @@ def test_a_noise_without_a_network_takes_no_work_that_could_be_timed(study: Stud
     assert passes.of_noise(study.noise_settings(Noise("cifar10", method, 0, 0, 0)), SHAPE, 10, CIFAR, CIFAR) == []
 
 
+def test_a_given_noise_takes_no_passes_and_is_read_whole_by_every_shard(study: Study) -> None:
+    given = {"algorithm": "given", "path": "a.npy", "content": "noise", "unit": "levels", "radius": 8}
+    other = study.noise_settings(Noise("cifar10", "lsp", 0, 0, 0))
+    settings = other.model_copy(update={"method": registry.validated("noises", given)})
+    (amount,) = passes.of_noise(settings, SHAPE, 10, CIFAR // 2, CIFAR)
+    assert amount == Amount(ReadingWork(SHAPE), CIFAR, 0)
+    with amount.kind.prepared(torch.device("cpu")) as once:
+        once(3)
+    settings = other.model_copy(update={"method": registry.validated("noises", given | {"per": "class"})})
+    assert passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR) == [Amount(ReadingWork(SHAPE), 10, 0)]
+
+
 def test_ntga_takes_steps_of_a_kernel_and_no_passes(study: Study) -> None:
     settings = study.noise_settings(Noise("cifar10", "ntga", 8, 0, 0))
     (amount,) = passes.of_noise(settings, SHAPE, 10, CIFAR, CIFAR)
@@ -237,3 +253,27 @@ def test_the_clean_rest_has_the_rows_that_are_published() -> None:
         cell = Perturbed("d", "clean", 0, 0, 0, share)
         assert published_rows(cell, 137) == (~protected_rows(labels, share, 0)).sum()
     assert published_rows(Perturbed("d", "em", 8, 0, 0, 20), 137) == 137
+
+
+def test_the_preset_for_cpus_gives_an_own_dataset_the_default_study_s_budgets(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    described = {"kind": "folder", "root": "photos", "image_size": 32, "resize": "squash", "classes": ["cat", "dog"]}
+    noises = [{"method": "clean"}, {"method": "rem", "rho_u": [8], "rho_a": [4]}]
+    experiment = {
+        "datasets": ["mine"],
+        "noises": noises,
+        "victims": {"networks": ["small-cnn"], "radii": [0, 4]},
+        "products": ["accuracy-table"],
+    }
+    augmented = described | {"augmentation": {"flip": True, "crop_padding": 4}}
+    study = {"run": ["mine"], "datasets": {"mine": augmented}, "experiments": {"mine": experiment}}
+    own.write_text(yaml.safe_dump(study))
+    of_default = read_study()
+    small = read_study(preset_file("cpu"), own)
+    (noise,) = small.noises("mine")
+    of_mine, of_paper = small.source_settings(noise), read_study(own).source_settings(noise)
+    (default,) = [cell for cell in of_default.sources("radius") if cell.method == "sem" and cell.seed == 0]
+    assert of_mine.training == of_default.source_settings(default).training
+    assert of_mine.training.steps * 20 == of_paper.training.steps
+    assert (of_mine.method.k_a, of_mine.method.j) == (3, 2)  # type: ignore[attr-defined]
+    assert {small.victim_settings(cell).training.steps for cell in small.victims("mine")} == {300}

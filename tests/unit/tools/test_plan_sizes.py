@@ -33,7 +33,7 @@ SHAPE = (3, 32, 32)
 @pytest.fixture(scope="module")
 def study() -> Study:
     """The default study, which holds the paper's experiments."""
-    return read_study(None)
+    return read_study()
 
 
 def noise_settings(study: Study, cell: Noise) -> NoiseSettings:

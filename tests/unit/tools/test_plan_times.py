@@ -135,6 +135,13 @@ def test_the_table_of_times_adds_what_is_to_do_and_says_what_it_lacks() -> None:
     assert "NOT estimated: ops noise (1 jobs)." in text
 
 
+@pytest.mark.parametrize(("start_up", "long"), [(3600, False), (36_000, True)])
+def test_a_study_of_over_a_day_is_called_one_and_told_of_the_preset(start_up: float, long: bool) -> None:
+    text = report.of_times(WORK, 5, TIMES, report.Machine("cpu", gpus=0, cores=2, start_up=start_up))
+    assert ("over a day" in text) == long
+    assert ("--preset cpu" in text) == long
+
+
 def test_networks_take_gpus_where_there_are_some_and_the_rest_takes_cores() -> None:
     text = report.of_times(WORK, 5, TIMES, report.Machine("GPU", gpus=2, cores=4, start_up=3600))
     assert cells(text, "victim")[1] == "GPU"

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from unlearnable.cli import plan, preview, protect, run, verify, watch
+from unlearnable.cli import audit, plan, preview, protect, run, verify, watch
 from unlearnable.errors import UserError
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     """
 
 
-for module in (preview, protect, verify, run, plan, watch):
+for module in (preview, protect, audit, verify, run, plan, watch):
     main.add_command(module.command)
 
 if __name__ == "__main__":

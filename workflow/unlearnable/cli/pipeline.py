@@ -17,13 +17,13 @@ WHERE = ("-d", "--directory")
 HOW_MANY = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
 
 
-def run_workflow(options: Sequence[str], study: Path | None = None, directory: Path = ROOT) -> int:
+def run_workflow(options: Sequence[str], configfiles: Sequence[Path] = (), directory: Path = ROOT) -> int:
     """Run Snakemake to its end, on all cores unless its options say otherwise.
 
     Args:
         options: Snakemake's, targets first.
-        study: a configuration file, checked before Snakemake reads it, which names no line of a file that it cannot
-            read; None for the default study.
+        configfiles: of the study, checked before Snakemake reads them, which names no line of a file that it cannot
+            read; none for the default study.
         directory: the working directory, unless the options name one.
 
     Returns:
@@ -32,7 +32,7 @@ def run_workflow(options: Sequence[str], study: Path | None = None, directory: P
     Raises:
         UserError: the file cannot be read as it is written, or this is no checkout of the project.
     """
-    command = [sys.executable, "-Pm", "snakemake", *arguments(options, study, directory)]
+    command = [sys.executable, "-Pm", "snakemake", *arguments(options, configfiles, directory)]
     with subprocess.Popen(command) as process:
         before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
@@ -45,15 +45,15 @@ def run_workflow(options: Sequence[str], study: Path | None = None, directory: P
             signal.signal(signal.SIGTERM, before)
 
 
-def arguments(options: Sequence[str], study: Path | None, directory: Path) -> list[str]:
+def arguments(options: Sequence[str], configfiles: Sequence[Path], directory: Path) -> list[str]:
     """Snakemake's arguments; arguments and errors as for ``run_workflow``."""
     snakefile = ROOT / "Snakefile"
     if not snakefile.is_file():
         raise UserError(f"{snakefile}: no such file; install the package from a checkout with pip install -e .")
     added = ["--snakefile", str(snakefile)]
-    if study is not None:
-        require_unambiguous([study])
-        added += ["--configfile", str(study)]
+    if configfiles:
+        require_unambiguous(configfiles)
+        added += ["--configfile", *map(str, configfiles)]
     if not _given(options, WHERE):
         added += ["--directory", str(directory)]
     if not _given(options, HOW_MANY):

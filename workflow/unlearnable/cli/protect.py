@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from unlearnable.cli import audit
 from unlearnable.cli.pipeline import PASS_ON, run_workflow
+from unlearnable.cli.terminal import reading
 from unlearnable.errors import UserError, printable
+from unlearnable.owners.audit import SEEDS, Audit
 from unlearnable.owners.presets import chosen
 from unlearnable.owners.project import (
     HELD_OUT,
@@ -35,6 +36,7 @@ from unlearnable.tools.plan.reading import ROOT
 @click.option("--metadata", type=click.Choice(["strip", "keep"]), help="of cameras; default: strip")
 @click.option("--minutes", type=click.IntRange(min=1), help="that the release may take on this machine, about")
 @click.option("--skip-odd", is_flag=True, help="go on without the files that cannot be protected")
+@click.option("--no-audit", is_flag=True, help="make the release alone, without measuring what it protects against")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="default: random and secret")
 @click.option("--licence", help="of the released images, for the data card")
 @click.option("--directory", type=click.Path(path_type=Path), default=ROOT, help="the folder that holds results")
@@ -43,17 +45,19 @@ def command(
     folder: Path,
     name: str | None,
     skip_odd: bool,
+    no_audit: bool,
     directory: Path,
     options: tuple[str, ...],
     **given: Any,
 ) -> None:
     """Protect the images in FOLDER, and write them to results/release/NAME.
 
-    FOLDER has a folder for each class, or a CSV or Parquet file with the columns file and label. The same command
-    continues after an interruption. Options of Snakemake, such as --cores 4, are passed on.
+    FOLDER has a folder for each class, or a CSV or Parquet file with the columns file and label. Once the release is
+    made, an audit measures what it protects against, as unlearnable audit does; the release is complete without it.
+    The same command continues after an interruption. Options of Snakemake, such as --cores 4, are passed on.
     """
     project = Project(directory.absolute(), slug(name or folder.absolute().stem))
-    found = scan(folder, protected_elsewhere(project.root, project.name), _progress())
+    found = scan(folder, protected_elsewhere(project.root, project.name), reading("images"))
     _report(found, skip_odd)
     stored = project.stored()
     if stored is None:
@@ -64,20 +68,30 @@ def command(
         require_same(project, stored, found, given)
         training = stored["training"]
     click.echo(f"Settings: {training['steps']} steps at {training['image_size']} pixels; see {project.study}", err=True)
-    code = run_workflow(["releases", *options], project.study, project.private)
-    if code == 0:
+    code = run_workflow(["releases", *options], [project.study], project.private)
+    made = code == 0 and project.record.is_file()  # not after a dry run
+    if made and not no_audit:
+        click.echo(printable(f"The release is complete: {project.release}; its audit follows"), err=True)
+        code = _audit(project, found, options)
+    if made:
         click.echo(_conclusion(project, found))
     click.get_current_context().exit(code)
 
 
-def _progress() -> Callable[[int, int], None]:
-    """Shows how far the scan is, on a terminal."""
+def _audit(project: Project, found: Scan, options: tuple[str, ...]) -> int:
+    """Audit the release.
 
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty() and (done % 20 == 0 or done == total):
-            click.echo(f"\rReading images: {done} of {total}", nl=done == total, err=True)
-
-    return show
+    Returns:
+        Snakemake's exit code; 0 if there is nothing to audit, as the release is made.
+    """
+    try:
+        code = audit.run(Audit(project.root, project.name), project.release, found, SEEDS, options)
+    except UserError as error:
+        click.echo(f"The release was not audited: {error}", err=True)
+        return 0
+    if code:
+        click.echo("The audit did not end; the same command continues it. The release is complete.", err=True)
+    return code
 
 
 def _report(found: Scan, skip_odd: bool) -> None:

@@ -37,6 +37,14 @@ class CountermeasureSettings(Settings):
 
     kind: str
 
+    def attack_passes(self, k_a: int) -> float:
+        """The passes of the training attack in an SGD step, on average.
+
+        Args:
+            k_a: those of the victim's settings, which are its own unless it has another attack.
+        """
+        return k_a
+
     def misfit(self, shape: tuple[int, int, int], classes: int) -> str | None:
         """Why it cannot be used for a dataset; by default it can.
 

@@ -19,6 +19,7 @@ from unlearnable import files
 from unlearnable.errors import UserError
 from unlearnable.owners.scan import Found, Scan, held_out
 
+SEM = {"k_u": 10, "alpha_u": 0.2, "clip": "pixels", "k_a": 3, "alpha_a": 0.66, "j": 2}  # cheaper than published
 STRENGTHS = {"low": 4, "medium": 8, "high": 16}  # radius of the noise, in grey levels
 CHOICES = ("strength", "format", "metadata", "minutes", "licence", "seed")
 ABOUT, INDEX, STUDY, HELD_OUT, LEFT_OUT = "protect.json", "index.csv", "study.yaml", "held_out.csv", "left_out.csv"
@@ -51,6 +52,11 @@ class Project:
         return self.root / "results" / "release" / self.name
 
     @property
+    def record(self) -> Path:
+        """What the release was made with, once it is made."""
+        return self.private / "results" / "release_record" / self.name / "manifest.json"
+
+    @property
     def study(self) -> Path:
         """The configuration file of its study."""
         return self.private / STUDY
@@ -75,9 +81,9 @@ class Project:
         _write(self.private / INDEX, _index(scan.images))
         own = [found.entry.file for found in scan.images if found.entry.test]
         held = own or held_out(train)
-        _write(self.private / HELD_OUT, _csv(("file",), ([name] for name in held)))
+        _write(self.private / HELD_OUT, csv_text(("file",), ([name] for name in held)))
         left = ([fault.file, fault.reason] for fault in scan.faults)
-        _write(self.private / LEFT_OUT, _csv(("file", "reason"), left))
+        _write(self.private / LEFT_OUT, csv_text(("file", "reason"), left))
         study = study_of(self.name, scan, choices, training, date, self.private / INDEX)
         _write(self.study, yaml.safe_dump(study, sort_keys=False, allow_unicode=True))
         (self.private / "results").mkdir(exist_ok=True)
@@ -163,7 +169,6 @@ def study_of(name: str, scan: Scan, choices: Choices, training: Training, date: 
     rho_u = STRENGTHS[choices["strength"]]
     grey = all(found.image.mode in ("1", "L", "LA") for found in scan.images)
     train = sum(not found.entry.test for found in scan.images)
-    method = {"k_u": 10, "alpha_u": 0.2, "clip": "pixels", "k_a": 3, "alpha_a": 0.66, "j": 2}
     return {
         "run": [],
         "datasets": {
@@ -178,7 +183,7 @@ def study_of(name: str, scan: Scan, choices: Choices, training: Training, date: 
                 "augmentation": {"flip": True, "crop_padding": training["image_size"] // 8},
             }
         },
-        "methods": {"sem": {"by_dataset": {name: method}}},
+        "methods": {"sem": {"by_dataset": {name: SEM}}},
         "source_model": {
             "by_dataset": {
                 name: {
@@ -213,10 +218,11 @@ def _index(images: Sequence[Found]) -> str:
         split = "test" if entry.test else "train" if entry.label in filled else "both"
         filled.add(entry.label)
         rows.append([entry.file, entry.label, split])
-    return _csv(("file", "label", "split"), rows)
+    return csv_text(("file", "label", "split"), rows)
 
 
-def _csv(columns: Sequence[str], rows: Iterable[list[str]]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[list[str]]) -> str:
+    """A table as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -224,6 +230,17 @@ def _csv(columns: Sequence[str], rows: Iterable[list[str]]) -> str:
     return text.getvalue()
 
 
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a text, unless it is there already, so that dates tell of changes alone."""
+    if path.is_file() and path.read_bytes() == _encoded(text):
+        return
+    _write(path, text)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _write(path: Path, text: str) -> None:
     with files.atomic(path) as file:
-        file.write(text.encode("utf-8", "surrogateescape"))
+        file.write(_encoded(text))

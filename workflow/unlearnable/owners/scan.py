@@ -68,7 +68,15 @@ def scan(
     Raises:
         UserError: the folder has no labels, or all of its images are of one class.
     """
-    structure = read_structure(given)
+    return scan_structure(read_structure(given), elsewhere, progress)
+
+
+def scan_structure(
+    structure: Structure,
+    elsewhere: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Scan:
+    """Look at every file of a structure; arguments and errors as for ``scan``."""
     result = Scan(structure.root, faults=list(structure.faults), ignored=structure.ignored)
     kept = _well_named(structure, result)
     by_content: dict[str, Found] = {}
@@ -92,7 +100,8 @@ def scan(
     result.faults.sort(key=lambda fault: fault.file)
     trained = {found.entry.label for found in result.images if not found.entry.test}
     if len(trained) < 2 and not result.faults:
-        raise UserError(f"{given}: {len(trained)} class{'es' * (not trained)} with images; at least two are needed")
+        some = f"{len(trained)} class{'es' * (not trained)} with images"
+        raise UserError(f"{structure.root}: {some}; at least two are needed")
     return result
 
 

@@ -80,13 +80,13 @@ def read_structure(given: Path) -> Structure:
         UserError: there are no labels: the folder is flat, or its index has none; or there is no such folder.
     """
     if given.suffix.lower() in INDEXES and given.is_file():
-        return _indexed(given.parent, given)
+        return indexed(given.parent, given)
     if not given.is_dir():
         raise UserError(f"{given}: no such folder")
     root = given.absolute()
     indexes = [path for path in sorted(root.iterdir()) if path.suffix.lower() in INDEXES and path.is_file()]
     if len(indexes) == 1:
-        return _indexed(root, indexes[0])
+        return indexed(root, indexes[0])
     found = Structure(root)
     halves = [name for name in HALVES if (root / name).is_dir()]
     if halves == ["train", "test"] or halves == ["train"]:
@@ -157,8 +157,16 @@ def _class(found: Structure, folder: Path, test: bool) -> None:
         found.faults.append(Fault(_name(found, folder), "a class without images; add some, or remove the folder"))
 
 
-def _indexed(root: Path, index: Path) -> Structure:
-    """The files of an index, in its order."""
+def indexed(root: Path, index: Path) -> Structure:
+    """The files of an index, in its order.
+
+    Args:
+        root: the folder that it names files from.
+        index: CSV or Parquet.
+
+    Raises:
+        UserError: it cannot be read, or has no files or labels.
+    """
     found = Structure(root.absolute())
     try:
         if index.suffix.lower() == ".csv":

@@ -136,6 +136,7 @@ class Inputs:
         history_metrics: the victims' metrics, which contain the histories' hashes.
         clean: the manifest of the clean images to show.
         shown: manifests of the protected datasets to show.
+        datasets: manifests of the experiment's datasets, in its order.
     """
 
     sources: Sequence[Path] = ()
@@ -146,6 +147,7 @@ class Inputs:
     history_metrics: Sequence[Path] = ()
     clean: Sequence[Path] = ()
     shown: Sequence[Path] = ()
+    datasets: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from unlearnable.settings import Settings, Slug
 
-Need = Literal["sources", "noises", "perturbed", "victims", "histories", "images", "measured", "comparisons"]
+Need = Literal[
+    "sources", "noises", "perturbed", "victims", "histories", "images", "datasets", "measured", "comparisons"
+]
 
 MOST_SEEDS = 40  # of an exact test: it keeps the sums of half of the differences with all signs, 2**20 numbers
 
@@ -41,7 +43,9 @@ class ProductSettings(Settings):
         stem: the name of its files, without suffixes.
         title: a short description.
         needs: its inputs: the metrics of source models, noises, protected datasets or victims; the victims' histories;
-            images of each noise; Snakemake's measurements of the jobs; which comparisons the experiment names.
+            images of each noise; the images of all datasets; Snakemake's measurements of the jobs; which comparisons
+            the experiment names.
+        fewest_datasets: that its experiment must have.
     """
 
     kind: ClassVar[Literal["tables", "figures"]]
@@ -49,6 +53,7 @@ class ProductSettings(Settings):
     stem: ClassVar[str]
     title: ClassVar[str]
     needs: ClassVar[tuple[Need, ...]] = ("victims",)
+    fewest_datasets: ClassVar[int] = 1
 
 
 class TableSettings(ProductSettings):

@@ -20,7 +20,9 @@ ROW_AXES = {
 
 
 MANY_COLUMNS = 6
-TRAINING_IMAGES_ONLY = "Counter-measures act on the training images only; the test images are as they are."
+TRAINING_IMAGES_ONLY = (
+    "Counter-measures act on the training images only; equalise and standardise on the test images too."
+)
 
 
 SPECIAL = {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from unlearnable.errors import printable
 from unlearnable.stages.settings.release import ReleaseSettings
 
+NOT_AUDITED = "- This release was not audited: how much it protects was not measured.\n"
 ESCAPED = "\\`*_{}[]<>#|"
 
 
@@ -53,8 +54,7 @@ Each image carries a faint pattern that hides what tells the classes apart from 
 - All copies must be protected: whoever finds the originals trains on those.
 - A protected share of 80 % is not enough: the unprotected rest suffices to train on.
 - Strong compression, filters and training against an adversary weaken the protection.
-- This release was not audited: how much it protects was not measured.
-"""
+{NOT_AUDITED}"""
 
 
 def _plain(text: str) -> str:

@@ -15,6 +15,7 @@ from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform
+from unlearnable.countermeasures._victims import VictimMeasure
 from unlearnable.countermeasures.base import Countermeasure, Lesson
 from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.augmentation import Augmentation
@@ -65,16 +66,21 @@ def train_victim(
     radius, seed, classes = settings.radius, settings.seed, len(train.classes)
     if training.auto_attack:
         require_library(classes)  # before the training rather than after it
-    reported, stopping = without_stopping_images(test, training.stopping_share)
     measure = countermeasure(settings.countermeasure, train, classes, seed)
-    feed, tests = Feed(counteracted(train, measure, Path(model)), device), Feed(reported, device)
+    own = measure if isinstance(measure, VictimMeasure) else VictimMeasure()
+    test = changed(test, own.test_images, Path(model), "tests")
+    reported, stopping = without_stopping_images(test, training.stopping_share)
+    feed, tests = Feed(changed(train, measure.images, Path(model), "images"), device), Feed(reported, device)
     measured = {"test_accuracy": tests}
     if stopping is not None:
         measured["stopping_accuracy"] = Feed(stopping, device)
     shape = transformed(augmentation, feed.shape)
-    own = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
-    network = create(training.network, shape[0], classes, shape[1], own, device, training.stem, training.initialisation)
-    passes_of_attacks = training.steps * (training.k_a if radius else 0)
+    weights = derived_seed(seed, "victim")  # otherwise it would start from its source model's initial weights
+    kind = training.network, shape[0], classes, shape[1]
+    network = create(*kind, weights, device, training.stem, training.initialisation)
+    if own.prepare is not None:
+        own.prepare(network)
+    passes_of_attacks = round(training.steps * settings.countermeasure.attack_passes(training.k_a)) if radius else 0
     engine = choose_engine(network, shape, choose_precision(training.precision, device), passes_of_attacks)
     see = evaluation(augmentation)
     rows, passes = fit(
@@ -157,15 +163,18 @@ def lessons(augmentation: Augmentation, measure: Countermeasure, radius: int, tr
         if radius == 0:
             return Lesson(clean, targets, clean)
         aims = targets if measure.attack_targets is None else measure.attack_targets(frozen, clean, targets)
-        start = (measure.attack_start or uniform)(clean, radius, draws)
-        e = ascend(frozen, clean, aims, radius, training.k_a, training.alpha_a, start)
+        if isinstance(measure, VictimMeasure) and measure.attack is not None:
+            e = measure.attack(frozen, clean, aims, radius, draws)
+        else:
+            start = (measure.attack_start or uniform)(clean, radius, draws)
+            e = ascend(frozen, clean, aims, radius, training.k_a, training.alpha_a, start)
         return Lesson(clean + e, targets, clean)
 
     return inputs
 
 
-def counteracted(train: Split, measure: Countermeasure, model: Path) -> Split:
-    """The training images, changed by the counter-measure if it changes them once.
+def changed(split: Split, change: Callable[[Array], Array] | None, model: Path, name: str) -> Split:
+    """The images as a counter-measure changes them once; those of ``split`` if it does not.
 
     They are in a hidden file beside ``model``, which is unlinked as soon as it is written and mapped: the system
     removes it when its last reader ends, however the job ends. A resumed job creates it again.
@@ -173,19 +182,19 @@ def counteracted(train: Split, measure: Countermeasure, model: Path) -> Split:
     Raises:
         UserError: the counter-measure does not support the images, or the disk is full.
     """
-    if measure.images is None:
-        return train
-    path = model.with_name(f".{model.stem}.images.npy")
-    write_changed(path, train, measure.images)
+    if change is None:
+        return split
+    path = model.with_name(f".{model.stem}.{name}.npy")
+    write_changed(path, split, change)
     images = arrays.map_array(path)
     path.unlink()
-    return Split(images, train.labels, train.classes)
+    return Split(images, split.labels, split.classes)
 
 
-def write_changed(path: Path, train: Split, change: Callable[[Array], Array]) -> None:
-    """Write the changed training images as ``.npy``, piece by piece."""
-    count, step = len(train.labels), chunk_rows(train.images.shape[1:])
-    with arrays.stream_array(path, train.images.shape, "uint8") as file:
-        pieces = (train.images[start : start + step] for start in range(0, count, step))
+def write_changed(path: Path, split: Split, change: Callable[[Array], Array]) -> None:
+    """Write the changed images as ``.npy``, piece by piece."""
+    count, step = len(split.labels), chunk_rows(split.images.shape[1:])
+    with arrays.stream_array(path, split.images.shape, "uint8") as file:
+        pieces = (split.images[start : start + step] for start in range(0, count, step))
         for piece in passing(pieces, count, "through the counter-measure"):
             file.write(change(piece))

@@ -12,7 +12,7 @@ from unlearnable.countermeasures.settings import CountermeasureSettings
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.settings import Dataset
 from unlearnable.noises.settings import MethodSettings
-from unlearnable.settings import nearest
+from unlearnable.settings import nearest, plain
 from unlearnable.stages.settings.source_model import SourceTraining
 from unlearnable.stages.settings.victim import VictimTraining
 from unlearnable.study.faults import Fault, described
@@ -125,10 +125,25 @@ class Layers:
     @once
     def countermeasure(self, name: str) -> CountermeasureSettings:
         """The settings of a counter-measure."""
-        found: CountermeasureSettings = entry(
-            "countermeasures", Layer(("countermeasures", name), self.settings.countermeasures[name])
-        )
+        place, keys = ("countermeasures", name), self.settings.countermeasures[name]
+        found: CountermeasureSettings = entry("countermeasures", Layer(place, self._with_parts(place, keys)))
         return found
+
+    def _with_parts(self, place: Key, keys: Keys) -> Keys:
+        """The keys of a counter-measure; if it is composed, with the settings of its parts in place of their names."""
+        known, names = self.settings.countermeasures, keys.get("of")
+        if not _is_composed(keys) or not isinstance(names, list):
+            return keys
+        faults: list[Fault] = []
+        for index, name in enumerate(names):
+            if not isinstance(name, str) or name not in known:
+                said = f"counter-measure {name!r} is not defined; {nearest(str(name), list(known))}"
+                faults.append(((*place, "of", index), said))
+            elif _is_composed(known[name]):
+                faults.append(((*place, "of", index), f"{name!r} is composed itself; name its parts"))
+        if faults:
+            raise Faulty(faults)
+        return keys | {"of": [plain(self.countermeasure(name)) for name in names]}
 
     @once
     def method(self, dataset: str, method: str) -> MethodSettings:
@@ -215,6 +230,10 @@ def _pairs(by_method: dict[str, Keys], by_dataset: dict[str, Keys]) -> Iterator[
     yield from (("", method) for method in ("", *by_method))
     for dataset, keys in by_dataset.items():
         yield from ((dataset, method) for method in ("", *_inner(keys, "by_method")))
+
+
+def _is_composed(keys: Keys) -> bool:
+    return keys.get(registry.AXES["countermeasures"].tag) == "composed"
 
 
 def _inner(keys: Keys, name: str) -> dict[str, Keys]:

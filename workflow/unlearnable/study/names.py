@@ -95,6 +95,10 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
             yield from _release(layers, ("releases", name), release)
     for name, experiment in s.experiments.items():
         at: Key = ("experiments", name)
+        for index, product in enumerate(experiment.products):
+            fewest = registry.settings("products", product).fewest_datasets
+            if len(experiment.datasets) < fewest:
+                yield (*at, "products", index), f"{product} needs {fewest} datasets, see config/README.md"
         datasets = [dataset for dataset in experiment.datasets if dataset in s.datasets]
         for group, axis in enumerate(experiment.victims):
             for index, measure in enumerate(axis.countermeasures):

@@ -186,6 +186,10 @@ def _needed(study: Study, experiment: str, need: Need) -> Needed:
         manifests = {"clean": [f"{clean}/manifest.json"], "shown": of(PERTURBED, images, "manifest.json")}
         folders = {"train": [f"{clean}/train"], "shards": of(PERTURBED, images, "shards")}
         return Needed({"shown": images}, manifests, folders)
+    if need == "datasets":
+        folders_of = [DATASET.format(dataset=name) for name in study.settings.experiments[experiment].datasets]
+        halves = {half: [f"{folder}/{half}" for folder in folders_of] for half in ("train", "test")}
+        return Needed({}, {need: [f"{folder}/manifest.json" for folder in folders_of]}, halves)
     return Needed({}, {})  # comparisons have no files; losing one of measured would make finished jobs run again
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
+from unlearnable.countermeasures.composed.settings import Composed
 from unlearnable.recipe import Recipe
 from unlearnable.registry import module_name
 from unlearnable.settings import plain
@@ -140,7 +141,12 @@ class Recipes:
     def victim(self, victim: Victim) -> Planned:
         """A victim."""
         settings = self.study.victim_settings(victim)
-        code = _code("victim", ("networks", victim.network), ("countermeasures", settings.countermeasure.kind))
+        measure = settings.countermeasure
+        parts = measure.of if isinstance(measure, Composed) else []
+        code = _code(
+            *("victim", ("networks", victim.network), ("countermeasures", measure.kind)),
+            *(("countermeasures", part.kind) for part in parts),
+        )
         made_from = {
             "perturbed": [self.perturbed_dataset(perturbed_of(victim))],
             "dataset": [self.dataset(victim.dataset)],
@@ -175,6 +181,8 @@ class Recipes:
             case "images":
                 shown = [self.perturbed_dataset(each) for each in products.shown(study, experiment)]
                 return {"clean": [self.dataset(study.settings.experiments[experiment].datasets[0])], "shown": shown}
+            case "datasets":
+                return {need: [self.dataset(each) for each in study.settings.experiments[experiment].datasets]}
         return {}
 
 

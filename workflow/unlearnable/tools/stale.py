@@ -103,7 +103,7 @@ def key_of(name: str) -> str:
 
 @cache
 def _recipes(configfile: Path | None) -> Recipes:
-    return Recipes(read_study(configfile))
+    return Recipes(read_study(*([] if configfile is None else [configfile])))
 
 
 def listed(folder: Path) -> list[str]:

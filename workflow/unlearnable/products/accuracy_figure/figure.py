@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 
 from unlearnable.products.accuracy_figure.settings import AccuracyFigure
 from unlearnable.products.figure import (
@@ -18,10 +22,17 @@ from unlearnable.products.figure import (
 )
 from unlearnable.products.frames import by_noise_seed, count_of_seeds, frame, grouped, with_clean_at_every_share
 from unlearnable.products.product import FigureFiles, Given, Inputs
+from unlearnable.products.statistics import mean_interval
+
+MOST_GROUPS = 2  # radii up to which bars are drawn in place of lines
+SPREAD = 0.8  # of a radius's bars, as a share of the room for it
 
 
 def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> None:
-    """Clean-test accuracy against the victim's radius: one line per noise, with standard deviations.
+    """Clean-test accuracy against the victim's radius.
+
+    Up to two radii are groups of bars, one for each noise, with 95 % t intervals and every seed's accuracy; more are
+    lines, one for each noise, with standard deviations.
 
     Args:
         given: the victims.
@@ -34,22 +45,45 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
     groups = list(grouped(data, PANEL))
     titles = [title(data, dict(zip(PANEL, key, strict=True))) for key, _ in groups]
     if len(groups) == 1:
-        titles[0][-1] += f": mean ± s.d. of {count_of_seeds(data)} seed(s)"
+        of_bars = data["radius"].nunique() <= MOST_GROUPS
+        shown = "mean, 95 % t interval, and each" if of_bars else "mean ± s.d."
+        titles[0][-1] += f": {shown} of {count_of_seeds(data)} seed(s)"
     with mpl.rc_context(drawing(given.style)):
         figure, all_axes = accuracy_panels(titles, given.style.width, 0.62)
         for axes, (_, panel) in zip(all_axes, groups, strict=True):
             radii = sorted(panel["radius"].unique().tolist())
-            for place, (name, look) in enumerate(chosen.items()):
-                line = 100 * panel[panel["label"] == name].groupby("radius")["test_accuracy"].agg(["mean", "std"])
-                x = line.index if len(radii) > 1 else np.full(len(line), place)  # a single radius: side by side
-                axes.errorbar(x, line["mean"], line["std"].fillna(0), label=name, capsize=3, **look)
-            if len(radii) > 1:
-                axes.set_xticks(radii)
+            if len(radii) <= MOST_GROUPS:
+                _bars(axes, panel, radii, chosen)
+            else:
+                _lines(axes, panel, radii, chosen)
                 text = "victim's training radius (1/255)"
                 axes.set_xlabel(text if len(groups) > 2 else f"{text}; 0 is standard training")
-            else:
-                axes.set_xticks([])
-                axes.set_xlabel(training_kind(radii[0]))
         figure.tight_layout()
         legend_outside(figure, all_axes, list(chosen))
         save_figure(out, figure, given.style.dpi)
+
+
+def _lines(axes: Axes, panel: pd.DataFrame, radii: list[int], chosen: dict[str, dict[str, Any]]) -> None:
+    for name, look in chosen.items():
+        line = 100 * panel[panel["label"] == name].groupby("radius")["test_accuracy"].agg(["mean", "std"])
+        axes.errorbar(line.index, line["mean"], line["std"].fillna(0), label=name, capsize=3, **look)
+    axes.set_xticks(radii)
+
+
+def _bars(axes: Axes, panel: pd.DataFrame, radii: list[int], chosen: dict[str, dict[str, Any]]) -> None:
+    width = SPREAD / len(chosen)
+    for group, radius in enumerate(radii):
+        of_radius = panel[panel["radius"] == radius]
+        for place, (name, look) in enumerate(chosen.items()):
+            accuracies = 100 * of_radius.loc[of_radius["label"] == name, "test_accuracy"].to_numpy(dtype=float)
+            if not accuracies.size:
+                continue
+            x = group + (place - (len(chosen) - 1) / 2) * width
+            mean, lower, upper = mean_interval(accuracies)
+            axes.bar(x, mean, 0.85 * width, color=look["color"], alpha=0.35, label=name)
+            if len(accuracies) > 1:
+                axes.vlines(x, lower, upper, color=look["color"], linewidth=2)
+            axes.plot(np.full(accuracies.size, x), accuracies, look["marker"], color=look["color"], markersize=3)
+    axes.set_xticks(range(len(radii)), [training_kind(radius).replace(", ", "\n") for radius in radii])
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")

@@ -18,14 +18,16 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: of the command line; None for the process's own.
     """
     parser = argparse.ArgumentParser(prog="python -m unlearnable.tools.plan", description="What a study would cost.")
-    parser.add_argument("--configfile", type=Path, help="extends the default study, as in snakemake")
+    parser.add_argument(
+        "--configfile", type=Path, nargs="+", default=[], help="extend the default study, as in snakemake"
+    )
     parser.add_argument("--jobs", type=int, help="at a time; default: one per GPU, or per core without a GPU")
     parser.add_argument("--directory", type=Path, default=Path(), help="the working directory, which holds the results")
     options = parser.parse_args(arguments)
     if options.jobs is not None and options.jobs < 1:
         parser.error("--jobs must be at least 1")
     try:
-        study = read_study(options.configfile)
+        study = read_study(*options.configfile)
         print("Asking Snakemake what is done ...", file=sys.stderr)
         jobs = ask_snakemake(options.configfile, options.directory)
         from unlearnable.tools.plan.plan import print_plan  # imports torch; a faulty study need not wait for that

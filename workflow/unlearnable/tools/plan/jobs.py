@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -36,11 +37,11 @@ class PlannedJob:
     place: str
 
 
-def ask_snakemake(configfile: Path | None, directory: Path) -> dict[PlannedJob, bool]:
+def ask_snakemake(configfiles: Sequence[Path], directory: Path) -> dict[PlannedJob, bool]:
     """All jobs of a run, and whether each is done: changed settings or code make a job due again, dates do not.
 
     Args:
-        configfile: extends the default study; None for the default study.
+        configfiles: extend the default study; none for the default study.
         directory: where the results are.
 
     Raises:
@@ -48,7 +49,7 @@ def ask_snakemake(configfile: Path | None, directory: Path) -> dict[PlannedJob, 
     """
     command = [sys.executable, "-m", "snakemake", "--summary", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(directory)]
-    command += [] if configfile is None else ["--configfile", str(configfile)]
+    command += ["--configfile", *map(str, configfiles)] if configfiles else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise UserError(f"Snakemake cannot plan this study:\n{done.stderr.strip()}")

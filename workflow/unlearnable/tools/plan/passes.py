@@ -58,7 +58,7 @@ def of_victim(settings: VictimSettings, shape: tuple[int, ...], classes: int, tr
     """
     training, batch = settings.training, settings.training.batch_size
     subject = _subject(training, settings.augmentation, shape, classes)
-    attack = training.steps * training.k_a if settings.radius else 0
+    attack = round(training.steps * settings.countermeasure.attack_passes(training.k_a)) if settings.radius else 0
     updates = training.steps * settings.countermeasure.passes
     reported = test - round(training.stopping_share * test)
     attacked = min(training.robust_images, reported) * training.robust_steps if settings.radius else 0

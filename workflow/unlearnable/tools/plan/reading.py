@@ -8,26 +8,53 @@ from typing import Any
 from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 
+from unlearnable.errors import UserError
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.study import Study
 from unlearnable.study.yaml_files import require_unambiguous
 
 ROOT = Path(__file__).resolve().parents[4]
 UNDER = [ROOT / "config" / name for name in DEFAULTS]
+PRESETS = ROOT / "config" / "presets"
 
 
-def read_study(configfile: Path | None) -> Study:
-    """The study of a configuration file that extends the default ones, as with ``--configfile``.
+def read_study(*configfiles: Path) -> Study:
+    """The study of configuration files that extend the default ones, as with ``--configfile``.
 
     Args:
-        configfile: YAML; None for the default study.
+        configfiles: YAML, each laid over those before it; none for the default study.
 
     Raises:
         UserError: a file cannot be read or is ambiguous, or the configuration has faults.
     """
-    paths = [*UNDER, *([] if configfile is None else [configfile])]
-    require_unambiguous(paths)
-    config: dict[str, Any] = {}
-    for path in paths:
+    config = default_config()
+    require_unambiguous(configfiles)
+    for path in configfiles:
         update_config(config, load_configfile(path))
-    return Study(config, paths, ROOT)
+    return Study(config, [*UNDER, *configfiles], ROOT)
+
+
+def default_config() -> dict[str, Any]:
+    """The keys of the default configuration files, as every study extends them.
+
+    Raises:
+        UserError: a file cannot be read or is ambiguous.
+    """
+    require_unambiguous(UNDER)
+    config: dict[str, Any] = {}
+    for path in UNDER:
+        update_config(config, load_configfile(path))
+    return config
+
+
+def preset_file(name: str) -> Path:
+    """The configuration file of a preset: budgets to lay under a study.
+
+    Raises:
+        UserError: there is no such preset.
+    """
+    path = PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in PRESETS.glob("*.yaml")))
+        raise UserError(f"{name}: no such preset; known: {known}")
+    return path

@@ -18,6 +18,11 @@ ON_GPU = ("source model", "noise", "victim")
 STAGES = ("dataset", "source model", "noise", "perturbed dataset", "victim")
 
 
+DAY = 86_400
+LONG = (
+    "WARNING: that is over a day. For CPUs, --preset cpu (make: PRESET=cpu) lays small budgets under the study; or "
+    "lower steps under source_model and victim, and the inner loops under methods, or name fewer seeds."
+)
 NOT_COUNTED = (
     "NOT in the sums: downloaded archives, and the copy of its training images that a victim's job keeps while it runs "
     "where its counter-measure changes them once (a filter, a codec, a projection)."
@@ -101,6 +106,7 @@ def of_times(tasks: Sequence[Task], jobs_due: int, times: Times, machine: Machin
         "",
         f"In all: {' and '.join(f'{duration(total)} of one {unit}' for unit, total in totals.items() if total)}.",
         f"On the clock: {duration(clock)}, if the work is shared evenly by {_sharing(machine)} at a time.",
+        *([LONG] if clock > DAY else []),
         f"Device: {machine.device}. {_how_timed(times.speeds)}{compiled}",
     ]
     missing = Counter((task.like or (task.stage, ""))[0] for task in due if times.of(task) is None)
