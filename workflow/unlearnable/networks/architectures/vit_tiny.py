@@ -83,6 +83,7 @@ def build(channels: int, classes: int, stem: str) -> nn.Module:
     if stem != "cifar":
         raise UserError(f"network vit-tiny has no stem {stem!r}; set stem: cifar")
     return nn.Sequential(
-        *(nn.Conv2d(channels, WIDTH, PATCH, PATCH), Positions(), *(Block() for _ in range(BLOCKS))),
+        *(nn.PixelUnshuffle(PATCH), nn.Conv2d(channels * PATCH**2, WIDTH, 1)),  # unlike strides, it drops no pixel
+        *(Positions(), *(Block() for _ in range(BLOCKS))),
         *(ChannelNorm(WIDTH, eps=EPS), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTH, classes)),
     )

@@ -60,9 +60,9 @@ def balanced_rows(labels: Array) -> Array:
 
 def histograms(images: Array) -> Array:
     """The share of pixels of each of 4 x 4 x 4 colours, or of 4 greys: ``(N, H, W, C)`` uint8 to ``(N, 4**C)``."""
-    levels = images.astype(np.int64) * BINS // 256
-    channels = levels.shape[3]
-    codes = (levels * BINS ** np.arange(channels)).sum(axis=3).reshape(len(images), -1)
+    channels = images.shape[3]
+    places = (BINS ** np.arange(channels)).astype(np.uint8)
+    codes = (images // (256 // BINS) * places).sum(axis=3, dtype=np.uint8).reshape(len(images), -1)
     counts = [np.bincount(of_image, minlength=BINS**channels) for of_image in codes]
     return np.stack(counts).astype(np.float32) / codes.shape[1]  # type: ignore[no-any-return]
 
