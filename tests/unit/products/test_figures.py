@@ -106,7 +106,7 @@ def test_the_accuracy_figure_has_a_panel_for_each_countermeasure(draw: Draw, tmp
 
 @pytest.mark.parametrize(
     ("radii", "shown"),
-    [((0, 4), "mean, 95 % t interval, and each of 2 seed(s)"), ((0, 2, 4), "mean ± s.d. of 2 seed(s)")],
+    [((0, 4), "means, 95 % t intervals and all values of 2 seed(s)"), ((0, 2, 4), "mean ± s.d. of 2 seed(s)")],
 )
 def test_a_figure_of_one_panel_says_what_it_shows(
     draw: Draw, tmp_path: Path, radii: tuple[int, ...], shown: str

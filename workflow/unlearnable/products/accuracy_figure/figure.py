@@ -46,7 +46,7 @@ def write(given: Given[AccuracyFigure], inputs: Inputs, out: FigureFiles) -> Non
     titles = [title(data, dict(zip(PANEL, key, strict=True))) for key, _ in groups]
     if len(groups) == 1:
         of_bars = data["radius"].nunique() <= MOST_GROUPS
-        shown = "mean, 95 % t interval, and each" if of_bars else "mean ± s.d."
+        shown = "means, 95 % t intervals and all values" if of_bars else "mean ± s.d."
         titles[0][-1] += f": {shown} of {count_of_seeds(data)} seed(s)"
     with mpl.rc_context(drawing(given.style)):
         figure, all_axes = accuracy_panels(titles, given.style.width, 0.62)
@@ -81,9 +81,11 @@ def _bars(axes: Axes, panel: pd.DataFrame, radii: list[int], chosen: dict[str, d
             x = group + (place - (len(chosen) - 1) / 2) * width
             mean, lower, upper = mean_interval(accuracies)
             axes.bar(x, mean, 0.85 * width, color=look["color"], alpha=0.35, label=name)
+            beside = np.full(accuracies.size, x + 0.2 * width)
+            axes.plot(beside, accuracies, look["marker"], color=look["color"], markersize=2.5, alpha=0.7)
             if len(accuracies) > 1:
-                axes.vlines(x, lower, upper, color=look["color"], linewidth=2)
-            axes.plot(np.full(accuracies.size, x), accuracies, look["marker"], color=look["color"], markersize=3)
+                half = [[mean - lower], [upper - mean]]
+                axes.errorbar(x - 0.12 * width, mean, half, color="black", capsize=2.5, linewidth=1.2)
     axes.set_xticks(range(len(radii)), [training_kind(radius).replace(", ", "\n") for radius in radii])
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
