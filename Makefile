@@ -7,7 +7,8 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMIT = $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 BIN = .venv/bin
 # A study, such as config/studies/fashion.yaml; by default config/config.yaml. Its name reaches the shell as it is, with
-# spaces, quotes and $. PRESET, such as cpu, is laid under it. Snakemake names neither file nor line if it cannot read it, so it is checked before.
+# spaces, quotes and $. PRESET, such as cpu, is laid under it. Snakemake names neither file nor line if it cannot read
+# one of them, so they are checked before.
 NAMED = $(if $(PRESET),config/presets/$(PRESET).yaml) $(if $(value STUDY),'$(subst ','\'',$(value STUDY))')
 CHOSEN = $(if $(strip $(NAMED)),--configfile $(NAMED))
 CHECKED = $(if $(strip $(NAMED)),PYTHONPATH=workflow $(BIN)/python -m unlearnable.tools.check $(NAMED))
