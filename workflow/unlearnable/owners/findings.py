@@ -80,7 +80,7 @@ def verdict(rows: Sequence[Row]) -> str:
     if counts["no verdict"] == ways:
         return "No verdict on any way of training; the lines for each say why."
     return (
-        f"Undecided: protected against {counts['protected']} of {ways} ways of training, the rest is within the error; "
+        f"Undecided: protected against {counts['protected']} of {ways} ways of training, the rest is undecided; "
         "more images or more seeds would tell."
     )
 
