@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from unlearnable import registry
 from unlearnable.compute.augment import draw
 from unlearnable.compute.frozen import FrozenNetwork, frozen
+from unlearnable.countermeasures.base import cross_entropy
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.noises import cost
 from unlearnable.noises.method import Batch, NoiseMethod, Problem, method_of
@@ -22,7 +23,10 @@ from unlearnable.training.work import Amount, Subject
 
 CPU = torch.device("cpu")
 METHODS = registry.available("noises")
-FUNCTIONS = ("basis", "noise", "noise_passes", "descent", "order", "training_inputs", "training_passes")
+FUNCTIONS = (
+    *("basis", "noise", "noise_passes", "descent", "order"),
+    *("training_inputs", "training_clean", "objective", "objective_passes", "training_passes"),
+)
 REQUIRED: dict[str, dict[str, Any]] = {  # keys without a default
     "shuffled": {"of": "em"},
     "given": {"path": "noise.npy", "content": "noise", "unit": "levels", "radius": 8},
@@ -104,6 +108,26 @@ def test_by_default_the_source_model_learns_from_augmented_protected_images(
     assert torch.equal(d, module.noise(network, batch))
     transform = draw(PROBLEM.augmentation, images, torch.Generator().manual_seed(2))
     assert torch.equal(pixels, transform((images + d).clamp(0, 255)))
+
+
+def test_by_default_the_source_model_minimises_the_cross_entropy_of_its_input(module: ModuleType) -> None:
+    method, pixels = method_of(Least()), torch.rand(2, 1, 4, 4)
+    unused: Any = None
+    assert method.training_clean(unused, pixels) is pixels
+    assert method.objective(PROBLEM) is cross_entropy
+    assert method.objective_passes(PROBLEM) == 1
+
+
+def test_a_method_may_have_an_objective_of_its_own(module: ModuleType, network: FrozenNetwork) -> None:
+    made: Any = object()
+    module.__dict__["objective"] = lambda problem: made
+    module.__dict__["objective_passes"] = lambda problem: 3
+    module.__dict__["training_clean"] = lambda batch, pixels: pixels + 1
+    method, unused = method_of(Least()), made
+    assert method.objective(PROBLEM) is made
+    assert torch.equal(method.training_clean(unused, torch.ones(2)), torch.full((2,), 2.0))
+    subject = Subject("small-cnn", "cifar", (1, 8, 8), 3, PROBLEM.augmentation, "float32")
+    assert cost.of_training(PROBLEM, subject, 4, 10)[1] == Amount(subject.work("step", 10), 3 * 40, 3 * 4)
 
 
 def test_by_default_a_noise_takes_no_passes_and_a_step_of_training_those_of_the_noise(module: ModuleType) -> None:

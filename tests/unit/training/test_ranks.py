@@ -387,9 +387,10 @@ def test_a_batch_that_ranks_cannot_share_equally_is_refused(tmp_path: Path) -> N
         start(config(METHODS["em"]), tmp_path, tmp_path, 3)
 
 
-def test_noise_that_couples_the_images_of_a_batch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"the source model of em-classwise, .* trains on one GPU, not on 2; grant"):
-        start(config({"algorithm": "em-classwise"}), tmp_path, tmp_path, 2)
+@pytest.mark.parametrize("method", ["em-classwise", "mi-ue"])
+def test_noise_that_couples_the_images_of_a_batch_is_refused(method: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"the source model of {method}, .* trains on one GPU, not on 2; grant"):
+        start(config({"algorithm": method}), tmp_path, tmp_path, 2)
 
 
 def test_what_ranks_find_wrong_is_told_once_and_ends_all_of_them(

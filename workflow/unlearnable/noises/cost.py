@@ -61,8 +61,9 @@ def of_training(problem: Problem[MethodSettings], subject: Subject, steps: int, 
         steps: number of SGD steps.
         batch_size: images in a step.
     """
-    before = steps * method_of(problem.settings).training_passes(problem)
+    method = method_of(problem.settings)
+    before, updates = (steps * n for n in (method.training_passes(problem), method.objective_passes(problem)))
     return [
         Amount(subject.work("gradient", batch_size, problem.settings.on_raw_images), before * batch_size, before),
-        Amount(subject.work("step", batch_size), steps * batch_size, steps),
+        Amount(subject.work("step", batch_size), updates * batch_size, updates),
     ]

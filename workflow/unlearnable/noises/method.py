@@ -14,6 +14,7 @@ from unlearnable import registry
 from unlearnable.compute.augment import draw
 from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
+from unlearnable.countermeasures.base import Objective, cross_entropy
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.datasets.split import Array, Split
 from unlearnable.noises.settings import MethodSettings
@@ -205,6 +206,23 @@ class NoiseMethod(Protocol):
         """
         ...
 
+    def training_clean(self, batch: Batch[Any], pixels: Tensor) -> Tensor:
+        """The pixels beside its input that the source model's objective is given; by default the input itself.
+
+        Args:
+            batch: the images of the step; its draws are where ``training_inputs`` left them.
+            pixels: the input, from ``training_inputs``.
+        """
+        ...
+
+    def objective(self, problem: Problem[Any]) -> Objective:
+        """What a source-training step minimises; by default the cross-entropy of the input."""
+        ...
+
+    def objective_passes(self, problem: Problem[Any]) -> int:
+        """How many times the objective passes a batch through the network; once by default."""
+        ...
+
     def training_passes(self, problem: Problem[Any]) -> int:
         """Forward+backward passes of a source-training step before its update; by default those of the noise."""
         ...
@@ -249,6 +267,18 @@ class _WithDefaults:
             return pixels, d
         d = self.noise(network, batch)
         return augmented(batch, d), d
+
+    def training_clean(self, batch: Batch[Any], pixels: Tensor) -> Tensor:
+        own = getattr(self.module, "training_clean", None)
+        return pixels if own is None else own(batch, pixels)
+
+    def objective(self, problem: Problem[Any]) -> Objective:
+        own = getattr(self.module, "objective", None)
+        return cross_entropy if own is None else own(problem)
+
+    def objective_passes(self, problem: Problem[Any]) -> int:
+        own = getattr(self.module, "objective_passes", None)
+        return 1 if own is None else int(own(problem))
 
     def training_passes(self, problem: Problem[Any]) -> int:
         own = getattr(self.module, "training_passes", None)

@@ -38,6 +38,11 @@ class MethodSettings(Settings):
         return None
 
     @property
+    def joint(self) -> bool:
+        """Whether an image's noise at a step of source training depends on the others; by default that of a class."""
+        return self.carried == "class"
+
+    @property
     def on_raw_images(self) -> bool:
         """Whether the noise is computed on stored images, not on transformed ones."""
         return False

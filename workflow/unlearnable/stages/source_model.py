@@ -81,7 +81,7 @@ def train_source_model(
         pixels, d = method.training_inputs(fixed, batch)
         if kept is not None:
             kept[ranks.gathered(place)] = ranks.gathered(d.to(kept.dtype))
-        return Lesson(pixels, y, clean=pixels)
+        return Lesson(pixels, y, clean=method.training_clean(batch, pixels))
 
     engine = choose_engine(
         network,
@@ -100,6 +100,8 @@ def train_source_model(
         seed=seed,
         stage="source model",
         row_every=training.history_every,
+        objective=method.objective(problem),
+        objective_passes=method.objective_passes(problem),
         ranks=ranks,
     )
     if ranks.rank:
@@ -139,9 +141,9 @@ def require_shareable(settings: SourceModelSettings, ranks: int) -> None:
             f"source_model: batch_size is {batch}, which {ranks} GPUs cannot share equally; make it a multiple of "
             f"{ranks}, or grant the rule source_model another number (--set-resources source_model:gpu=1)"
         )
-    if ranks > 1 and settings.method.carried == "class":
+    if ranks > 1 and settings.method.joint:
         raise UserError(
-            f"source_model: the source model of {settings.method.algorithm}, with one noise for all images of a class, "
+            f"source_model: the source model of {settings.method.algorithm}, whose noise depends on whole batches, "
             f"trains on one GPU, not on {ranks}; grant the rule source_model one (--set-resources source_model:gpu=1)"
         )
 

@@ -25,6 +25,11 @@ class MiUe(NoiseDescent):
     )
 
     @property
+    def joint(self) -> bool:
+        """The images of a batch share a loss."""
+        return True
+
+    @property
     def on_raw_images(self) -> bool:
         """Always."""
         return True
