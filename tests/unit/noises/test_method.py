@@ -88,7 +88,7 @@ def test_a_method_descends_if_its_module_says_how_far(module: ModuleType) -> Non
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_that_starts_at_random_and_descends_says_so(method: str) -> None:
-    descending = {"em", "em-classwise", "rem", "sem", "tap"}
+    descending = {"clean-uniform", "em", "em-classwise", "rem", "sem", "tap"}
     assert method_of(registry.validated("noises", {"algorithm": method} | REQUIRED.get(method, {}))).descends == (
         method in descending
     )

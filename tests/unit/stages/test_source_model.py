@@ -36,6 +36,7 @@ METHODS: dict[str, dict[str, Any]] = CARRIED | {
     "clean": {"algorithm": "clean"},
     "augmented": {"algorithm": "em", "k_u": 1, "frame": "augmented"},
     "identity": {"algorithm": "rem", "k_u": 1, "k_a": 1, "j": 2, "expectation": "identity"},
+    "uniform": {"algorithm": "clean-uniform", "k_u": 1, "k_a": 1, "j": 2},
 }
 
 
@@ -95,7 +96,8 @@ def test_every_seed_trains_a_network_of_its_own_again(method: str, train: Split,
     assert same(*weights[:2])
     assert not same(*weights[1:])
     problem = problem_in(config(METHODS[method]))
-    passes = STEPS * (method_of(problem.settings).training_passes(problem) + 1)
+    described = method_of(problem.settings)
+    passes = STEPS * (described.training_passes(problem) + described.objective_passes(problem))
     assert files.read_json(tmp_path / "0" / "metrics.json")["passes"] == passes
 
 
@@ -165,6 +167,20 @@ def test_a_source_model_learns_from_resized_crops(method: str, tmp_path: Path) -
     augmentation = {"flip": True, "resized_crop": 8}
     weights = trained(train, config(METHODS[method], augmentation=augmentation), tmp_path)
     assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_a_source_model_minimises_the_objective_of_its_noise(train: Split, tmp_path: Path) -> None:
+    """The loss of the first step, on equal images, grows with the weight of the clean-uniform term; so do the steps."""
+    losses, weights = [], []
+    for weight in (0.0, 1.0, 3.0):
+        settings = config(METHODS["uniform"] | {"uniform_weight": weight})
+        settings["training"]["steps"] = 1
+        weights.append(trained(train, settings, tmp_path / str(weight)))
+        losses.append(files.read_json(tmp_path / str(weight) / "metrics.json")["loss"])
+    away = losses[1] - losses[0]
+    assert 0 < away < (2 / 3) ** 0.5  # of three classes
+    assert losses[2] - losses[0] == pytest.approx(3 * away, rel=1e-4)
+    assert not same(*weights[:2])
 
 
 def test_crops_that_are_larger_than_the_images_are_refused(train: Split, tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def total(amounts: list[Amount]) -> int:
         ("rem", 0, 5000 * 51, 391 * 50),  # an adversary without a radius takes no steps
         ("sem", 4, 5000 * 61, 391 * 50),
         ("sem", 0, 5000 * 51, 391 * 50),
+        ("clean-uniform", 4, 5000 * 62, 391 * 50),  # a pass of clean images more than sem
         ("rem-fast", 0, 5000 * 21, 391 * 20),
         ("em", 0, 5000 * 11, 391 * 10),
         ("tap", 0, 40_000, 391 * 2000),  # the source model is the clean training
