@@ -21,11 +21,13 @@ from unlearnable.compute import draws
 from unlearnable.datasets.split import Array, Split, shard_rows
 from unlearnable.errors import Stopped, UserError
 from unlearnable.networks import build as models
+from unlearnable.noises import cost
 from unlearnable.noises.method import method_of, problem_of
 from unlearnable.stages import noise as noise_pass
 from unlearnable.stages.noise import make_shard
 from unlearnable.stages.settings.noise import NoiseSettings
 from unlearnable.training.loop import Loop
+from unlearnable.training.work import Subject
 
 from ..exact import in_float64
 
@@ -104,7 +106,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "tap": {"algorithm": "tap", "steps": 2, "restarts": 2},
     "sem": config()["method"] | {"algorithm": "sem"},
     "rem": config()["method"],
+    "clean-uniform": config()["method"] | {"algorithm": "clean-uniform"},
+    "entf": {"algorithm": "entf", "direction": "pull", "steps": 2, "alpha": 0.5},
+    "mi-ue": {"algorithm": "mi-ue", "k_u": 2, "companions": 9},
 }
+DESCENDING = [name for name in METHODS if name not in ("entf", "mi-ue")]  # on the loss; these have losses of their own
 
 
 @pytest.mark.parametrize("algorithm", METHODS)
@@ -120,6 +126,23 @@ def test_the_batch_size_changes_nothing_beyond_rounding(
         with in_float64(noise_pass):
             noises.append(whole(shard_files(tmp_path, train, model, 1, settings)))
     assert all((noise == noises[0]).mean() >= 0.999 for noise in noises)
+
+
+@pytest.mark.parametrize("algorithm", ["entf", "mi-ue", "clean-uniform"])
+def test_what_all_shards_share_changes_no_byte_and_is_counted_as_planned(
+    algorithm: str, make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    train, settings, noises = make_split(ROWS), config(method=METHODS[algorithm]), []
+    problem = problem_of(NoiseSettings.model_validate(settings), 3)
+    subject = Subject("small-cnn", "cifar", (1, 8, 8), 3, problem.augmentation, "float32")
+    for shards in (1, 3):
+        paths = shard_files(tmp_path, train, model, shards, settings)
+        noises.append(digest(whole(paths)))
+        for shard, path in enumerate(paths):
+            rows = len(shard_rows(ROWS, BATCH, shard, shards))
+            planned = cost.of_noise(cost.Shard(problem, subject, (1, 8, 8), BATCH, rows, ROWS))
+            assert files.read_json(path.with_suffix(".json"))["passes"] == sum(amount.passes for amount in planned)
+    assert noises[0] == noises[1]
 
 
 @pytest.mark.parametrize("algorithm", METHODS)
@@ -224,10 +247,11 @@ def test_an_images_own_noise_does_more_than_anothers_and_one_that_is_a_row_off_d
     assert abs(losses["a row off"] - losses["shuffled"]) < 0.3 * gained
 
 
-def test_a_random_noise_needs_no_network_and_no_shard_changes_it(
-    make_split: Callable[..., Split], tmp_path: Path
+@pytest.mark.parametrize("algorithm", ["random", "pil"])
+def test_a_noise_within_rho_u_needs_no_network_and_no_shard_changes_it(
+    algorithm: str, make_split: Callable[..., Split], tmp_path: Path
 ) -> None:
-    settings = config(method={"algorithm": "random"}, network=None, stem=None, rho_a=0)
+    settings = config(method={"algorithm": algorithm}, network=None, stem=None, rho_a=0)
     noises = [whole(shard_files(tmp_path, make_split(ROWS), None, n, settings)) for n in (1, 3, 7)]
     assert len({digest(noise) for noise in noises}) == 1
     assert np.abs(noises[0]).max() == 8
@@ -316,7 +340,7 @@ def test_a_noise_that_is_not_finite_is_refused(
         shard_files(tmp_path, make_split(ROWS), None, 1, settings)
 
 
-@pytest.mark.parametrize("algorithm", METHODS)
+@pytest.mark.parametrize("algorithm", DESCENDING)
 def test_how_far_the_noise_lowers_the_loss_is_recorded_whatever_the_shards_and_stops(
     algorithm: str, make_split: Callable[..., Split], model: Path, tmp_path: Path
 ) -> None:
