@@ -101,13 +101,13 @@ def jitter(images: Tensor, drawn: Tensor, draws: Draws) -> Distortion:
 
 
 def blur(images: Tensor, drawn: Tensor, draws: Draws) -> Distortion:
-    """A 3x3 binomial filter; the border is mirrored."""
+    """A 3x3 binomial filter; the border is repeated, since the gradient of a mirrored one varies on GPUs."""
 
     def distorted(pixels: Tensor) -> Tensor:
         channels = pixels.shape[1]
         taps = pixels.new_tensor([0.25, 0.5, 0.25])
         kernel = (taps[:, None] * taps).expand(channels, 1, 3, 3)
-        return F.conv2d(F.pad(pixels, (1, 1, 1, 1), mode="reflect"), kernel, groups=channels)
+        return F.conv2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), kernel, groups=channels)
 
     return distorted
 
