@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from benchmarks import plain
+from unlearnable.compute import distortions
 from unlearnable.compute.frozen import FrozenNetwork, frozen
 from unlearnable.datasets.augmentation import Augmentation
 from unlearnable.noises.descent import minimise
-from unlearnable.noises.method import Batch, method_of
+from unlearnable.noises.method import Batch, Problem, method_of
 from unlearnable.noises.rem import noise as rem
+from unlearnable.noises.rem.settings import Distortion, Rem
 
 from .problems import (
     ALL_BUT_ONE,
@@ -211,3 +214,83 @@ def test_the_identity_expectation_leaves_the_transform_of_source_training(
     assert any(flipped)
     assert any(same)
     assert all(a != b for a, b in zip(flipped, same, strict=True))
+
+
+# ---- a wider expectation
+
+
+def widened(method: str, names: list[str], clip: str = "pixels", **changes: Any) -> Problem[Any]:
+    task = problem(method, AUGMENTATIONS[3], clip)
+    return replace(task, settings=task.settings.model_copy(update={"expectation": names} | changes))
+
+
+@pytest.mark.parametrize("method", ["rem", "sem", "free"])
+def test_a_list_that_changes_nothing_gives_the_noise_of_no_list(
+    method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    """With one transform and one step; after these, the draws differ."""
+    name, change = ("rem", {"attack": "free"}) if method == "free" else (method, {})
+    task = widened(name, ["none"], j=1, k_u=1, k_a=1, **change)
+    plainly = replace(task, settings=task.settings.model_copy(update={"expectation": "transform"}))
+    found, expected = (of(name).noise(fixed, Batch(*batch, each, draws(3))) for each in (task, plainly))
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("method", ["rem", "sem"])
+def test_noise_descends_on_the_loss_of_distorted_images(
+    method: str, network: nn.Module, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    """One step, with the distortions drawn again and the gradient of the whole by autograd."""
+    images, labels = batch
+    task = widened(method, ["blur", "jpeg", "none"], k_u=1, k_a=1)
+    s, generator = task.settings, draws(4)
+    d = plain.clip(plain.start(images, task.rho_u, generator), images, task)
+    protected, drawn = images + d, []
+    for _ in range(s.j):
+        t = plain.transform(task.augmentation, images, generator)
+        e = plain.start(images, task.rho_a, generator)
+        drawn.append((t, e, distortions.draw(s.expectation, images, generator)))
+    g = torch.zeros_like(images)
+    for t, start, distortion in drawn:
+        z = distortion(t(protected)).detach()
+        e = (z + start).clamp(0, 255) - z
+        if method == "rem":
+            x = (z + e).requires_grad_()
+            (up,) = torch.autograd.grad(F.cross_entropy(network(x), labels, reduction="sum"), x)
+            e = (e + s.alpha_a * task.rho_a * up.sign()).clamp(-task.rho_a, task.rho_a)
+            e = (z + e).clamp(0, 255) - z
+        leaf = protected.clone().requires_grad_()
+        loss = F.cross_entropy(network(distortion(t(leaf)) + e), labels, reduction="sum")
+        g = g + torch.autograd.grad(loss, leaf)[0]
+    expected = plain.clip(d - s.alpha_u * task.rho_u * g.sign(), images, task).round()
+    found = of(method).noise(fixed, Batch(images, labels, task, draws(4)))
+    assert share_equal(found, expected) >= ALL_BUT_ONE
+    assert fixed.images == of(method).noise_passes(task) * len(images)
+
+
+@pytest.mark.parametrize("method", ["rem", "sem", "free"])
+def test_a_widened_descent_starts_under_the_first_draw_of_the_noise(
+    method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    name, change = ("rem", {"attack": "free"}) if method == "free" else (method, {})
+    task = widened(name, ["gray", "jpeg", "bands"], **change)
+    first: list[Tensor] = []
+
+    class Watched(FrozenNetwork):
+        def gradient(self, pixels: Tensor, targets: Tensor) -> Tensor:
+            first.append(pixels)
+            return super().gradient(pixels, targets)
+
+    of(name).noise(Watched(fixed.network, torch.float32), Batch(*batch, task, draws(3)))
+    descent = of(name).descent(Batch(*batch, task, draws(3)), 0)
+    torch.testing.assert_close(descent.seen(descent.start), first[0][: len(batch[0])])
+
+
+def test_the_names_of_distortions_are_those_that_there_are() -> None:
+    assert list(get_args(Distortion)) == list(distortions.DISTORTIONS)
+
+
+@pytest.mark.parametrize("wrong", [[], ["posterise"], "jpeg"])
+def test_an_expectation_over_nothing_or_the_unknown_is_a_fault(wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="expectation"):
+        Rem(algorithm="rem", expectation=wrong)

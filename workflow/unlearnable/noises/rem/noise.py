@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from unlearnable.compute import distortions
 from unlearnable.compute.augment import Transform, concatenated, draw, transformed
+from unlearnable.compute.distortions import Distortion
+from unlearnable.compute.draws import Draws
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import ascend, uniform, within_pixels
 from unlearnable.datasets.augmentation import Augmentation
@@ -49,10 +53,11 @@ def descent(batch: Batch[Rem], seed: int) -> Descent:
     images, draws, problem = batch.images, batch.draws, batch.problem
     start, e = start_of(batch), uniform(images, problem.rho_a, draws)
     t = draw(_expected_over(problem), images, draws)
+    distortion = _distortion(problem, _shaped(problem, images), draws)
 
     def seen(d: Tensor) -> Tensor:
         protected = (images + d).clamp(0, 255)
-        return t(protected + within_pixels(e, protected))
+        return distortion(t(protected + within_pixels(e, protected)))
 
     return Descent(start, seen, batch.labels)
 
@@ -80,14 +85,17 @@ def robust_noise(network: FrozenNetwork, batch: Batch[RobustDescent], ascent_ste
     images, draws, problem, s = batch.images, batch.draws, batch.problem, batch.problem.settings
     augmentation = _expected_over(problem)
     y = batch.labels.repeat(s.j)
-    one = images.new_empty(len(images), *transformed(augmentation, images.shape[1:]))  # only its shape counts
+    one = _shaped(problem, images)
 
     def expected_gradient(protected: Tensor) -> Tensor:
-        drawn = [(draw(augmentation, images, draws), uniform(one, problem.rho_a, draws)) for _ in range(s.j)]
-        t = concatenated([transform for transform, _ in drawn])
-        z = t(torch.cat([protected] * s.j))
-        e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start in drawn]))
-        return _summed(t, network.gradient(z + e, y), s.j)
+        drawn = [
+            (draw(augmentation, images, draws), uniform(one, problem.rho_a, draws), _distortion(problem, one, draws))
+            for _ in range(s.j)
+        ]
+        t = concatenated([transform for transform, _, _ in drawn])
+        z, pull_back = _distorted(t(torch.cat([protected] * s.j)), [distortion for _, _, distortion in drawn])
+        e = ascend(network, z, y, problem.rho_a, ascent_steps, s.alpha_a, torch.cat([start for _, start, _ in drawn]))
+        return _summed(t, pull_back(network.gradient(z + e, y)), s.j)
 
     return minimise(batch, expected_gradient).round()
 
@@ -96,10 +104,11 @@ def robust_descent(batch: Batch[RobustDescent]) -> Descent:
     """As ``descent``, for ``robust_noise``."""
     images, draws, problem = batch.images, batch.draws, batch.problem
     start, t = start_of(batch), draw(_expected_over(problem), images, draws)
-    e = uniform(t(images), problem.rho_a, draws)
+    one = _shaped(problem, images)
+    e, distortion = uniform(one, problem.rho_a, draws), _distortion(problem, one, draws)
 
     def seen(d: Tensor) -> Tensor:
-        z = t((images + d).clamp(0, 255))
+        z = distortion(t((images + d).clamp(0, 255)))
         return z + within_pixels(e, z)
 
     return Descent(start, seen, batch.labels)
@@ -117,11 +126,15 @@ def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
     start = uniform(images, problem.rho_u, draws) if batch.start is None else batch.start
     e = uniform(images, problem.rho_a, draws)
 
+    one = _shaped(problem, images)
+
     def shared_gradient(protected: Tensor) -> Tensor:
         nonlocal e
-        t = concatenated([draw(augmentation, images, draws) for _ in range(s.j)])
+        drawn = [(draw(augmentation, images, draws), _distortion(problem, one, draws)) for _ in range(s.j)]
+        t = concatenated([transform for transform, _ in drawn])
         e = within_pixels(e, protected)
-        g = _summed(t, network.gradient(t(torch.cat([protected + e] * s.j)), y), s.j)
+        z, pull_back = _distorted(t(torch.cat([protected + e] * s.j)), [distortion for _, distortion in drawn])
+        g = _summed(t, pull_back(network.gradient(z, y)), s.j)
         e = (e + s.alpha_a * problem.rho_a * g.sign()).clamp(-problem.rho_a, problem.rho_a)
         return g
 
@@ -130,7 +143,32 @@ def free_noise(network: FrozenNetwork, batch: Batch[Rem]) -> Tensor:
 
 def _expected_over(problem: Problem[RobustDescent]) -> Augmentation:
     """The transforms that the noise should survive: T, or none in the ablation."""
-    return problem.augmentation if problem.settings.expectation == "transform" else Augmentation()
+    return Augmentation() if problem.settings.expectation == "identity" else problem.augmentation
+
+
+def _shaped(problem: Problem[RobustDescent], images: Tensor) -> Tensor:
+    """An uninitialised tensor of the shape of transformed images."""
+    return images.new_empty(len(images), *transformed(_expected_over(problem), images.shape[1:]))
+
+
+def _distortion(problem: Problem[RobustDescent], transformed: Tensor, draws: Draws) -> Distortion:
+    """A draw of what else the noise should survive, for images of this shape; nothing is drawn if there is nothing."""
+    names = problem.settings.expectation
+    return _unchanged if isinstance(names, str) else distortions.draw(names, transformed, draws)
+
+
+def _unchanged(pixels: Tensor) -> Tensor:
+    return pixels
+
+
+def _distorted(pixels: Tensor, each: list[Distortion]) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Pixels of J transforms under the distortion of each, and a function that pulls gradients back to the pixels."""
+    if each[0] is _unchanged:
+        return pixels, _unchanged
+    with torch.enable_grad():
+        x = pixels.detach().requires_grad_()
+        found = torch.cat([distortion(part) for distortion, part in zip(each, x.chunk(len(each)), strict=True)])
+    return found.detach(), lambda g: torch.autograd.grad(found, x, g)[0]
 
 
 def _summed(t: Transform, gradients: Tensor, j: int) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from unlearnable.noises.settings import NoiseDescent
+
+Distortion = Literal["none", "gray", "jitter", "resized-crop", "blur", "jpeg", "bands"]  # compute/distortions.py
 
 
 class RobustDescent(NoiseDescent):
@@ -16,10 +18,12 @@ class RobustDescent(NoiseDescent):
     k_a: int = Field(10, ge=1, description="ascent steps of the adversary")
     alpha_a: float = Field(0.2, gt=0, description="ascent step, as a share of rho_a")
     j: int = Field(5, ge=1, description="transforms drawn for the expectation")
-    expectation: Literal["transform", "identity"] = Field(
+    expectation: Literal["transform", "identity"] | Annotated[list[Distortion], Field(min_length=1)] = Field(
         "transform",
-        description="identity: an ablation with noise computed on untransformed images, with j draws of the adversary "
-        "each; the source model is still trained on transformed ones",
+        description="transform: the noise is computed on images transformed as a victim's; identity: an ablation with "
+        "noise computed on untransformed images, with j draws of the adversary each; a list: after the transform, one "
+        "of these is drawn for each image, so that the noise survives them (none, gray, jitter, resized-crop, blur, "
+        "jpeg, bands). The source model is trained on transformed images in any case",
     )
 
     @property
