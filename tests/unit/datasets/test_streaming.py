@@ -216,6 +216,16 @@ def test_a_stored_dataset_is_read_back(make_split: Callable[..., Split], store: 
     ]
 
 
+def test_a_subset_may_leave_out_all_images_of_a_piece(
+    store: Callable[..., Path], make_split: Callable[..., Split], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "chunk_rows", lambda shape: 2)
+    made = make_split(60)
+    stored = shards.load(store(made, train_images=3), "train")
+    assert sorted(stored.labels.tolist()) == [0, 1, 2]
+    assert all((made.images == image).all((1, 2, 3)).any() for image in stored.images[:])
+
+
 def test_the_identity_of_a_dataset_is_that_of_its_training_images_and_labels(
     make_split: Callable[..., Split], store: Callable[..., Path]
 ) -> None:

@@ -77,8 +77,8 @@ def _recording(stream: Stream, digests: Array) -> Stream:
     def chunks() -> Iterator[Array]:
         done = 0
         for chunk in stream.chunks():
-            for row, pixels in enumerate(np.ascontiguousarray(chunk).reshape(len(chunk), -1), start=done):
-                digests[row] = blake2b(pixels.data, digest_size=DIGEST_BYTES).digest()
+            for row, pixels in enumerate(np.ascontiguousarray(chunk), start=done):
+                digests[row] = blake2b(pixels.ravel().data, digest_size=DIGEST_BYTES).digest()
             done += len(chunk)
             yield chunk
 
