@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from unlearnable.products.settings import MOST_SEEDS
-from unlearnable.products.statistics import equivalence_p, holm, mean_interval, sign_flip_p, smallest_p
+from unlearnable.products.statistics import equivalence_p, highest_mean, holm, mean_interval, sign_flip_p, smallest_p
 
 IMAGES = 4000  # an accuracy is a whole number of images
 WHOLE = st.integers(-IMAGES, IMAGES)
@@ -116,3 +116,53 @@ def test_equivalence_of_differences_that_do_not_vary(values: list[float], p: flo
 
 def test_a_single_difference_shows_no_equivalence() -> None:
     assert math.isnan(equivalence_p(np.array([0.0]), 3))
+
+
+# ---- the highest of several means
+
+
+def samples(means: list[float], seed: int, seeds: int = 6) -> list[dict[int, float]]:
+    """Normal values, of standard deviation 3, around the means."""
+    values = np.random.default_rng(seed).normal(means, 3, (seeds, len(means)))
+    return [dict(enumerate(column)) for column in values.T]
+
+
+@pytest.mark.parametrize(
+    "means",
+    [[70] + 13 * [30], [60, 60] + 12 * [30], [60, 58] + 12 * [40], list(np.linspace(50, 60, 14))],
+    ids=["one", "two", "close", "ladder"],
+)
+def test_the_interval_of_the_highest_mean_contains_it_as_often_as_it_says(means: list[float]) -> None:
+    found = [highest_mean(samples(means, seed), np.random.default_rng(seed)) for seed in range(300)]
+    held = np.mean([each.low <= max(means) <= each.high for each in found])
+    assert held >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / 300)
+
+
+def test_choosing_the_highest_of_equal_means_overstates_it_and_most_of_that_is_taken_off() -> None:
+    means = 14 * [60.0]
+    found = [highest_mean(samples(means, seed), np.random.default_rng(seed)).mean for seed in range(200)]
+    chosen = [max(np.mean(list(each.values())) for each in samples(means, seed)) for seed in range(200)]
+    assert np.mean(chosen) - 60 > 1.5
+    assert abs(np.mean(found) - 60) < 0.6 * (np.mean(chosen) - 60)
+
+
+def test_one_mean_far_above_the_others_has_the_interval_of_one_mean() -> None:
+    one = samples([70.0, 20.0], 0, seeds=10)
+    highest = highest_mean(one, np.random.default_rng(0))
+    mean, low, high = mean_interval(np.array(list(one[0].values())))
+    assert highest.mean == pytest.approx(mean, abs=0.1)
+    assert [highest.low, highest.high] == pytest.approx([low, high], abs=0.5)
+    assert highest.shares.tolist() == [1, 0]
+
+
+def test_values_of_the_same_seeds_are_drawn_together() -> None:
+    """A trainer that is always a point stronger is the strongest in every resample, however much seeds vary."""
+    values = {0: 40.0, 1: 60.0, 2: 50.0}
+    shifted = {seed: value + 1 for seed, value in reversed(values.items())}
+    assert highest_mean([values, shifted], np.random.default_rng(0)).shares.tolist() == [0, 1]
+
+
+def test_single_values_have_no_interval_of_the_highest() -> None:
+    highest = highest_mean([{0: 40.0}, {0: 60.0, 1: 50.0}], np.random.default_rng(0))
+    assert highest.mean == 55
+    assert np.isnan([highest.low, highest.high, *highest.shares]).all()

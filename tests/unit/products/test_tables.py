@@ -295,12 +295,12 @@ def of_way(cell: Cell) -> dict[str, Any]:
 def test_noises_are_ranked_by_their_worst_case_then_by_their_mean(make: Callable[..., Any]) -> None:
     rows, csv, _ = make("ranking-table", ranked_cells(), of_way, decimals=1)
     assert rows[0] == ["rank", "noise", "highest", "by", "mean", "standard", "adversarial 4/255", "gray"]
-    assert [row[:5] for row in rows[1:]] == [
-        ["1", "TAP-FU2022 8", "75.5 ± 0.7", "adversarial 4/255", "42.2 ± 0.7"],
-        ["2", "EM 8", "80.5 ± 0.7", "adversarial 4/255", "37.2 ± 0.7"],
-        ["3", "OPS", "80.5 ± 0.7", "standard", "40.5 ± 0.7"],
-        ["4", "REM 8-4", "90.5 ± 0.7", "gray", "50.5 ± 0.7"],
-        ["", "clean", "94.5 ± 0.7", "standard", "92.5 ± 0.7"],
+    assert [[row[0], row[1], row[2].split(" [")[0], *row[3:5]] for row in rows[1:]] == [
+        ["1", "TAP-FU2022 8", "75.5", "adversarial 4/255 (100 %)", "42.2 ± 0.7"],
+        ["2", "EM 8", "80.5", "adversarial 4/255 (100 %)", "37.2 ± 0.7"],
+        ["3", "OPS", "80.5", "standard (100 %)", "40.5 ± 0.7"],
+        ["4", "REM 8-4", "90.5", "gray (100 %)", "50.5 ± 0.7"],
+        ["", "clean", "94.5", "standard (100 %)", "92.5 ± 0.7"],
     ]
     assert rows[4][5:] == ["20.5 ± 0.7, -74.0", "40.5 ± 0.7, -50.0", "90.5 ± 0.7, -2.0"]
     assert rows[5][5:] == ["94.5 ± 0.7", "90.5 ± 0.7", "92.5 ± 0.7"]
@@ -308,6 +308,22 @@ def test_noises_are_ranked_by_their_worst_case_then_by_their_mean(make: Callable
     assert (one["rank"], one["n"]) == (2, 2)
     assert one[["mean", "sd", "gap"]].tolist() == pytest.approx([80.5, math.sqrt(0.5), -10])
     assert csv.loc[csv["noise"] == "clean", "rank"].isna().all()
+
+
+def test_trainers_with_fewer_seeds_are_ranked_with_the_others(make: Callable[..., Any]) -> None:
+    """The spread of the mean over trainers is that of the seeds that all have."""
+    ways: list[tuple[dict[str, Any], range]] = [({}, range(4)), ({"countermeasure": "gray"}, range(2))]
+    cells = [victim("em", seed, **way) for way, seeds in ways for seed in seeds]
+
+    def measure(cell: Cell) -> dict[str, Any]:
+        base = 0.2 if cell["countermeasure"] == "gray" else 0.5
+        return {"test_accuracy": base + 0.02 * cell["seed"]}
+
+    rows, csv, caption = make("ranking-table", cells, measure, decimals=1)
+    assert rows[1][3:5] == ["standard (100 %)", "37.0 ± 1.4"]
+    assert csv["n"].tolist() == [4, 2]
+    assert csv["highest_low"].iloc[0] < 53 < csv["highest_high"].iloc[0]
+    assert "2 to 4 seeds" in caption
 
 
 def test_each_dataset_has_its_own_ranks(make: Callable[..., Any]) -> None:

@@ -83,6 +83,23 @@ def test_the_clean_rest_is_of_a_noise_seed_because_the_choice_of_images_is() -> 
     assert rest == [(0, 5), (0, 6), (1, 5), (1, 6)]
 
 
+def test_a_group_of_victims_may_have_seeds_of_its_own() -> None:
+    groups = [{"radii": [0], "seeds": [1]}, {"radii": [4]}, {"radii": [8], "seeds": {"noise": [2], "victim": [2, 7]}}]
+    own = study(noises=[{"method": "clean"}, {"method": "em", "rho_u": [8]}], seeds=[0, 1], victims=groups)
+    found = [(c.method, c.radius, c.seed, c.victim_seed) for c in own.victims("own")]
+    assert found == [
+        *[("clean", 0, 1, 1), ("clean", 4, 0, 0), ("clean", 4, 1, 1), ("clean", 8, 2, 2), ("clean", 8, 7, 7)],
+        *[("em", 0, 1, 1), ("em", 4, 0, 0), ("em", 4, 1, 1), ("em", 8, 2, 2), ("em", 8, 2, 7)],
+    ]
+    assert [cell.seed for cell in own.noises("own")] == [1, 0, 2]
+    assert own.settings.experiments["own"].noise_seeds == [1, 0, 2]
+
+
+def test_seeds_of_a_group_that_make_no_sense_are_one_line_of_fault() -> None:
+    (line,) = faults(noises=[REM], victims=[{"radii": [0], "seeds": [3, 3]}]).splitlines()
+    assert "experiments.own.victims.0.seeds: 3 is listed twice" in line
+
+
 def test_a_crossed_victim_with_equal_seeds_is_that_of_a_list() -> None:
     noises = [{"method": "clean"}, {"method": "em", "rho_u": [8]}]
     listed = study(noises=noises, seeds=[3], victims={"radii": [0]})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unlearnable.products.frames import (
@@ -21,6 +22,8 @@ from unlearnable.products.frames import (
     with_clean_at_every_share,
 )
 from unlearnable.products.product import VictimCell
+from unlearnable.products.statistics import highest_mean
+from unlearnable.randomness import numpy_generator
 
 BLOCK = ["dataset", "network", "protected"]  # ranked together
 HIGHEST, MEAN = "highest", "mean"
@@ -30,7 +33,8 @@ def ranking(cells: Sequence[VictimCell], metrics: Sequence[Path]) -> pd.DataFram
     """One row per noise and way of training, in the order of the ranks.
 
     Noises are ranked by their worst case, the highest of their mean accuracies over the ways of training: the accuracy
-    of a trainer with the best counter-measure. Ties are broken by the mean over the ways of training.
+    of a trainer with the best counter-measure; see ``statistics.highest_mean``. Ties are broken by the mean over the
+    ways of training.
 
     Args:
         cells: the victims.
@@ -39,9 +43,10 @@ def ranking(cells: Sequence[VictimCell], metrics: Sequence[Path]) -> pd.DataFram
     Returns:
         Columns: dataset, network, protected, ``rank`` (from 1; missing for clean images and for the clean rest, which
         follow the noises), noise, countermeasure, radius, trainer; in per cent mean, sd and n of the clean-test
-        accuracy, and ``gap``, its difference from that of clean images with the same trainer; and for the noise
-        ``highest_mean``, ``highest_sd``, ``highest_by`` (a trainer), ``mean_mean`` and ``mean_sd`` (of each seed's mean
-        over trainers).
+        accuracy, and ``gap``, its difference from that of clean images with the same trainer; ``highest_share``, how
+        often the trainer was the strongest in the bootstrap, 0..1; and for the noise ``highest`` with its 95 % interval
+        ``highest_low`` to ``highest_high``, ``highest_by`` (the trainer of the highest mean), ``mean_mean`` (over
+        trainers) and ``mean_sd`` (over the seeds that all trainers have, of each one's mean over trainers).
     """
     data = with_clean_at_every_share(by_noise_seed(frame(cells, metrics)))
     data["accuracy"] = 100 * data["test_accuracy"]
@@ -71,14 +76,19 @@ def _noise(name: str, data: pd.DataFrame, ways: list[tuple[Any, ...]]) -> list[d
         countermeasure, radius = way
         row = {"noise": name, "countermeasure": countermeasure, "radius": radius, "trainer": trainer(*way)}
         rows.append(row | {"mean": mean, "sd": sd, "n": n})
-    worst = max(rows, key=lambda row: row["mean"])
-    mean, sd, _ = mean_and_sd(data.groupby("seed")["accuracy"].mean())
-    summary = {"highest_mean": worst["mean"], "highest_sd": worst["sd"], "highest_by": worst["trainer"]}
-    return [row | summary | {"mean_mean": mean, "mean_sd": sd} for row in rows]
+    accuracies = [groups[way].set_index("seed")["accuracy"] for way in filter(groups.__contains__, ways)]
+    highest = highest_mean([dict(each) for each in accuracies], numpy_generator(0, "ranking"))
+    of_seeds = pd.concat(accuracies, axis=1).dropna().mean(axis=1)
+    summary = {
+        **{"highest": highest.mean, "highest_low": highest.low, "highest_high": highest.high},
+        "highest_by": max(rows, key=lambda row: row["mean"])["trainer"],
+        **{"mean_mean": float(np.mean([row["mean"] for row in rows])), "mean_sd": float(of_seeds.std(ddof=1))},
+    }
+    return [row | summary | {"highest_share": share} for row, share in zip(rows, highest.shares, strict=True)]
 
 
 def _by_protection(rows: list[dict[str, Any]]) -> tuple[bool, bool, float, float]:
     """Sort key: noises before references, clean images last; lower accuracy first."""
     first = rows[0]
     noise = first["noise"]
-    return noise == CLEAN, noise == CLEAN_REST, first["highest_mean"], first["mean_mean"]
+    return noise == CLEAN, noise == CLEAN_REST, first["highest"], first["mean_mean"]

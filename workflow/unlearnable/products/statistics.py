@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from unlearnable.products.settings import MOST_SEEDS
 
@@ -12,6 +15,7 @@ Values = NDArray[np.float64]
 
 LEVEL = 0.95  # of intervals
 ALPHA = 0.05  # below which a p is called significant
+RESAMPLES = 2000  # of a bootstrap
 ROUNDING = 1e-12  # of the sum of all absolute values: sums this close are equal
 
 
@@ -86,6 +90,64 @@ def equivalence_p(differences: Values, margin: float) -> float:
     if error == 0:
         return 0.0 if room > 0 else 1.0
     return float(stdtr(len(differences) - 1, -room / error))
+
+
+@dataclass(frozen=True)
+class Highest:
+    """The highest of several means.
+
+    Attributes:
+        mean: the estimate.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        shares: how often each of the means was the highest in the bootstrap, ``(k,)``, 0..1.
+    """
+
+    mean: float
+    low: float
+    high: float
+    shares: Values
+
+
+def highest_mean(samples: Sequence[Mapping[int, float]], draws: np.random.Generator) -> Highest:
+    """The highest of several means, without the excess that comes from choosing it by the same values.
+
+    The highest sample mean tends to lie above the highest mean. A bootstrap over the seeds measures by how much: its
+    own highest means lie about as far above the sample's, and both the estimate and the interval are moved down by that
+    (the basic bootstrap). Values of the same seed are drawn together. Residuals are scaled by sqrt(n / (n - 1)), and
+    the interval by the ratio of the t to the normal quantile, because few seeds understate the spread.
+
+    Of six normal values for each of 14 means, the interval held the highest mean in 94 to 96 % of simulations, and in
+    87 to 93 % if all means were equal; then it lies above.
+
+    Args:
+        samples: the values of each mean by seed; different means may have different seeds.
+        draws: of the bootstrap.
+
+    Returns:
+        Where a mean is of a single value, the highest sample mean; its ends and the shares are nan.
+    """
+    values = [np.array([sample[seed] for seed in sorted(sample)]) for sample in samples]
+    means = np.array([each.mean() for each in values])
+    first = int(means.argmax())
+    highest = float(means[first])
+    if min(map(len, values)) == 1:
+        return Highest(highest, np.nan, np.nan, np.full(len(means), np.nan))
+    rows: dict[tuple[int, ...], NDArray[np.int64]] = {}
+    resampled = np.empty((RESAMPLES, len(means)))
+    for place, (sample, own) in enumerate(zip(samples, values, strict=True)):
+        n, seeds = len(own), tuple(sorted(sample))
+        if seeds not in rows:
+            rows[seeds] = draws.integers(n, size=(RESAMPLES, n))
+        residuals = (own - means[place]) * (n / (n - 1)) ** 0.5
+        resampled[:, place] = means[place] + residuals[rows[seeds]].mean(axis=1)
+    again = resampled.max(axis=1)
+    estimate = 2 * highest - float(again.mean())
+    ends = 2 * highest - np.quantile(again, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
+    wider = float(stdtrit(len(values[first]) - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2))
+    half = wider * float(np.abs(ends - estimate).max())  # either side alone is too short if the means are close
+    shares = np.bincount(resampled.argmax(axis=1), minlength=len(means)) / RESAMPLES
+    return Highest(estimate, estimate - half, estimate + half, shares)
 
 
 def _standard_error(values: Values) -> float:

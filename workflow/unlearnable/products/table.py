@@ -44,6 +44,12 @@ def plain_number(mean: float, sd: float, decimals: int) -> str:
     return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
 
 
+def with_interval(mean: float, low: float, high: float, decimals: int) -> str:
+    """``mean [low, high]``; without an interval if there is none."""
+    ends = "" if math.isnan(low) else f" [{low:.{decimals}f}, {high:.{decimals}f}]"
+    return f"{mean:.{decimals}f}{ends}"
+
+
 def save_table(
     out: TableFiles, table: pd.DataFrame, text: pd.DataFrame, caption: str, notes: Sequence[str] = ()
 ) -> None:

@@ -67,30 +67,6 @@ class NoiseAxis(Settings):
     )
 
 
-class VictimAxis(Settings):
-    """Networks, counter-measures and radii of the victims: all combinations of them."""
-
-    networks: list[Slug] = Field(["resnet18"], min_length=1, description="names of networks")
-    countermeasures: list[Slug] = Field(["none"], min_length=1, description="names of counter-measures")
-    radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
-        [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
-    )
-
-
-class PrimaryComparison(Settings):
-    """The comparison that an experiment is made for, named before it runs."""
-
-    noise: NamedNoise = Field(description="one noise of the experiment, as among its references")
-    reference: NamedNoise = Field(
-        NamedNoise(method="clean"), description="what it is compared with: clean images, or another noise"
-    )
-    dataset: Slug | None = Field(None, description="of the victims; needed if the experiment has several")
-    network: Slug | None = Field(None, description="likewise")
-    countermeasure: Slug | None = Field(None, description="likewise")
-    radius: int | None = Field(None, description="likewise, in units of 1/255; 0 for standard training")
-    protected: int | None = Field(None, description="likewise, in per cent")
-
-
 def _distinct(seeds: list[int]) -> list[int]:
     for index, seed in enumerate(seeds):
         if seed in seeds[:index]:
@@ -115,6 +91,31 @@ AnySeeds = Annotated[
     Annotated[Seeds, Tag("[list]")] | Annotated[CrossedSeeds, Tag("[crossed]")],
     Discriminator(lambda value: "[crossed]" if isinstance(value, dict | CrossedSeeds) else "[list]"),
 ]
+
+
+class VictimAxis(Settings):
+    """Networks, counter-measures and radii of the victims: all combinations of them."""
+
+    networks: list[Slug] = Field(["resnet18"], min_length=1, description="names of networks")
+    countermeasures: list[Slug] = Field(["none"], min_length=1, description="names of counter-measures")
+    radii: list[Annotated[int, Field(ge=0, le=255)]] = Field(
+        [0, 4], min_length=1, description="0 is standard training, r > 0 PGD-adversarial training, in units of 1/255"
+    )
+    seeds: AnySeeds | None = Field(None, description="of this group; without them those of the experiment")
+
+
+class PrimaryComparison(Settings):
+    """The comparison that an experiment is made for, named before it runs."""
+
+    noise: NamedNoise = Field(description="one noise of the experiment, as among its references")
+    reference: NamedNoise = Field(
+        NamedNoise(method="clean"), description="what it is compared with: clean images, or another noise"
+    )
+    dataset: Slug | None = Field(None, description="of the victims; needed if the experiment has several")
+    network: Slug | None = Field(None, description="likewise")
+    countermeasure: Slug | None = Field(None, description="likewise")
+    radius: int | None = Field(None, description="likewise, in units of 1/255; 0 for standard training")
+    protected: int | None = Field(None, description="likewise, in per cent")
 
 
 def _listed(value: Any) -> Any:
@@ -150,15 +151,15 @@ class Experiment(Settings):
 
     @property
     def noise_seeds(self) -> list[int]:
-        """The seeds of its noises."""
-        return self.seeds.noise if isinstance(self.seeds, CrossedSeeds) else self.seeds
+        """The seeds of its noises, in the order of the groups of victims."""
+        return list(dict.fromkeys(seed for axis in self.victims for seed, _ in self.seed_pairs(axis)))
 
-    @property
-    def seed_pairs(self) -> list[tuple[int, int]]:
-        """The seeds of its victims: the noise's and the victim's own, which are equal unless seeds are crossed."""
-        if isinstance(self.seeds, CrossedSeeds):
-            return list(product(self.seeds.noise, self.seeds.victim))
-        return [(seed, seed) for seed in self.seeds]
+    def seed_pairs(self, axis: VictimAxis) -> list[tuple[int, int]]:
+        """The seeds of a group of victims: the noise's and the victim's own, equal unless seeds are crossed."""
+        seeds = self.seeds if axis.seeds is None else axis.seeds
+        if isinstance(seeds, CrossedSeeds):
+            return list(product(seeds.noise, seeds.victim))
+        return [(seed, seed) for seed in seeds]
 
 
 class Release(ReleaseFiles):

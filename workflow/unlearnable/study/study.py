@@ -77,7 +77,7 @@ class Study:
         for dataset, data in product(experiment.datasets, self._data(experiment)):
             method, rho_u, rho_a, protected = data
             for axis in experiment.victims:
-                for training in product(axis.networks, axis.countermeasures, axis.radii, experiment.seed_pairs):
+                for training in product(axis.networks, axis.countermeasures, axis.radii, experiment.seed_pairs(axis)):
                     network, countermeasure, radius, (seed, own) = training
                     if method == "clean" and not protected:
                         seed = own  # no noise and no choice of images: once for each victim seed

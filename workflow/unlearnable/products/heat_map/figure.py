@@ -84,7 +84,7 @@ def _grid(block: pd.DataFrame, names: list[str], columns: list[str]) -> np.ndarr
     """Accuracies ``(noises, columns)``; nan if there is no victim for a noise and a way of training."""
     values = block.pivot(index="noise", columns="trainer", values="mean").reindex(index=names, columns=columns)
     summaries = block.drop_duplicates("noise").set_index("noise")
-    values[HIGHEST], values[MEAN] = summaries["highest_mean"], summaries["mean_mean"]
+    values[HIGHEST], values[MEAN] = summaries["highest"], summaries["mean_mean"]
     return values.to_numpy(float)
 
 
