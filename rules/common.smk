@@ -70,8 +70,14 @@ def source_model(w):
 
 
 def base_noise(w):
-    """The manifest of the noise that a noise is made of, if it is made of another."""
-    base = STUDY.made_of(cell(Noise, w))
+    """The manifest of the noise that a noise is made of or starts from, if there is one."""
+    base = STUDY.base_of(cell(Noise, w))
+    return [] if base is None else f"{path(NOISE, base)}/manifest.json"
+
+
+def start_noise(w):
+    """The manifest of the noise that a source model's noise starts from, if it is another's."""
+    base = STUDY.start_of(cell(Noise, w))
     return [] if base is None else f"{path(NOISE, base)}/manifest.json"
 
 

@@ -5,7 +5,7 @@ rule noise:
         model=compared("noise", source_model),
         source=lambda w: ancient([f"{path(SOURCE, c)}/metrics.json" for c in [STUDY.source_of(cell(Noise, w))] if c]),
         base=compared("noise", base_noise),
-        array=lambda w: ancient([f"{path(NOISE, c)}/noise.npy" for c in [STUDY.made_of(cell(Noise, w))] if c]),
+        array=lambda w: ancient([f"{path(NOISE, c)}/noise.npy" for c in [STUDY.base_of(cell(Noise, w))] if c]),
     output:
         noise=f"{NOISE}/shards/{{shard}}-of-{{shards}}.npy",
         metrics=f"{NOISE}/shards/{{shard}}-of-{{shards}}.json",

@@ -7,11 +7,13 @@ from unlearnable.stages.settings.source_model import SourceModelSettings
 
 
 def main(snakemake):
-    data, out = folder(snakemake.input.dataset), snakemake.output
-    with job(snakemake) as made, compute_on_ranks(snakemake, snakemake.input.dataset) as (loop, device, ranks):
+    inp, out = snakemake.input, snakemake.output
+    data, base = folder(inp.dataset), folder(inp.base) if inp.base else None  # few noises start from another
+    hashed = inp.dataset, *filter(None, [inp.base])
+    with job(snakemake) as made, compute_on_ranks(snakemake, *hashed) as (loop, device, ranks):
         settings = SourceModelSettings.model_validate(snakemake.params.recipe["settings"])
         outputs = (out.model, out.history, out.metrics)
-        source_model(settings, data, loop, device, *outputs, ranks, snakemake.threads, made=made)
+        source_model(settings, data, loop, device, *outputs, ranks, snakemake.threads, base=base, made=made)
 
 
 if __name__ == "__main__":

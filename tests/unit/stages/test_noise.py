@@ -219,6 +219,24 @@ def test_a_shuffled_noise_is_that_of_the_partner_in_its_own_frame_however_many_s
     assert files.read_json(tmp_path / f"{among}-0-of-7.json")["passes"] == 0
 
 
+def test_a_noise_started_from_another_descends_from_each_images_own_however_many_shards(
+    make_split: Callable[..., Split], model: Path, tmp_path: Path
+) -> None:
+    """No value is further from its start than two steps of a tenth of rho_u and rounding allow."""
+    train = make_split(ROWS)
+    other = np.random.default_rng(2).integers(-8, 9, train.images.shape, np.int8)
+    method = {"algorithm": "sem", "k_u": 2, "alpha_u": 0.1, "k_a": 1, "j": 1, "start": {"noise": "pil"}}
+    settings, found = NoiseSettings.model_validate(config(method=method)), []
+    for shards in (1, 2):
+        paths = [tmp_path / f"{shard}-of-{shards}.npy" for shard in range(shards)]
+        for shard, path in enumerate(paths):
+            measures = path.with_suffix(".json")
+            make_shard(settings, train, model, shard, shards, Loop(), CPU, path, measures, base=other)
+        found.append(whole(paths))
+    assert np.array_equal(found[0], found[1])
+    assert 0 < np.abs(found[0] - other).max() <= 2  # 2 x 0.1 x 8, rounded
+
+
 def test_an_images_own_noise_does_more_than_anothers_and_one_that_is_a_row_off_does_not(
     make_split: Callable[..., Split], model: Path, tmp_path: Path
 ) -> None:

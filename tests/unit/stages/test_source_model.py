@@ -16,7 +16,7 @@ from unlearnable import files, registry
 from unlearnable.compute.device_batches import Feed
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform
-from unlearnable.datasets.split import Split
+from unlearnable.datasets.split import Array, Split
 from unlearnable.errors import Stopped, UserError
 from unlearnable.networks.build import create
 from unlearnable.noises.method import Batch, Problem, method_of, problem_of
@@ -52,11 +52,13 @@ def config(method: dict[str, Any], **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def trained(train: Split, settings: dict[str, Any], folder: Path, loop: Loop | None = None) -> dict[str, Tensor]:
+def trained(
+    train: Split, settings: dict[str, Any], folder: Path, loop: Loop | None = None, base: Array | None = None
+) -> dict[str, Tensor]:
     """The weights of a source model."""
     folder.mkdir(exist_ok=True)
     outputs = [folder / name for name in ("model.safetensors", "history.parquet", "metrics.json")]
-    train_source_model(SourceModelSettings.model_validate(settings), train, loop or Loop(), CPU, *outputs)
+    train_source_model(SourceModelSettings.model_validate(settings), train, loop or Loop(), CPU, *outputs, base=base)
     return load_file(outputs[0])
 
 
@@ -144,6 +146,46 @@ def test_a_step_starts_from_the_last_noise_of_its_images_or_of_their_classes(
     monkeypatch.setattr(module, "training_inputs", seeing)
     trained(train, settings, tmp_path)
     assert returning > 6  # most were seen before
+
+
+STARTED: dict[str, Any] = {"algorithm": "sem", "k_u": 1, "k_a": 1, "j": 1, "start": {"noise": "pil"}}
+
+
+def other_noise(train: Split) -> Array:
+    return np.random.default_rng(5).integers(-8, 9, train.images.shape, np.int8)
+
+
+def test_every_step_starts_from_the_other_noise_of_its_images(
+    train: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = registry.load_module("noises", "sem")
+    step, other = module.training_inputs, other_noise(train)
+    images = torch.from_numpy(train.images[:]).permute(0, 3, 1, 2).float()
+    seen: set[int] = set()
+
+    def seeing(network: FrozenNetwork, batch: Batch[Any]) -> Any:
+        rows = (images[None] == batch.images[:, None]).flatten(2).all(2).int().argmax(1).numpy()
+        assert batch.start is not None
+        assert np.array_equal(batch.start.permute(0, 2, 3, 1).numpy(), other[rows])
+        seen.update(rows.tolist())
+        return step(network, batch)
+
+    monkeypatch.setattr(module, "training_inputs", seeing)
+    monkeypatch.setattr("unlearnable.stages.source_model.chunk_rows", lambda shape: 4)
+    trained(train, config(STARTED), tmp_path, base=other)
+    assert len(seen) == ROWS
+
+
+def test_a_source_model_started_from_a_noise_ends_in_the_same_bytes_however_it_is_stopped(
+    train: Split, tmp_path: Path
+) -> None:
+    other, checkpoint = other_noise(train), tmp_path / "model.checkpoint.pt"
+    expected = trained(train, config(STARTED), tmp_path / "whole", base=other)
+    assert not same(expected, trained(train, config(STARTED), tmp_path / "negated", base=-other))
+    with pytest.raises(Stopped):
+        trained(train, config(STARTED), tmp_path / "stopped", Loop(checkpoint, "f", deadline=0), base=other)
+    again = trained(train, config(STARTED), tmp_path / "stopped", Loop(checkpoint, "f"), base=other)
+    assert same(again, expected)
 
 
 def test_the_first_noise_of_images_is_one_draw_however_many_pieces_it_is_made_in(train: Split) -> None:

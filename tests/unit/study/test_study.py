@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,58 @@ def test_a_shuffled_noise_is_made_of_the_other_at_its_radii_and_seed() -> None:
     assert {cell.method for cell in own.perturbed("own")} == {"shuffled"}
     assert [own.source_of(cell) for cell in cells] == [None] * 4
     assert [own.made_of(cell) for cell in bases] == [None] * 4
+
+
+def starting(start: dict[str, Any], *noises: dict[str, Any], **methods: Any) -> Study:
+    """The miniature's settings with a method sem-own that starts from another's noise, and one experiment."""
+    own = {"datasets": ["mini"], "noises": list(noises), "products": ["accuracy-table"], "seeds": [0, 1]}
+    added = {"sem-own": {"algorithm": "sem", **start}, **methods}
+    return Study(laid_over({"methods": added, "run": ["own"], "experiments": {"own": own}}, {}), MINI, ROOT)
+
+
+def test_a_noise_may_start_from_another_at_its_radius_and_seed() -> None:
+    start = {"start": {"noise": "em"}}
+    shuffled = {"algorithm": "shuffled", "of": "sem-own"}
+    given = [{"method": name, "rho_u": [8], "rho_a": [4]} for name in ("sem-own", "shuffled")]
+    own = starting(start, *given, shuffled=shuffled)
+    cells = [Noise("mini", "sem-own", 8, 4, seed) for seed in (0, 1)]
+    bases = [Noise("mini", "em", 8, 0, seed) for seed in (0, 1)]
+    assert [own.start_of(cell) for cell in cells] == [own.base_of(cell) for cell in cells] == bases
+    assert [own.made_of(cell) for cell in cells] == [None, None]
+    assert [own.start_of(cell) for cell in bases] == [None, None]
+    shuffles = [replace(cell, method="shuffled") for cell in cells]
+    assert own.noises("own") == [*bases[:1], *cells[:1], *bases[1:], *cells[1:], *shuffles]
+    assert own.sources("own") == [bases[0], cells[0], bases[1], cells[1]]
+    recipes = Recipes(own)
+    merged = recipes.merge_noise(bases[0]).recipe.key
+    for planned in (recipes.source_model(cells[0]), recipes.noise(cells[0], 0, 1)):
+        assert planned.recipe.inputs["base"] == [merged]
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (
+            {"start": {"noise": "emm"}},
+            r"methods\.sem-own\.start\.noise: method 'emm' is not defined; did you mean 'em'",
+        ),
+        ({"start": {"noise": "rem"}}, r"start\.noise: 'rem' does not have exactly the radius rho_u"),
+        ({"start": {"noise": "clean"}}, r"start\.noise: 'clean' does not have exactly the radius rho_u"),
+        ({"start": {"noise": "sem-own"}}, r"start\.noise: 'sem-own' needs the noise of another method itself"),
+        ({"start": "pil"}, r"methods\.sem-own\.start"),
+        ({"expectation": "jpg"}, r"methods\.sem-own\.expectation: "),
+        ({"expectation": ["none", "jpg"]}, r"methods\.sem-own\.expectation\.1: "),
+        ({"start": {"method": "em"}}, r"methods\.sem-own\.start.*method: unknown key"),
+        (
+            {"start": {"noise": "em"}, "by_dataset": {"mini": {"start": "random"}}},
+            r"by_dataset\.mini\.start: must name the same noise, or none",
+        ),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_line_of_fault(start: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as refused:
+        starting(start, {"method": "sem-own", "rho_u": [8], "rho_a": [4]})
+    assert len([line for line in str(refused.value).splitlines() if "sem-own" in line]) == 1
 
 
 def test_a_shuffled_noise_has_the_radii_and_the_bound_of_the_other() -> None:

@@ -60,6 +60,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "clean": {"algorithm": "clean"},
     "em": {"algorithm": "em", "k_u": 2},
     "em, previous": {"algorithm": "em", "k_u": 2, "start": "previous"},
+    "em, started": {"algorithm": "em", "k_u": 2, "start": {"noise": "pil"}},
     "em, augmented": {"algorithm": "em", "k_u": 2, "frame": "augmented"},
     "rem": {"algorithm": "rem", "k_u": 2, "k_a": 2, "j": 2},
     "rem, previous": {"algorithm": "rem", "k_u": 2, "k_a": 1, "j": 2, "start": "previous"},
@@ -89,10 +90,11 @@ def config(method: dict[str, Any], **training: Any) -> dict[str, Any]:
 
 def train(settings: dict[str, Any], folder: Path, ranks: Ranks, loop: Loop | None = None) -> None:
     folder.mkdir(exist_ok=True)
-    model, history, metrics = (folder / name for name in ("model.safetensors", "history.parquet", "metrics.json"))
-    train_source_model(
-        SourceModelSettings.model_validate(settings), split(), loop or Loop(), CPU, model, history, metrics, ranks=ranks
-    )
+    files = [folder / name for name in ("model.safetensors", "history.parquet", "metrics.json")]
+    started = isinstance(settings["method"].get("start"), dict)
+    base = np.random.default_rng(1).integers(-8, 9, (21, 8, 8, 1), np.int8) if started else None
+    checked = SourceModelSettings.model_validate(settings)
+    train_source_model(checked, split(), loop or Loop(), CPU, *files, base=base, ranks=ranks)
 
 
 def unpaired() -> nn.Module:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,7 +52,7 @@ class Batch(Generic[S_co]):
         problem: the noise to compute.
         draws: source of all random draws.
         start: initial noise, of the shape of ``images`` and within ``rho_u``; None for a uniform draw. Of a noise made
-            of another method's: that noise, in its own order.
+            of another method's, or started from one: that noise, in its own order.
     """
 
     images: Tensor
@@ -66,10 +67,10 @@ class Descent:
     """The start of a batch's noise, and what the source model sees of a noise under one draw.
 
     The source model's loss on it, averaged over all images, must be lower with the noise than with the start; otherwise
-    the noise does no more than a random one.
+    the noise does no more than its start.
 
     Attributes:
-        start: the random start, ``(B, C, H, W)``.
+        start: the start, ``(B, C, H, W)``: random, or another method's noise.
         seen: maps a noise to the pixels that the source model sees, always under the same draw and without an attack.
         targets: of the loss, ``(B,)`` int64.
     """
@@ -96,7 +97,7 @@ class LossChange:
 
     Attributes:
         images: number of images.
-        start: sum of their losses with the random start.
+        start: sum of their losses with the start.
         noise: sum of their losses with the noise.
     """
 
@@ -122,8 +123,8 @@ class LossChange:
 class NoiseMethod(Protocol):
     """A noise method.
 
-    A method's module defines functions with these names. ``noise`` is required; the others, apart from ``descent`` and
-    ``order``, have the defaults described here.
+    A method's module defines functions with these names. ``noise`` is required; the others, apart from ``descent``,
+    have the defaults described here.
     """
 
     def noise(self, basis: Any, batch: Batch[Any]) -> Tensor:
@@ -131,7 +132,7 @@ class NoiseMethod(Protocol):
 
         Args:
             basis: from ``basis``.
-            batch: the images, without a start unless the noise is made of another method's.
+            batch: the images, without a start unless the noise is made of another method's or starts from it.
 
         Returns:
             ``(B, C, H, W)``, whole numbers within the bound of the method's settings.
@@ -167,7 +168,7 @@ class NoiseMethod(Protocol):
 
     @property
     def descends(self) -> bool:
-        """Whether ``noise`` descends on the source model's loss from a random start: the module defines ``descent``."""
+        """Whether ``noise`` descends on the source model's loss from a start: the module defines ``descent``."""
         ...
 
     def descent(self, batch: Batch[Any], seed: int) -> Descent:
@@ -180,7 +181,7 @@ class NoiseMethod(Protocol):
         ...
 
     def order(self, labels: Array, problem: Problem[Any], seed: int) -> Array:
-        """Whose noise each image carries, ``(N,)`` row numbers; for methods whose settings have a ``made_of``.
+        """Whose noise of another method each image carries, or starts from, ``(N,)`` row numbers; its own by default.
 
         Args:
             labels: of all training images, ``(N,)``.
@@ -257,8 +258,8 @@ class _WithDefaults:
         return found
 
     def order(self, labels: Array, problem: Problem[Any], seed: int) -> Array:
-        found: Array = self.module.order(labels, problem, seed)
-        return found
+        own = getattr(self.module, "order", None)
+        return np.arange(len(labels)) if own is None else own(labels, problem, seed)
 
     def training_inputs(self, network: FrozenNetwork, batch: Batch[Any]) -> tuple[Tensor, Tensor]:
         own = getattr(self.module, "training_inputs", None)

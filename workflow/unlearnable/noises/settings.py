@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Discriminator, Field, SerializeAsAny, Tag
 
 from unlearnable import bounds, registry
 from unlearnable.bounds import Bound
-from unlearnable.settings import Settings
+from unlearnable.settings import Settings, Slug
 
 
 class MethodSettings(Settings):
@@ -30,6 +30,11 @@ class MethodSettings(Settings):
     @property
     def made_of(self) -> str | None:
         """The method whose noise it gives to other images; None if it makes its own."""
+        return None
+
+    @property
+    def starts_from(self) -> str | None:
+        """The method whose noise its own starts from, at the same radius and seed; None for a start of its own."""
         return None
 
     @property
@@ -79,13 +84,32 @@ class SignDescent(MethodSettings):
     )
 
 
+class StartNoise(Settings):
+    """A noise to start from."""
+
+    noise: Slug = Field(description="the method that makes it, at the same rho_u and seed; it must not need a rho_a")
+
+
+# The tags are no keys of the configuration; ``faults.described`` removes them.
+Start = Annotated[
+    Annotated[Literal["random", "previous"], Tag("[name]")] | Annotated[StartNoise, Tag("[noise]")],
+    Discriminator(lambda value: "[noise]" if isinstance(value, dict | StartNoise) else "[name]"),
+]
+
+
 class NoiseDescent(SignDescent):
     """Sign descent of a separate noise for every image."""
 
-    start: Literal["random", "previous"] = Field(
+    start: Start = Field(
         "random",
-        description="initial noise of a source-training step: a uniform draw, or the image's noise at its last visit",
+        description="initial noise of a source-training step: a uniform draw, or the image's noise at its last visit; "
+        "{noise: pil}: the noise that the method pil made for the image, also in the noise pass",
     )
+
+    @property
+    def starts_from(self) -> str | None:
+        """The method that ``start`` names."""
+        return self.start.noise if isinstance(self.start, StartNoise) else None
 
     @property
     def carried(self) -> Literal["image", "class"] | None:

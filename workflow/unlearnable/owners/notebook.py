@@ -251,14 +251,15 @@ def _made(study: Study, cell: Noise, train: Split, device: torch.device, folder:
         device: where to compute.
         folder: for the files of the stages.
     """
-    source, base, other, model = study.source_of(cell), study.made_of(cell), None, None
+    source, base, other, model = study.source_of(cell), study.base_of(cell), None, None
     if base is not None:
         (folder / "base").mkdir()
         other = _made(study, base, train, device, folder / "base")
     if source is not None:
         model = folder / "model.safetensors"
         about = folder / "history.parquet", folder / "metrics.json"
-        train_source_model(study.source_settings(source), train, Loop(), device, model, *about)
+        start = None if study.start_of(cell) is None else other
+        train_source_model(study.source_settings(source), train, Loop(), device, model, *about, base=start)
     settings = study.noise_settings(cell)
     path, metrics = folder / "noise.npy", folder / "noise.json"
     make_shard(settings, train, model, 0, 1, Loop(), device, path, metrics, base=other)

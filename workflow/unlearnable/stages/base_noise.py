@@ -11,7 +11,7 @@ from unlearnable.stages.settings.noise import NoiseSettings
 
 
 def base_noise(settings: NoiseSettings, train: Split, merged: Path | None, source: Path, folder: Path) -> Array | None:
-    """The noise that another one is made of, ``(N, H, W, C)``; None for a method that makes its own.
+    """The noise that another one is made of or starts from, ``(N, H, W, C)``; None for one that needs no other.
 
     A method whose noise comes from a file defines ``base(settings, train, folder)``, which reads it; see
     ``noises.given``.
@@ -19,7 +19,7 @@ def base_noise(settings: NoiseSettings, train: Split, merged: Path | None, sourc
     Args:
         settings: of the noise to make.
         train: all clean training images.
-        merged: folder of the merged noise that it is made of; None if it is made of none.
+        merged: folder of that merged noise; None if it is in a file or there is none.
         source: folder of the clean dataset.
         folder: for what a method keeps while it runs; on a disk with room for a noise.
 

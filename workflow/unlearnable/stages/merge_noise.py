@@ -83,7 +83,7 @@ def merge(
         shard_metrics: their metrics.
         noise: ``.npy`` file to write.
         manifest: JSON file to write: hash, shape, largest change, dataset, settings, for methods that descend the mean
-            losses with the random start and with the noise, and whether it is a control.
+            losses with the start and with the noise, and whether it is a control.
         metrics: JSON file to write: sums over the shards.
         made: what the noise is made with.
 
@@ -133,7 +133,7 @@ def merge(
 
 
 def lowered_loss(parts: list[dict[str, float]], settings: NoiseSettings, where: str) -> dict[str, float] | None:
-    """The mean losses of all images with the random start of their noise and with the noise.
+    """The mean losses of all images with the start of their noise and with the noise.
 
     Args:
         parts: number of images and mean losses of each shard; none for a method that does not descend.
@@ -144,7 +144,7 @@ def lowered_loss(parts: list[dict[str, float]], settings: NoiseSettings, where: 
         ``loss_at_start`` and ``loss``; None for a method that does not descend.
 
     Raises:
-        UserError: the loss is not lower with the noise, so the noise is no better than its random start.
+        UserError: the loss is not lower with the noise, so the noise is no better than its start.
     """
     if not parts:
         return None
@@ -153,7 +153,7 @@ def lowered_loss(parts: list[dict[str, float]], settings: NoiseSettings, where: 
     if not loss < start:
         raise UserError(
             f"{where}: method {settings.method.algorithm}: the mean loss is {loss:.6g} with the noise and {start:.6g} "
-            "with the random start of its descent, but must be lower: this noise protects nothing; change the training "
+            "with the start of its descent, but must be lower: this noise protects nothing; change the training "
             "of its source model (source_model: lr, steps) or the method's steps"
         )
     return {"loss_at_start": float(f"{start:.6g}"), "loss": float(f"{loss:.6g}")}  # whatever the number of shards

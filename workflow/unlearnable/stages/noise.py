@@ -61,9 +61,9 @@ def make_shard(
         device: where to compute.
         noise: ``.npy`` file to write: ``(rows, H, W, C)``, whole grey levels.
         metrics: JSON file to write: passes, seconds, memory, the noise's hash, and for methods that descend the mean
-            losses with the random start and with the noise. Every shard computes, and counts, the basis of all images'
+            losses with the start and with the noise. Every shard computes, and counts, the basis of all images'
             noise.
-        base: the merged noise that this one is made of, ``(N, H, W, C)``; None if it is not made of another.
+        base: the merged noise that this one is made of or starts from, ``(N, H, W, C)``; None if there is none.
         made: what the noise is made with.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from unlearnable.compute.engine import choose_engine
 from unlearnable.compute.frozen import FrozenNetwork
 from unlearnable.compute.pgd import uniform
 from unlearnable.countermeasures.base import Lesson
-from unlearnable.datasets.split import Split
+from unlearnable.datasets.split import Array, Split
 from unlearnable.datasets.stream import chunk_rows
 from unlearnable.errors import UserError
 from unlearnable.networks.build import create, save_weights
@@ -39,6 +40,7 @@ def train_source_model(
     history: str | Path,
     metrics: str | Path,
     *,
+    base: Array | None = None,
     made: Made = BY_HAND,
     ranks: Ranks = ALONE,
 ) -> None:
@@ -55,6 +57,7 @@ def train_source_model(
         model: safetensors file to write.
         history: Parquet file to write, one row per ``history_every`` steps.
         metrics: JSON file to write.
+        base: the merged noise that each step's noise starts from, ``(N, H, W, C)``; None for a start of its own.
         made: what the source model is made with.
         ranks: the processes that train it together; the first one writes the files.
 
@@ -72,14 +75,15 @@ def train_source_model(
         training.network, shape[0], classes, shape[1], seed, device, training.stem, training.initialisation
     )
     synchronise(network, ranks)
-    kept = carried_noise(problem, feed, seed)
+    carried = problem.settings.carried
+    kept = carried_noise(problem, feed, seed) if base is None else given_noise(base, device)
 
     def inputs(fixed: FrozenNetwork, x: Tensor, y: Tensor, rows: Tensor, draws: torch.Generator) -> Lesson:
-        place = rows if problem.settings.carried == "image" else y
+        place = y if carried == "class" else rows
         start = None if kept is None else kept[place].float()
         batch = Batch(x, y, problem, ranks.draws(draws, training.batch_size), start)
         pixels, d = method.training_inputs(fixed, batch)
-        if kept is not None:
+        if kept is not None and carried is not None:
             kept[ranks.gathered(place)] = ranks.gathered(d.to(kept.dtype))
         return Lesson(pixels, y, clean=method.training_clean(batch, pixels))
 
@@ -96,7 +100,7 @@ def train_source_model(
         inputs,
         loop,
         shape=shape,
-        carried=() if kept is None else (kept,),
+        carried=() if kept is None or carried is None else (kept,),
         seed=seed,
         stage="source model",
         row_every=training.history_every,
@@ -164,3 +168,13 @@ def carried_noise(problem: Problem[MethodSettings], feed: Feed, seed: int) -> Te
     for part in torch.split(kept, chunk_rows(feed.shape)):  # a single draw would take twice the memory of the result
         part.copy_(uniform(torch.empty(part.shape, device=feed.device), problem.rho_u, draws).round())
     return kept
+
+
+def given_noise(noise: Array, device: torch.device) -> Tensor:
+    """The noise that every visit of an image starts from: ``(N, H, W, C)`` grey levels as ``(N, C, H, W)`` int16."""
+    rows, height, width, channels = noise.shape
+    given = torch.empty(rows, channels, height, width, dtype=torch.int16, device=device)
+    step = chunk_rows((channels, height, width))
+    for first in range(0, rows, step):
+        given[first : first + step] = torch.from_numpy(noise[first : first + step].astype(np.int16)).permute(0, 3, 1, 2)
+    return given

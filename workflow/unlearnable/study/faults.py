@@ -15,7 +15,7 @@ from unlearnable.study.yaml_files import Key, composed, dotted, kind_of, shorten
 
 Fault = tuple[Key, str]
 
-NO_KEYS = ("[key]", "[list]", "[crossed]")  # parts of pydantic's places that name a kind of value
+NO_KEYS = ("[key]", "[list]", "[crossed]", "[name]", "[noise]")  # parts of pydantic's places that name a kind of value
 
 # The files of config/ that every study extends, in the order of the Snakefile.
 DEFAULTS = ("config.yaml", "datasets.yaml", "paper.yaml")

@@ -84,7 +84,7 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
         crop, size = layers.augmentation(name).resized_crop, layers.dataset(name).image_size
         if crop is not None and crop > size:
             yield (("datasets", name), f"augmentation.resized_crop: {crop} is larger than image_size: {size}")
-    made_of = {name: [*_made_of(s, layers, name)] for name in s.methods}
+    made_of = {name: [*_made_of(s, layers, name), *_start(s, layers, name)] for name in s.methods}
     for faults in made_of.values():
         yield from faults
     for place, _ in _parts("source_model", s.source_model):
@@ -137,6 +137,29 @@ def _made_of(s: StudySettings, layers: Layers, name: str) -> Iterator[Fault]:
     for dataset in s.datasets:
         if layers.noise_method(dataset, name).made_of != origin:
             yield layers.noise_method_key(dataset, name, "of"), "must be the same for all datasets"
+
+
+def _start(s: StudySettings, layers: Layers, name: str) -> Iterator[Fault]:
+    """A noise may start from one that another method makes within the same rho_u, the same for all datasets."""
+    start, place = layers.method("", name).starts_from, ("methods", name, "start")
+    if start is not None and start not in s.methods:
+        yield (*place, "noise"), f"method {start!r} is not defined; {nearest(start, list(s.methods))}"
+    elif start is not None:
+        other = layers.method("", start)
+        if other.made_of or other.starts_from:
+            yield (*place, "noise"), f"{start!r} needs the noise of another method itself; name one that does not"
+        elif other.radii != ("rho_u",):
+            yield (*place, "noise"), f"{start!r} does not have exactly the radius rho_u; name a method that does"
+        elif getattr(layers.method("", name), "frame", "raw") == "augmented":
+            yield place, "does not fit frame: augmented, because other noises are made in the frame of the raw image"
+    for dataset in s.datasets:
+        for found, key in (
+            (layers.method(dataset, name), ("methods", name, "by_dataset", dataset, "start")),
+            (layers.noise_method(dataset, name), layers.noise_method_key(dataset, name, "start")),
+        ):
+            if found.starts_from != start:
+                yield key, "must name the same noise, or none, for all datasets and in both stages"
+                break
 
 
 def _without_source(layers: Layers, place: Key) -> Iterator[Fault]:

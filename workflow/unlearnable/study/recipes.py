@@ -92,6 +92,9 @@ class Recipes:
             ("networks", settings.training.network),
         )
         made_from = {"dataset": [self.dataset(noise.dataset)]}
+        start = self.study.start_of(noise)
+        if start is not None:
+            made_from["base"] = [self.merge_noise(start)]
         return _planned(path(SOURCE, noise), settings, code, "{}/metrics.json", made_from)
 
     @once
@@ -102,7 +105,7 @@ class Recipes:
         made_from = {"dataset": [self.dataset(noise.dataset)]}
         if source is not None:
             made_from["source"] = [self.source_model(source)]
-        base = self.study.made_of(noise)
+        base = self.study.base_of(noise)
         if base is not None:
             made_from["base"] = [self.merge_noise(base)]
         part = f"shards/{shard}-of-{shards}"

@@ -101,15 +101,20 @@ class Study:
 
     @once
     def noises(self, *experiments: str) -> list[Noise]:
-        """The noises of the experiments, after those that they are made of; clean data has none."""
+        """The noises of the experiments, after those that they are made of or start from; clean data has none."""
         noises = [noise_of(cell) for cell in self.perturbed(*experiments) if cell.method != "clean"]
-        return unique([each for cell in noises for each in (self.made_of(cell), cell) if each is not None])
+        return unique([each for cell in noises for each in self._with_bases(cell)])
 
     @once
     def release_noises(self) -> list[Noise]:
-        """The noises of the releases, after those that they are made of."""
+        """The noises of the releases, after those that they are made of or start from."""
         noises = [self.noise_of_release(name) for name in self.settings.releases]
-        return unique([each for cell in noises for each in (self.made_of(cell), cell) if each is not None])
+        return unique([each for cell in noises for each in self._with_bases(cell)])
+
+    def _with_bases(self, cell: Noise) -> list[Noise]:
+        """A noise, after all that it is made of or starts from."""
+        base = self.base_of(cell)
+        return [cell] if base is None else [*self._with_bases(base), cell]
 
     def noise_of_release(self, name: str) -> Noise:
         """The noise of a release."""
@@ -120,6 +125,15 @@ class Study:
         """The noise of another method that a noise is made of; None for a noise of its own."""
         origin = self.layers.origin(cell.method)
         return None if origin == cell.method else replace(cell, method=origin)
+
+    def start_of(self, cell: Noise) -> Noise | None:
+        """The noise of another method that a noise and its source model start from; None for a start of their own."""
+        start = self.layers.method("", cell.method).starts_from
+        return None if start is None else replace(cell, method=start, rho_a=0)
+
+    def base_of(self, cell: Noise) -> Noise | None:
+        """The noise of another method that a noise is made of or starts from."""
+        return self.made_of(cell) or self.start_of(cell)
 
     def source_of(self, cell: Noise) -> Noise | None:
         """The source model of a noise: for TAP that of clean training, which has no radii; None for some methods."""

@@ -18,6 +18,7 @@ from typing import IO
 
 import torch
 
+from unlearnable.datasets.protected import read_noise
 from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped, UserError
 from unlearnable.jobs.ranks.mailbox import STOP, Outcome, TrainingTask
@@ -44,6 +45,7 @@ def source_model(
     ranks: int,
     threads: int,
     *,
+    base: Path | None = None,
     made: Made = BY_HAND,
 ) -> None:
     """Train a source model.
@@ -56,6 +58,7 @@ def source_model(
         model, history, metrics: the files to write.
         ranks: number of processes that share the training, each on its own device.
         threads: of the whole job.
+        base: the folder of the merged noise that its noise starts from; None if there is none.
         made: what the source model is made with.
 
     Raises:
@@ -64,12 +67,13 @@ def source_model(
         RuntimeError: a rank failed; with its traceback.
     """
     if ranks == 1:
-        train_source_model(settings, load(dataset, "train"), loop, device, model, history, metrics, made=made)
+        train, noise = load(dataset, "train"), None if base is None else read_noise(base, dataset)[1]
+        train_source_model(settings, train, loop, device, model, history, metrics, base=noise, made=made)
         return
     require_shareable(settings, ranks)
     train_on_ranks(
         TrainingTask(
-            *(plain(settings), str(dataset), model, history, metrics, dict(made)),
+            *(plain(settings), str(dataset), None if base is None else str(base), model, history, metrics, dict(made)),
             *(None if loop.checkpoint is None else str(loop.checkpoint), loop.fingerprint, loop.every, loop.deadline),
             *(device.type, ranks, max(1, threads // ranks), os.getpid()),
         ),

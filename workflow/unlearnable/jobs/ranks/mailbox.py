@@ -20,6 +20,7 @@ class TrainingTask:
     Attributes:
         config: settings of the source model, as plain values.
         dataset: the folder of the dataset.
+        base: the folder of the merged noise that its noise starts from; None if there is none.
         model, history, metrics: the files to write.
         made: what the source model is made with.
         checkpoint, fingerprint, every, deadline: of the loop, as in ``Loop``.
@@ -31,6 +32,7 @@ class TrainingTask:
 
     config: dict[str, Any]
     dataset: str
+    base: str | None
     model: str
     history: str
     metrics: str

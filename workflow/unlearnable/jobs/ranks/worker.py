@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from unlearnable.compute.device import describe, set_up
+from unlearnable.datasets.protected import read_noise
 from unlearnable.datasets.shards import load
 from unlearnable.errors import Stopped
 from unlearnable.jobs import leases, snakemake_process
@@ -107,6 +108,7 @@ def train(task: TrainingTask, stop: Path) -> None:
         task.model,
         task.history,
         task.metrics,
+        base=None if task.base is None else read_noise(Path(task.base), Path(task.dataset))[1],
         made=task.made,
         ranks=ranks,
     )

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from unlearnable.noises.settings import NoiseDescent
 
 Distortion = Literal["none", "gray", "jitter", "resized-crop", "blur", "jpeg", "bands"]  # compute/distortions.py
+
+
+# The tags are no keys of the configuration; ``faults.described`` removes them.
+Expectation = Annotated[
+    Annotated[Literal["transform", "identity"], Tag("[name]")]
+    | Annotated[list[Distortion], Field(min_length=1), Tag("[list]")],
+    Discriminator(lambda value: "[list]" if isinstance(value, list) else "[name]"),
+]
 
 
 class RobustDescent(NoiseDescent):
@@ -18,7 +26,7 @@ class RobustDescent(NoiseDescent):
     k_a: int = Field(10, ge=1, description="ascent steps of the adversary")
     alpha_a: float = Field(0.2, gt=0, description="ascent step, as a share of rho_a")
     j: int = Field(5, ge=1, description="transforms drawn for the expectation")
-    expectation: Literal["transform", "identity"] | Annotated[list[Distortion], Field(min_length=1)] = Field(
+    expectation: Expectation = Field(
         "transform",
         description="transform: the noise is computed on images transformed as a victim's; identity: an ablation with "
         "noise computed on untransformed images, with j draws of the adversary each; a list: after the transform, one "
