@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny
 
@@ -36,6 +36,15 @@ class CountermeasureSettings(Settings):
     passes: ClassVar[int] = 1
 
     kind: str
+
+    @property
+    def starts_from(self) -> str | None:
+        """The dataset whose clean victim gives the victim its initial weights; by default none."""
+        return None
+
+    def started(self, weights: str) -> Self:
+        """The same counter-measure with that victim's file of weights, relative to the working directory."""
+        return self
 
     def attack_passes(self, k_a: int) -> float:
         """The passes of the training attack in an SGD step, on average.

@@ -54,6 +54,15 @@ class Composed(CountermeasureSettings):
         """Those of the part that has a loss of its own."""
         return max(part.passes for part in self.of)
 
+    @property
+    def starts_from(self) -> str | None:
+        """That of the part that sets the initial weights."""
+        return next((part.starts_from for part in self.of if part.starts_from is not None), None)
+
+    def started(self, weights: str) -> Self:
+        """The same parts, one of them with the file of weights."""
+        return self.model_copy(update={"of": [part.started(weights) for part in self.of]})
+
     def attack_passes(self, k_a: int) -> float:
         """Those of the part that has an attack of its own."""
         return next((part.attack_passes(k_a) for part in self.of if CHANGES[part.kind] == LOSS), k_a)
