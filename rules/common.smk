@@ -81,6 +81,12 @@ def start_noise(w):
     return [] if base is None else f"{path(NOISE, base)}/manifest.json"
 
 
+def start_metrics(w):
+    """The metrics of the victim whose weights a victim starts from, if it does."""
+    start = STUDY.start_of_victim(cell(Victim, w))
+    return [] if start is None else f"{path(VICTIM, start)}/metrics.json"
+
+
 def merged_noise(w):
     """The manifest of a protected dataset's noise, if it has one."""
     return [] if w.method == "clean" else f"{path(NOISE, cell(Noise, w))}/manifest.json"

@@ -4,6 +4,10 @@ rule victim:
         train=lambda w: ancient(f"{path(PERTURBED, perturbed_of(cell(Victim, w)))}/shards"),
         dataset=compared("victim", f"{DATASET}/manifest.json"),
         test=ancient(f"{DATASET}/test"),
+        start=compared("victim", start_metrics),
+        weights=lambda w: ancient(
+            [f"{path(VICTIM, c)}/model.safetensors" for c in [STUDY.start_of_victim(cell(Victim, w))] if c]
+        ),
     output:
         model=f"{VICTIM}/model.safetensors",
         history=f"{VICTIM}/history.parquet",

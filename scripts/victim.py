@@ -9,7 +9,8 @@ from unlearnable.stages.victim import train_victim
 
 def main(snakemake):
     inp, out = snakemake.input, snakemake.output
-    with job(snakemake) as made, compute(snakemake, inp.perturbed, inp.dataset) as (loop, device):
+    hashed = inp.perturbed, inp.dataset, *filter(None, [inp.start])  # few victims start from another's weights
+    with job(snakemake) as made, compute(snakemake, *hashed) as (loop, device):
         train = protected.load_protected(folder(inp.perturbed))
         test = shards.load(folder(inp.dataset), "test")
         settings = VictimSettings.model_validate(snakemake.params.recipe["settings"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from unlearnable import files
@@ -90,3 +91,34 @@ def test_the_weights_of_another_network_are_refused(file: Path, other: str) -> N
     network = create(name, channels, 2, 28, 0, CPU)
     with pytest.raises(UserError, match="not the weights of this network"):
         prepared(network, file)
+
+
+def test_the_weights_of_a_victim_of_the_study_are_those_of_its_metrics(file: Path) -> None:
+    files.write_json(file.with_name("metrics.json"), {files.HASHES: files.hashes(file)})
+    of = Pretrained(kind="pretrained", of="first").started(str(file))
+    prepare = pretrained.build(of, TRAIN, 2, 0).prepare
+    assert prepare is not None
+    network = create("small-cnn", 1, 2, 8, 0, CPU)
+    prepare(network)
+    assert same(network, prepared(create("small-cnn", 1, 2, 8, 0, CPU), file))
+    other = create("small-cnn", 1, 5, 8, 2, CPU)
+    save_weights(other, file)
+    with pytest.raises(UserError, match="checksum mismatch"):
+        prepare(network)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "needs either of, a dataset, or file and sha256"),
+        ({"file": "a.safetensors"}, "needs either of, a dataset, or file and sha256"),
+        ({"of": "first", "file": "a.safetensors", "sha256": 64 * "0"}, "has of, a dataset, so file and sha256"),
+    ],
+)
+def test_there_is_exactly_one_start(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Pretrained.model_validate({"kind": "pretrained"} | keys)

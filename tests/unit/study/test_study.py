@@ -246,6 +246,72 @@ def test_a_start_that_cannot_be_is_one_line_of_fault(start: dict[str, Any], mess
     assert len([line for line in str(refused.value).splitlines() if "sem-own" in line]) == 1
 
 
+PARTS = {
+    name: {"kind": "class-subset", "of": "fashion-mini", "image_size": 28, "channels": 1, "classes": classes}
+    for name, classes in (("first", ["T-shirt/top", "Trouser"]), ("last", ["Bag", "Ankle boot"]))
+}
+
+
+def pretrained(change: dict[str, Any] | None = None, **measure: Any) -> Study:
+    """The miniature's settings with victims on two classes that start from those of two others."""
+    own = {
+        "datasets": ["last"],
+        "noises": [{"method": "clean"}, {"method": "ops"}],
+        "victims": {"networks": ["small-cnn"], "countermeasures": ["none", "started"], "radii": [0, 4]},
+        "seeds": {"noise": [1], "victim": [1, 2]},
+        "products": ["accuracy-table"],
+    }
+    added = {"datasets": PARTS, "countermeasures": {"started": {"kind": "pretrained", "of": "first"} | measure}}
+    return Study(laid_over(added | {"run": ["own"], "experiments": {"own": own}}, change or {}), MINI, ROOT)
+
+
+def test_a_pretrained_victim_starts_from_the_clean_victim_of_its_seed_on_the_other_classes() -> None:
+    own = pretrained()
+    started = [each for each in own.victims("own") if each.countermeasure == "started"]
+    starts = {seed: Victim("first", "clean", 0, 0, seed, 0, "small-cnn", "none", 0, seed) for seed in (1, 2)}
+    assert {own.start_of_victim(each) for each in started} == set(starts.values())
+    assert all(own.start_of_victim(each) == starts[each.victim_seed] for each in started)
+    others = [each for each in own.trained("own") if each not in own.victims("own")]
+    assert sorted(others, key=lambda each: each.seed) == [starts[1], starts[2]]
+    assert {each.dataset for each in own.perturbed("own")} == {"last"}
+    recipes = Recipes(own)
+    planned = recipes.victim(started[0])
+    start = starts[started[0].victim_seed]
+    assert planned.recipe.inputs["start"] == [recipes.victim(start).recipe.key]
+    assert planned.recipe.settings["countermeasure"]["file"] == f"{path(VICTIM, start)}/model.safetensors"
+    assert "start" not in recipes.victim(start).recipe.inputs
+
+
+def test_a_part_of_a_composed_counter_measure_may_start_from_another_victim() -> None:
+    both = {"countermeasures": {"both": {"kind": "composed", "of": ["started", "jpeg10"]}}}
+    group = {"networks": ["small-cnn"], "countermeasures": ["both"], "radii": [0]}
+    own = pretrained(both | {"experiments": {"own": {"victims": group}}})
+    victim = own.victims("own")[0]
+    start = own.start_of_victim(victim)
+    assert start is not None
+    first = own.victim_settings(victim).countermeasure.model_dump()["of"][0]
+    assert (first["kind"], first["file"]) == ("pretrained", f"{path(VICTIM, start)}/model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("measure", "change", "message"),
+    [
+        ({"of": "frist"}, {}, "'started' starts from dataset 'frist', which is not defined; did you mean 'first'"),
+        ({"of": "last"}, {}, "'started' starts from 'last', which is the dataset of its victims; name another"),
+        ({"of": "photo-crops"}, {}, "whose images are 32x32x3, but those of 'last' are 28x28x1"),
+        ({}, {"datasets": {"last": {"of": "minni"}}}, "datasets.last.of: dataset 'minni' is not defined"),
+        ({}, {"datasets": {"last": {"of": "first"}}}, "datasets.last.of: 'first' is itself a part of a dataset"),
+        ({}, {"datasets": {"last": {"classes": ["Bag", "Hat"]}}}, "'Hat' is no class of the dataset it is a part of"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_one_line_of_fault(
+    measure: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        pretrained(change, **measure)
+    assert [line for line in str(refused.value).splitlines() if message in line]
+
+
 def test_a_shuffled_noise_has_the_radii_and_the_bound_of_the_other() -> None:
     wanted = r"experiments\.own\.noises\.0\.rho_a: shuffled needs a list of radii"
     with pytest.raises(UserError, match=wanted):

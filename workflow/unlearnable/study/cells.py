@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -88,6 +88,6 @@ def noise_of(cell: Perturbed) -> Noise:
     return Noise(cell.dataset, cell.method, cell.rho_u, cell.rho_a, cell.seed)
 
 
-def unique(items: list[Any]) -> list[Any]:
+def unique(items: Iterable[Any]) -> list[Any]:
     """The distinct items, in order of first appearance."""
     return list(dict.fromkeys(items))

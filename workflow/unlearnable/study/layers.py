@@ -111,10 +111,20 @@ class Layers:
     @once
     def dataset(self, name: str) -> Dataset:
         """The description of a dataset."""
-        described: Dataset = entry(
-            "readers", Layer(("datasets", name), _without(self.settings.datasets[name], "augmentation"))
-        )
+        place, keys = ("datasets", name), _without(self.settings.datasets[name], "augmentation")
+        described: Dataset = entry("readers", Layer(place, self._with_whole(place, keys)))
         return described
+
+    def _with_whole(self, place: Key, keys: Keys) -> Keys:
+        """The keys of a dataset; if it is a part of another, with the settings of that one in place of its name."""
+        known, name = self.settings.datasets, keys.get("of")
+        if not _is_part(keys) or not isinstance(name, str):
+            return keys
+        if name not in known:
+            raise Faulty([((*place, "of"), f"dataset {name!r} is not defined; {nearest(name, list(known))}")])
+        if _is_part(known[name]):
+            raise Faulty([((*place, "of"), f"{name!r} is itself a part of a dataset; name that one")])
+        return keys | {"of": plain(self.dataset(name))}
 
     @once
     def augmentation(self, dataset: str) -> Augmentation:
@@ -234,6 +244,10 @@ def _pairs(by_method: dict[str, Keys], by_dataset: dict[str, Keys]) -> Iterator[
 
 def _is_composed(keys: Keys) -> bool:
     return keys.get(registry.AXES["countermeasures"].tag) == "composed"
+
+
+def _is_part(keys: Keys) -> bool:
+    return keys.get(registry.AXES["readers"].tag) == "class-subset"
 
 
 def _inner(keys: Keys, name: str) -> dict[str, Keys]:

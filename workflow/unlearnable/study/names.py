@@ -188,11 +188,31 @@ def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, dat
     if measure.needs_radius and 0 in axis.radii:
         yield place, f"{name!r} is a form of adversarial training: its radii must be greater than 0"
         return
+    start = measure.starts_from
+    if start is not None and start not in layers.settings.datasets:
+        known = nearest(start, list(layers.settings.datasets))
+        yield place, f"{name!r} starts from dataset {start!r}, which is not defined; {known}"
+        return
     for dataset in datasets:
+        if start is not None and (fault := _unlike(layers, start, dataset)) is not None:
+            yield place, f"{name!r} {fault}"
+            return
         channels = layers.dataset(dataset).channels
         if channels not in measure.channels:
             yield place, f"{name!r} does not fit {dataset!r}, whose images have {channels} channel(s)"
             return
+
+
+def _unlike(layers: Layers, start: str, dataset: str) -> str | None:
+    """Why victims of a dataset cannot start from the weights of another's; None if they can."""
+    one, other = layers.dataset(start), layers.dataset(dataset)
+    if start == dataset:
+        return f"starts from {start!r}, which is the dataset of its victims; name another"
+    if (one.image_size, one.channels) != (other.image_size, other.channels):
+        shapes = [f"{each.image_size}x{each.image_size}x{each.channels}" for each in (one, other)]
+        return f"starts from {start!r}, whose images are {shapes[0]}, but those of {dataset!r} are {shapes[1]}"
+    stems = [layers.victim_training(each, "").stem for each in (start, dataset)]
+    return None if stems[0] == stems[1] else f"starts from {start!r}, whose stem is {stems[0]}, not {stems[1]}"
 
 
 def _radii(layers: Layers, place: Key, axis: NoiseAxis) -> Iterator[Fault]:

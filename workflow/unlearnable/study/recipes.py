@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from unlearnable.countermeasures.composed.settings import Composed
+from unlearnable.datasets.readers.class_subset.settings import ClassSubset
 from unlearnable.recipe import Recipe
 from unlearnable.registry import module_name
 from unlearnable.settings import plain
@@ -80,7 +81,8 @@ class Recipes:
     def dataset(self, name: str) -> Planned:
         """A dataset."""
         settings = self.study.dataset_settings(name)
-        code = _code("dataset", ("readers", settings.kind))
+        parts = [settings.of] if isinstance(settings, ClassSubset) else []
+        code = _code("dataset", ("readers", settings.kind), *(("readers", part.kind) for part in parts))
         return _planned(DATASET.format(dataset=name), settings, code, "{}/manifest.json")
 
     @once
@@ -154,6 +156,9 @@ class Recipes:
             "perturbed": [self.perturbed_dataset(perturbed_of(victim))],
             "dataset": [self.dataset(victim.dataset)],
         }
+        start = self.study.start_of_victim(victim)
+        if start is not None:
+            made_from["start"] = [self.victim(start)]
         return _planned(path(VICTIM, victim), settings, code, "{}/metrics.json", made_from)
 
     @once

@@ -19,7 +19,7 @@ from unlearnable.stages.settings.release import ReleaseSettings
 from unlearnable.stages.settings.source_model import SourceModelSettings
 from unlearnable.stages.settings.victim import VictimSettings
 from unlearnable.study import names
-from unlearnable.study.cells import Noise, Perturbed, Victim, noise_of, perturbed_of, unique
+from unlearnable.study.cells import VICTIM, Noise, Perturbed, Victim, noise_of, path, perturbed_of, unique
 from unlearnable.study.comparisons import comparing, comparison_faults
 from unlearnable.study.faults import Fault, condensed, described, line
 from unlearnable.study.layers import Layers
@@ -93,6 +93,17 @@ class Study:
         if experiment.clean_rest:
             found += [("clean", 0, 0, protected) for protected in experiment.protected if 0 < protected < 100]
         return unique(found)
+
+    @once
+    def trained(self, *experiments: str) -> list[Victim]:
+        """The victims of the experiments, after those whose weights they start from."""
+        cells = self.victims(*experiments)
+        return unique([each for cell in cells for each in (self.start_of_victim(cell), cell) if each is not None])
+
+    def start_of_victim(self, cell: Victim) -> Victim | None:
+        """The clean victim on another dataset whose weights a victim starts from; None for a new network."""
+        dataset, seed = self.layers.countermeasure(cell.countermeasure).starts_from, cell.victim_seed
+        return None if dataset is None else Victim(dataset, "clean", 0, 0, seed, 0, cell.network, "none", 0, seed)
 
     @once
     def perturbed(self, *experiments: str) -> list[Perturbed]:
@@ -248,9 +259,10 @@ class Study:
 
     def victim_settings(self, cell: Victim) -> VictimSettings:
         """Settings of a victim's training."""
+        measure, start = self.layers.countermeasure(cell.countermeasure), self.start_of_victim(cell)
         return VictimSettings(
             training=self.layers.victim_training(cell.dataset, cell.network),
-            countermeasure=self.layers.countermeasure(cell.countermeasure),
+            countermeasure=measure if start is None else measure.started(f"{path(VICTIM, start)}/model.safetensors"),
             augmentation=self.layers.augmentation(cell.dataset),
             radius=cell.radius,
             seed=cell.victim_seed,

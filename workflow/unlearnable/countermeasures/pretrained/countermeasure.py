@@ -25,13 +25,24 @@ def build(settings: Pretrained, train: Split, classes: int, seed: int) -> Victim
     """
 
     def prepare(network: nn.Module) -> None:
-        path = Path(settings.file)
-        if (fault := files.damage(path, settings.sha256)) is not None:
-            raise UserError(f"counter-measure pretrained: {path}: {fault}; its victim must be trained before this one")
-        start(network, path)
+        start(network, checked(settings))
         freeze(network, settings.frozen)
 
     return VictimMeasure(prepare=prepare)
+
+
+def checked(settings: Pretrained) -> Path:
+    """The file of weights: as its checksum says or, of a victim of the study, as its metrics say.
+
+    Raises:
+        UserError: it is missing or is not the one meant.
+    """
+    path = Path(settings.file or "")
+    if settings.sha256 is None:
+        files.check_files(path.with_name("metrics.json"), path)
+    elif (fault := files.damage(path, settings.sha256)) is not None:
+        raise UserError(f"counter-measure pretrained: {path}: {fault}; its victim must be trained before this one")
+    return path
 
 
 def start(network: nn.Module, path: Path) -> None:

@@ -77,7 +77,7 @@ class Planner:
     def tasks(self) -> list[Task]:
         """All jobs but those of tables and figures."""
         run, of_releases = self.study.settings.run, self.study.release_noises()
-        sources = [self.study.source_of(cell) for cell in of_releases]
+        sources, victims = [self.study.source_of(cell) for cell in of_releases], self.study.trained(*run)
         return [
             *(task for name in self.sizes for task in self._dataset(name)),
             *(
@@ -86,8 +86,8 @@ class Planner:
                 for task in self._source_model(cell)
             ),
             *(task for cell in unique([*self.study.noises(*run), *of_releases]) for task in self._noise(cell)),
-            *(task for cell in self.study.perturbed(*run) for task in self._perturbed(cell)),
-            *(task for cell in self.study.victims(*run) for task in self._victim(cell)),
+            *(task for cell in unique(map(perturbed_of, victims)) for task in self._perturbed(cell)),
+            *(task for cell in victims for task in self._victim(cell)),
         ]
 
     def _shape(self, dataset: str) -> tuple[int, ...]:
