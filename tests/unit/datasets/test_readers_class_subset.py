@@ -16,6 +16,7 @@ from unlearnable import registry
 from unlearnable.datasets import read as reading
 from unlearnable.datasets.readers.class_subset import reader
 from unlearnable.datasets.readers.class_subset.settings import ClassSubset
+from unlearnable.datasets.size import COUNTED, Size, size_hint
 from unlearnable.datasets.split import Array, Split
 from unlearnable.datasets.stream import Stream
 from unlearnable.errors import UserError
@@ -78,6 +79,15 @@ def test_any_pieces_give_what_picking_all_at_once_gives(drawn: list[int], size: 
     kept = np.isin(labels, some.labels)
     assert np.array_equal(found, images[kept])
     assert [some.labels[label] for label in renamed] == labels[kept].tolist()
+
+
+def test_its_images_are_counted_by_their_labels_and_nothing_is_downloaded(stored: Split, tmp_path: Path) -> None:
+    found = size_hint(described(["owl", "cat"]), tmp_path)
+    count = int((stored.labels != 1).sum())
+    assert found == Size(count, count, COUNTED)
+    cifar = registry.validated("readers", {"kind": "cifar", "variant": "cifar10", "image_size": 32, "classes": NAMES})
+    part = described(["cat", "dog"]).model_copy(update={"of": cifar})
+    assert size_hint(part, tmp_path).train is None
 
 
 def test_a_label_that_the_whole_does_not_name_is_refused(stored: Split, tmp_path: Path) -> None:

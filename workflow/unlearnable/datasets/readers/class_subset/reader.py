@@ -10,6 +10,8 @@ import numpy as np
 
 from unlearnable.datasets.read import read as read_any
 from unlearnable.datasets.readers.class_subset.settings import ClassSubset
+from unlearnable.datasets.settings import Downloaded
+from unlearnable.datasets.size import COUNTED, Size
 from unlearnable.datasets.split import Array, check_labels
 from unlearnable.datasets.stream import Stream
 
@@ -18,6 +20,18 @@ def read(dataset: ClassSubset, root: Path, downloads: Path) -> tuple[Stream, Str
     """Read the other dataset and leave out all other classes; arguments and errors as for ``datasets.read.read``."""
     train, test, provenance = read_any(dataset.of, root, downloads)
     return _some(train, dataset), _some(test, dataset), {"kind": dataset.kind, "of": provenance}
+
+
+def size_hint(dataset: ClassSubset, root: Path) -> Size | None:
+    """The numbers of its images, by their labels; unknown of a dataset that may have to be downloaded.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    if isinstance(dataset.of, Downloaded):
+        return None
+    train, test, _ = read(dataset, root, root)
+    return Size(len(train.labels), len(test.labels), COUNTED)
 
 
 def _some(stream: Stream, dataset: ClassSubset) -> Stream:
