@@ -299,6 +299,11 @@ def test_a_part_of_a_composed_counter_measure_may_start_from_another_victim() ->
         ({"of": "frist"}, {}, "'started' starts from dataset 'frist', which is not defined; did you mean 'first'"),
         ({"of": "last"}, {}, "'started' starts from 'last', which is the dataset of its victims; name another"),
         ({"of": "photo-crops"}, {}, "whose images are 32x32x3, but those of 'last' are 28x28x1"),
+        (
+            {},
+            {"victim": {"by_dataset": {"first": {"stem": "imagenet"}}}},
+            "starts from 'first', where small-cnn has the stem imagenet, but on 'last' it has cifar",
+        ),
         ({}, {"datasets": {"last": {"of": "minni"}}}, "datasets.last.of: dataset 'minni' is not defined"),
         ({}, {"datasets": {"last": {"of": "first"}}}, "datasets.last.of: 'first' is itself a part of a dataset"),
         ({}, {"datasets": {"last": {"classes": ["Bag", "Hat"]}}}, "'Hat' is no class of the dataset it is a part of"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from unlearnable import registry
@@ -194,7 +194,7 @@ def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, dat
         yield place, f"{name!r} starts from dataset {start!r}, which is not defined; {known}"
         return
     for dataset in datasets:
-        if start is not None and (fault := _unlike(layers, start, dataset)) is not None:
+        if start is not None and (fault := _unlike(layers, start, dataset, axis.networks)) is not None:
             yield place, f"{name!r} {fault}"
             return
         channels = layers.dataset(dataset).channels
@@ -203,7 +203,7 @@ def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, dat
             return
 
 
-def _unlike(layers: Layers, start: str, dataset: str) -> str | None:
+def _unlike(layers: Layers, start: str, dataset: str, networks: Sequence[str]) -> str | None:
     """Why victims of a dataset cannot start from the weights of another's; None if they can."""
     one, other = layers.dataset(start), layers.dataset(dataset)
     if start == dataset:
@@ -211,8 +211,11 @@ def _unlike(layers: Layers, start: str, dataset: str) -> str | None:
     if (one.image_size, one.channels) != (other.image_size, other.channels):
         shapes = [f"{each.image_size}x{each.image_size}x{each.channels}" for each in (one, other)]
         return f"starts from {start!r}, whose images are {shapes[0]}, but those of {dataset!r} are {shapes[1]}"
-    stems = [layers.victim_training(each, "").stem for each in (start, dataset)]
-    return None if stems[0] == stems[1] else f"starts from {start!r}, whose stem is {stems[0]}, not {stems[1]}"
+    for network in networks:
+        own, its = (layers.victim_training(each, network).stem for each in (dataset, start))
+        if own != its:
+            return f"starts from {start!r}, where {network} has the stem {its}, but on {dataset!r} it has {own}"
+    return None
 
 
 def _radii(layers: Layers, place: Key, axis: NoiseAxis) -> Iterator[Fault]:
