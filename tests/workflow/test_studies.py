@@ -22,12 +22,13 @@ STAGES = ("dataset", "source_model", "noise", "merge_noise", "perturbed_dataset"
 # Jobs of each stage, tables and figures, and the first characters of a hash of all cells' folders. A path that changes
 # orphans the results that users have; a count that changes is a study that changed.
 PINNED: dict[str, tuple[tuple[int, ...], int, str]] = {
+    "arena.yaml": ((3, 72, 108, 108, 111, 786), 9, "b3319669c31a"),
     "benchmark.yaml": ((5, 150, 1155, 300, 305, 7150), 6, "df0d824a64d9"),
     "bfloat16.yaml": ((1, 12, 12, 12, 13, 30), 2, "82fbe9009c81"),
     "cost-published.yaml": ((1, 12, 12, 12, 13, 30), 3, "ea4b1879b61f"),
     "cost.yaml": ((1, 54, 54, 54, 55, 120), 7, "ad1ea22058d9"),
     "fashion.yaml": ((1, 40, 40, 40, 41, 100), 8, "2dbe3f4817cd"),
-    "methods.yaml": ((2, 21, 45, 45, 47, 102), 11, "3bebef2d16b2"),
+    "methods.yaml": ((2, 33, 60, 60, 62, 132), 11, "10dd766fd7e6"),
     "paper-mini.yaml": ((2, 23, 35, 35, 57, 355), 19, "c2ff5c43a485"),
     "paper.yaml": ((3, 144, 1071, 186, 369, 2343), 18, "dce5144dcfa9"),
     "paper/architectures.yaml": ((2, 18, 24, 24, 26, 150), 1, "9cf26400e9d7"),
