@@ -10,7 +10,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from unlearnable.study.cells import NOISE, PERTURBED, SOURCE, VICTIM, path
+from unlearnable.study.cells import NOISE, PERTURBED, SOURCE, VICTIM, Perturbed, path, perturbed_of, unique
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.study import Study
 
@@ -22,7 +22,7 @@ STAGES = ("dataset", "source_model", "noise", "merge_noise", "perturbed_dataset"
 # Jobs of each stage, tables and figures, and the first characters of a hash of all cells' folders. A path that changes
 # orphans the results that users have; a count that changes is a study that changed.
 PINNED: dict[str, tuple[tuple[int, ...], int, str]] = {
-    "arena.yaml": ((3, 72, 108, 108, 111, 786), 9, "b3319669c31a"),
+    "arena.yaml": ((3, 72, 108, 108, 111, 786), 9, "2f28331d5a97"),
     "benchmark.yaml": ((5, 150, 1155, 300, 305, 7150), 6, "df0d824a64d9"),
     "bfloat16.yaml": ((1, 12, 12, 12, 13, 30), 2, "82fbe9009c81"),
     "cost-published.yaml": ((1, 12, 12, 12, 13, 30), 3, "ea4b1879b61f"),
@@ -57,13 +57,18 @@ def shipped(name: str) -> Study:
     return Study(config, files, ROOT)
 
 
+def perturbed(study: Study) -> list[Perturbed]:
+    """The protected datasets, also those of victims that others start from."""
+    return unique(map(perturbed_of, study.trained(*study.settings.run)))
+
+
 def folders(study: Study) -> list[str]:
     run = study.settings.run
     stages: list[tuple[str, list[Any]]] = [
         (SOURCE, study.sources(*run)),
         (NOISE, study.noises(*run)),
-        (PERTURBED, study.perturbed(*run)),
-        (VICTIM, study.victims(*run)),
+        (PERTURBED, perturbed(study)),
+        (VICTIM, study.trained(*run)),
     ]
     return sorted(path(template, cell) for template, cells in stages for cell in cells)
 
@@ -80,11 +85,11 @@ def test_the_cells_of_a_study_are_pinned(name: str) -> None:
     assert len(found) == len(set(found))
     assert hashlib.sha256("\n".join(found).encode()).hexdigest()[:12] == hashed, found[:3]
     run = study.settings.run
-    perturbed, noises = study.perturbed(*run), study.noises(*run)
+    noises, published = study.noises(*run), perturbed(study)
     shards = sum(study.shards(cell.dataset, cell.method) for cell in noises)
-    datasets = len({cell.dataset for cell in perturbed})
-    assert (datasets, len(study.sources(*run)), shards, len(noises), len(perturbed)) == stages[:-1]
-    assert len(study.victims(*run)) >= stages[-1]  # a noise sheet needs none of its victims
+    datasets = len({cell.dataset for cell in published})
+    assert (datasets, len(study.sources(*run)), shards, len(noises), len(published)) == stages[:-1]
+    assert len(study.trained(*run)) >= stages[-1]  # a noise sheet needs none of its victims
     assert sum(len(study.settings.experiments[each].products) for each in run) == products
 
 
