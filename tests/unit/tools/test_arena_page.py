@@ -72,7 +72,7 @@ class Rows(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.rows and self.rows[-1] and self.tags[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
+            self.rows[-1][-1] += data.strip()
 
 
 @pytest.fixture(scope="module")

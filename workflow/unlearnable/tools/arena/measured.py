@@ -20,6 +20,8 @@ from unlearnable.products.product import NoiseCell, VictimCell, validate_given
 from unlearnable.products.ranking import ranking
 from unlearnable.study import products
 from unlearnable.study.cells import DATASET, NOISE, PERTURBED, SOURCE, VICTIM, Noise, noise_of, path
+from unlearnable.study.finished import Finished
+from unlearnable.study.recipes import Planned, Recipes
 from unlearnable.study.study import Study
 
 RANKING = "ranking-table"
@@ -58,7 +60,7 @@ class Measured:
 
 
 def measured(study: Study, experiment: str, directory: Path) -> Measured | None:
-    """What is finished of an experiment with a ranking; None if no victim is.
+    """What is finished, as the study asks for it, of an experiment with a ranking; None if no victim is.
 
     Args:
         study: with the experiment.
@@ -68,17 +70,18 @@ def measured(study: Study, experiment: str, directory: Path) -> Measured | None:
     Raises:
         UserError: a result is damaged.
     """
+    results = _Results(study, directory)
     every = study.victims(experiment)
-    metrics = {cell: directory / path(VICTIM, cell) / "metrics.json" for cell in every}
-    done = [cell for cell in every if metrics[cell].is_file()]
+    done = [cell for cell in every if results.fits(results.recipes.victim(cell))]
     if not done:
         return None
     given = validate_given(products.config(study, experiment, RANKING))
-    psnr, ssim = _similarities(study, experiment, directory)
+    metrics = [directory / path(VICTIM, cell) / "metrics.json" for cell in done]
+    psnr, ssim = results.similarities(experiment)
     return Measured(
         name=experiment,
-        table=ranking([VictimCell(**vars(cell)) for cell in done], [metrics[cell] for cell in done]),
-        passes=_passes(study, experiment, directory),
+        table=ranking([VictimCell(**vars(cell)) for cell in done], metrics),
+        passes=results.passes(experiment),
         psnr=psnr,
         ssim=ssim,
         budgets=about_budgets(given),
@@ -88,39 +91,54 @@ def measured(study: Study, experiment: str, directory: Path) -> Measured | None:
     )
 
 
-def _labelled(study: Study, experiment: str) -> Iterator[tuple[Noise, tuple[str, str]]]:
-    """The noises of an experiment, each with its dataset and label."""
-    cells = study.noises(experiment)
-    names = labels([NoiseCell(**vars(cell)) for cell in cells])
-    return ((cell, (cell.dataset, name)) for cell, name in zip(cells, names, strict=True))
+class _Results:
+    """The finished results of a study, of which only those count that are made as it asks."""
 
+    def __init__(self, study: Study, directory: Path) -> None:
+        self.study = study
+        self.directory = directory
+        self.recipes = Recipes(study)
+        self._finished = Finished(directory)
 
-def _passes(study: Study, experiment: str, directory: Path) -> ByNoise:
-    found: dict[tuple[str, str], list[float]] = {}
-    for cell, key in _labelled(study, experiment):
-        source = study.source_of(cell)
-        parts = [directory / path(NOISE, cell) / "metrics.json"]
-        parts += [] if source is None else [directory / path(SOURCE, source) / "metrics.json"]
-        if all(part.is_file() for part in parts):
-            found.setdefault(key, []).append(sum(files.read_json(part)["passes"] for part in parts))
-    return {key: sum(passes) / len(passes) for key, passes in found.items()}
+    def fits(self, planned: Planned) -> bool:
+        """Whether a result is there, and the one asked for."""
+        return (self.directory / planned.file).is_file() and self._finished.fault(planned) is None
 
+    def passes(self, experiment: str) -> ByNoise:
+        """Those of source model and noise."""
+        found: dict[tuple[str, str], list[float]] = {}
+        for cell, key in self._labelled(experiment):
+            source = self.study.source_of(cell)
+            parts = [] if source is None else [self.recipes.source_model(source)]
+            parts.append(self.recipes.merge_noise(cell))
+            if all(map(self.fits, parts)):
+                folders = [path(NOISE, cell), *([] if source is None else [path(SOURCE, source)])]
+                every = [files.read_json(self.directory / folder / "metrics.json")["passes"] for folder in folders]
+                found.setdefault(key, []).append(sum(every))
+        return {key: sum(passes) / len(passes) for key, passes in found.items()}
 
-def _similarities(study: Study, experiment: str, directory: Path) -> tuple[ByNoise, ByNoise]:
-    """PSNR and SSIM of the first seed of every noise, where all images are protected."""
-    psnr: ByNoise = {}
-    ssim: ByNoise = {}
-    published = {noise_of(cell): cell for cell in study.perturbed(experiment)}
-    for cell, key in _labelled(study, experiment):
-        protected = published.get(cell)
-        if key in psnr or protected is None or not (directory / path(PERTURBED, protected) / "manifest.json").is_file():
-            continue
-        clean = shards.load(directory / DATASET.format(dataset=cell.dataset), "train").images[:IMAGES]
-        changed = load_protected(directory / path(PERTURBED, protected)).images[:IMAGES]
-        squares = np.square(changed.astype(float) - clean).mean(axis=(1, 2, 3)).clip(1e-9)
-        psnr[key] = float(np.mean(10 * np.log10(255**2 / squares)))
-        ssim[key] = float(np.mean([structural_similarity(*pair) for pair in zip(clean, changed, strict=True)]))
-    return psnr, ssim
+    def similarities(self, experiment: str) -> tuple[ByNoise, ByNoise]:
+        """PSNR and SSIM of one seed of every noise."""
+        psnr: ByNoise = {}
+        ssim: ByNoise = {}
+        published = {noise_of(cell): cell for cell in self.study.perturbed(experiment)}
+        for cell, key in self._labelled(experiment):
+            protected = published.get(cell)
+            if key in psnr or protected is None or not self.fits(self.recipes.perturbed_dataset(protected)):
+                continue
+            folder = self.directory / path(PERTURBED, protected)
+            clean = shards.load(self.directory / DATASET.format(dataset=cell.dataset), "train").images[:IMAGES]
+            changed = load_protected(folder).images[:IMAGES]
+            squares = np.square(changed.astype(float) - clean).mean(axis=(1, 2, 3)).clip(1e-9)
+            psnr[key] = float(np.mean(10 * np.log10(255**2 / squares)))
+            ssim[key] = float(np.mean([structural_similarity(*pair) for pair in zip(clean, changed, strict=True)]))
+        return psnr, ssim
+
+    def _labelled(self, experiment: str) -> Iterator[tuple[Noise, tuple[str, str]]]:
+        """The noises of an experiment, each with its dataset and label."""
+        cells = self.study.noises(experiment)
+        names = labels([NoiseCell(**vars(cell)) for cell in cells])
+        return ((cell, (cell.dataset, name)) for cell, name in zip(cells, names, strict=True))
 
 
 def structural_similarity(one: Array, other: Array) -> float:
