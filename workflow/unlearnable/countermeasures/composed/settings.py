@@ -18,7 +18,7 @@ START, STORED, EVERY_BATCH, LOSS = (
 CHANGES = {
     "pretrained": START,
     **dict.fromkeys(("bilateral", "bit-depth", "gaussian", "grayscale", "jpeg", "mean", "median"), STORED),
-    **dict.fromkeys(("equalise", "orthogonal", "rescale", "standardise"), STORED),
+    **dict.fromkeys(("d-vae", "equalise", "orthogonal", "rescale", "standardise"), STORED),
     **dict.fromkeys(("coin", "colour-shift", "contrastive", "cutmix", "cutout", "mixup", "ueraser-lite"), EVERY_BATCH),
     **dict.fromkeys(("fgsm-rs", "mart", "trades"), LOSS),
 }
