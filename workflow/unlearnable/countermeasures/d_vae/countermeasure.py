@@ -1,130 +1,128 @@
-"""Purification by variational autoencoders of limited rate, D-VAE (Yu et al., ICML 2024).
-
-An autoencoder that may keep little of an image keeps little of its noise. What its images lack is learnt for each class
-apart, so that it can be taken off.
-"""
+"""D-VAE (Yu et al., ICML 2024, "Purify unlearnable examples via rate-constrained variational autoencoders")."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from hashlib import blake2b
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from unlearnable import files
 from unlearnable.countermeasures._images import applied_once
 from unlearnable.countermeasures.base import Countermeasure
-from unlearnable.countermeasures.d_vae.autoencoder import BLOCK, Autoencoder, loss
+from unlearnable.countermeasures.d_vae.network import Autoencoder, loss
 from unlearnable.countermeasures.d_vae.settings import DVae
 from unlearnable.datasets.split import Array, Split
-from unlearnable.datasets.stream import chunk_rows
+from unlearnable.errors import UserError
 from unlearnable.progress import Meter
 from unlearnable.randomness import derived_seed, generator
 
-ROWS = 64  # that pass together, so that an image's result does not depend on how many come with it
-DIGEST_BYTES = 16
-
-Prepare = Callable[[Tensor, Tensor], Tensor]  # pixels (B, C, H, W) in [0, 1] and labels (B,), to as many pixels
+BLOCK = 128  # images purified at once: always the same ones together, so that their bytes are the same in all pieces
+LARGEST_GRADIENT = 5.0
 
 
 def build(settings: DVae, train: Split, classes: int, seed: int) -> Countermeasure:
-    """Two stages: the first takes the perturbations that it finds off the images, the second rebuilds what is left.
+    """Reconstruct the images without the perturbation of their class.
 
-    Both learn on the published images alone, on the CPU. An image is told its class by its content; images that are
-    equal have the class of the last of them.
+    The first stage subtracts its perturbation from the images; the second is fitted on what is left, subtracts its own
+    and keeps the reconstruction of the rest. A map of images sees no labels, so all images are purified here, and each
+    is found again by its bytes; of equal images with different labels, the first counts.
+
+    A victim's passes do not include those of the two small networks, ``2 * steps`` batches forward and backward.
 
     Raises:
-        UserError: the number of channels is not supported.
+        UserError: the images have neither 1 nor 3 channels, or there is no space for the purified ones; from
+            ``images``, if an image is not one of ``train``.
     """
-    first = trained(settings, settings.first_rate, train, classes, seed, 1, lambda x, _: x)
-
-    def relieved(x: Tensor, y: Tensor) -> Tensor:
-        return (x - rebuilt(first, x, y)[1]).clamp(0, 1)
-
-    second = trained(settings, settings.second_rate, train, classes, seed, 2, relieved)
-    label_of = labels_by_content(train)
-
-    def purified(images: Array) -> Array:
-        """At most ``ROWS`` images; as many pass."""
-        labels = torch.tensor([label_of[_digest(image)] for image in images])
-        spare = ROWS - len(images)
-        x, y = F.pad(_pixels(images), (0, 0, 0, 0, 0, 0, 0, spare)), F.pad(labels, (0, spare))
-        levels = 255 * rebuilt(second, relieved(x, y), y)[0][: len(images)]
-        return levels.round().clamp(0, 255).permute(0, 2, 3, 1).numpy().astype(np.uint8)
+    purified = purify(settings, train, classes, seed)
+    row_of: dict[bytes, int] = {}
+    for start in range(0, len(train.labels), BLOCK):
+        for row, image in enumerate(train.images[start : start + BLOCK], start):
+            row_of.setdefault(_digest(image), row)
 
     def change(images: Array) -> Array:
-        return np.concatenate([purified(images[at : at + ROWS]) for at in range(0, len(images), ROWS)])
+        rows = [row_of.get(_digest(image), -1) for image in images]
+        if -1 in rows:
+            raise UserError("counter-measure d-vae: an image is not one of the training images that it was fitted on")
+        changed: Array = purified[np.array(rows)]
+        return changed
 
     return applied_once(settings, train, change)
 
 
-def trained(
-    settings: DVae, rate: float, train: Split, classes: int, seed: int, stage: int, prepare: Prepare
-) -> Autoencoder:
-    """An autoencoder of images, trained by Adam; its learning rate rises and falls once.
+def purify(settings: DVae, train: Split, classes: int, seed: int) -> Array:
+    """All images purified, ``(N, H, W, C)`` uint8, mapped from an unlinked file in the temporary folder.
 
-    Args:
-        settings: steps, batches and learning rate.
-        rate: its limit, in nats for a block of pixels.
-        train: the published images.
-        classes: number of classes.
-        seed: of weights, batches and noise.
-        stage: 1 or 2.
-        prepare: what is done to the images before they are learnt.
+    Raises:
+        UserError: the disk is full.
     """
+    first = fitted(settings, train, classes, seed, 1)
+    left = Split(_stored(train, lambda pixels, y: _without(first, pixels, y)), train.labels, train.classes)
+    second = fitted(settings, left, classes, seed, 2)
+    return _stored(left, lambda pixels, y: second(_without(second, pixels, y), y).image)
+
+
+def fitted(settings: DVae, train: Split, classes: int, seed: int, stage: int) -> Autoencoder:
+    """The autoencoder of stage 1 or 2, trained by Adam on shuffled batches, in eval mode."""
+    limit = settings.kld_limit_1 if stage == 1 else settings.kld_limit_2
+    height, width, channels = train.images.shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "d-vae", stage, "weights"))
-        model = Autoencoder(train.images.shape[3], classes)
-    optimizer = torch.optim.Adam(model.parameters(), settings.lr)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=max(2, settings.steps))
-    meter = Meter(f"d-vae, stage {stage}: step", settings.steps, settings.batch_size, "cpu")
-    labels = torch.from_numpy(np.array(train.labels))
-    for step in range(settings.steps):
-        draws = generator(seed, "d-vae", stage, step)
-        rows = torch.randint(len(labels), (settings.batch_size,), generator=draws).sort().values
-        y = labels[rows]
-        with torch.enable_grad():
-            x = prepare(_pixels(train.images[rows.numpy()]), y)
-            value = loss(model, _padded(x), y, rate, draws)
-            optimizer.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
+        network = Autoencoder((height, width, channels), classes, settings.width)
+    optimizer = torch.optim.Adam(network.parameters(), settings.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    meter = Meter("step", settings.steps, settings.batch_size, "cpu")
+    for step, rows in enumerate(batches(settings, len(train.labels), seed, stage)):
+        pixels, labels = _pixels(train.images[rows]), torch.from_numpy(train.labels[rows])
+        parts = network(pixels, labels, generator(seed, "d-vae", stage, "codes", step))
+        price = loss(parts, pixels, limit)
+        optimizer.zero_grad()
+        price.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
         optimizer.step()
         schedule.step()
-        meter.at(step + 1, f"loss {value.item():.4g}")
-    return model.eval()
+        meter.at(step + 1, f"stage {stage} of d-vae, loss {price.item():.4f}")
+    return network.eval()
 
 
-def rebuilt(model: Autoencoder, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The images that an autoencoder makes of ``x`` without noise in the code, and the perturbations it finds."""
-    height, width = x.shape[2:]
-    with torch.no_grad():
-        images, perturbations, _ = model(_padded(x), y)
-    return images[..., :height, :width], perturbations[..., :height, :width]
+def batches(settings: DVae, count: int, seed: int, stage: int) -> Iterator[Array]:
+    """The rows of each step's batch, ascending; an order of all rows that is used up is drawn again."""
+    size, epoch, order = min(settings.batch_size, count), 0, np.empty(0, np.int64)
+    for _ in range(settings.steps):
+        if len(order) < size:
+            order = torch.randperm(count, generator=generator(seed, "d-vae", stage, "order", epoch)).numpy()
+            epoch += 1
+        yield np.sort(order[:size])
+        order = order[size:]
 
 
-def labels_by_content(train: Split) -> dict[bytes, int]:
-    """The label of each image, by a digest of its pixels."""
-    found: dict[bytes, int] = {}
-    step = chunk_rows(train.images.shape[1:])
-    for at in range(0, len(train.labels), step):
-        part = slice(at, at + step)
-        digests = map(_digest, train.images[part])
-        found.update(zip(digests, train.labels[part].tolist(), strict=True))
-    return found
+def _without(network: Autoencoder, pixels: Tensor, labels: Tensor) -> Tensor:
+    left: Tensor = (pixels - network(pixels, labels).perturbation).clamp(0, 1)
+    return left
 
 
-def _digest(image: Array) -> bytes:
-    return blake2b(np.ascontiguousarray(image).data, digest_size=DIGEST_BYTES).digest()
+@torch.no_grad()
+def _stored(train: Split, change: Callable[[Tensor, Tensor], Tensor]) -> Array:
+    """The images as ``change`` makes them of pixels in [0, 1] and labels, rounded to grey levels."""
+    shape = train.images.shape
+    folder = Path(tempfile.gettempdir())
+    with files.naming_disk_faults(folder / "d-vae"), tempfile.TemporaryFile(dir=folder) as file:
+        for start in range(0, shape[0], BLOCK):
+            rows = slice(start, start + BLOCK)
+            changed = change(_pixels(train.images[rows]), torch.from_numpy(np.array(train.labels[rows])))
+            file.write((255 * changed).round().byte().permute(0, 2, 3, 1).contiguous().numpy().tobytes())
+        file.flush()
+        return np.memmap(file, np.uint8, "r", shape=shape).view(np.ndarray)
 
 
 def _pixels(images: Array) -> Tensor:
-    """Images ``(n, H, W, C)`` uint8 as ``(n, C, H, W)`` in [0, 1]."""
-    return torch.from_numpy(images.astype(np.float32) / 255).permute(0, 3, 1, 2).contiguous()
+    """Images ``(B, H, W, C)`` uint8 as ``(B, C, H, W)`` in [0, 1]."""
+    return torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2).contiguous() / 255
 
 
-def _padded(x: Tensor) -> Tensor:
-    """The same pixels with the border repeated until the sides are multiples of ``BLOCK``."""
-    height, width = x.shape[2:]
-    return F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
+def _digest(image: Array) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
