@@ -106,7 +106,19 @@ def test_every_image_is_there_within_the_bound(owner: Owner) -> None:
         assert np.abs(change).max() == each.largest_change
         if mode == "RGBA":
             assert not change[..., 3].any()
+        measured = [float(value) for value in each[5:]]
+        assert 0 < measured[0] < 1
+        assert all(-0.1 < share <= 1.2 for share in measured[1:])
     assert listed[0].file == "cat/a b's.jpg.png.png"  # that without the last .png is another image
+
+
+def test_similarity_and_survival_are_measured_of_the_first_images_of_each_class(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlearnable.stages.release.SAMPLED", 2)
+    listed = released.read_list(owner.release() / "images.csv")
+    assert [each.ssim != "" for each in listed] == [True, True, False, False, True, True, False]
+    assert {each[5:] for each in listed if not each.ssim} == {("", "", "", "")}
 
 
 def test_sums_are_those_of_plain_sha256sum(owner: Owner) -> None:

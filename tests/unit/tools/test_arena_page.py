@@ -9,12 +9,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from unlearnable.datasets.split import Array
-from unlearnable.tools.arena.measured import Measured, structural_similarity
+from unlearnable.tools.arena.measured import Measured
 from unlearnable.tools.arena.page import page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -127,27 +125,3 @@ def test_a_browser_sorts_by_a_column(whole: str, tmp_path: Path, column: int, or
     address = f"{path.as_uri()}#sort=0,{column}"
     done = subprocess.run([str(CHROMIUM), *options, "--dump-dom", address], capture_output=True, text=True, timeout=120)
     assert [cells[1] for cells in Rows(done.stdout).rows[1:]] == order
-
-
-def windows(values: Array, weights: Array) -> Array:
-    """Weighted local means by loops, with the border mirrored."""
-    padded = np.pad(values, 5, mode="symmetric")
-    height, width = values.shape
-    at = [[np.sum(padded[y : y + 11, x : x + 11] * weights) for x in range(width)] for y in range(height)]
-    return np.array(at)
-
-
-def test_structural_similarity_is_its_formula() -> None:
-    draws = np.random.default_rng(0)
-    one = draws.integers(0, 256, (14, 13), np.uint8)
-    other = np.clip(one.astype(int) + draws.integers(-20, 21, one.shape), 0, 255).astype(np.uint8)
-    line = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
-    weights = np.outer(line, line) / line.sum() ** 2
-    x, y = one.astype(float), other.astype(float)
-    mean_x, mean_y = windows(x, weights), windows(y, weights)
-    var_x, var_y = windows(x * x, weights) - mean_x**2, windows(y * y, weights) - mean_y**2
-    both = windows(x * y, weights) - mean_x * mean_y
-    a, b = 6.5025, 58.5225
-    wanted = (2 * mean_x * mean_y + a) * (2 * both + b) / ((mean_x**2 + mean_y**2 + a) * (var_x + var_y + b))
-    assert structural_similarity(one[..., None], other[..., None]) == pytest.approx(wanted.mean(), abs=1e-9)
-    assert structural_similarity(one[..., None], one[..., None]) == pytest.approx(1)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from unlearnable.tools import check
+
 MAKEFILE = Path(__file__).parents[3] / "Makefile"
 SHOW = """#!/bin/sh
 for argument; do printf '%s\\n' "$argument" >> calls; done
@@ -64,3 +66,10 @@ def test_without_a_study_there_is_nothing_to_lay_over(tmp_path: Path, target: st
 def test_a_folder_to_protect_may_have_any_name(tmp_path: Path, name: str) -> None:
     found = calls("protect", tmp_path, f"FOLDER={name}")
     assert found[found.index("protect") + 1] == name
+
+
+def test_an_unknown_preset_is_one_line_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(MAKEFILE.parent)  # where make runs
+    with pytest.raises(SystemExit, match="gpu: no such preset; known: cpu"):
+        check.main(["config/presets/gpu.yaml"])
+    check.main(["config/presets/cpu.yaml"])

@@ -20,10 +20,11 @@ from unlearnable.noises.given.cost import ReadingWork
 from unlearnable.noises.ntga.cost import KernelWork
 from unlearnable.noises.pil.cost import LinearWork
 from unlearnable.study.cells import NOISE, VICTIM, Noise, Perturbed, Victim, path
+from unlearnable.study.presets import preset_file
 from unlearnable.study.study import Study
 from unlearnable.tools.plan import passes
 from unlearnable.tools.plan.jobs import PlannedJob, count_by_rule, parse
-from unlearnable.tools.plan.reading import ROOT, UNDER, preset_file, read_study
+from unlearnable.tools.plan.reading import ROOT, UNDER, read_study
 from unlearnable.tools.plan.tasks import Planner, published_rows
 from unlearnable.training.work import Amount, NetworkWork
 

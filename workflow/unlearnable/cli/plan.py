@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from unlearnable.study.presets import preset_file
 from unlearnable.tools.plan.__main__ import main
-from unlearnable.tools.plan.reading import ROOT, preset_file
+from unlearnable.tools.plan.reading import ROOT
 
 
 @click.command(name="plan")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from unlearnable.cli.pipeline import PASS_ON, run_workflow
-from unlearnable.tools.plan.reading import preset_file
+from unlearnable.study.presets import preset_file
 
 
 @click.command(name="run", context_settings=PASS_ON)

@@ -31,6 +31,10 @@ class Listed(NamedTuple):
         sha256: of its file.
         largest_change: of any of its values, in grey levels.
         psnr: peak signal-to-noise ratio, in decibels; ``inf`` if nothing changed.
+        ssim: structural similarity to its original; of the first images of each class, as all that follows.
+        left_jpeg90: share of its noise that is left after JPEG compression at quality 90.
+        left_jpeg75: the same at quality 75.
+        left_half: the same after scaling to half the height and width.
     """
 
     file: str
@@ -38,6 +42,10 @@ class Listed(NamedTuple):
     sha256: str
     largest_change: int
     psnr: str
+    ssim: str = ""
+    left_jpeg90: str = ""
+    left_jpeg75: str = ""
+    left_half: str = ""
 
 
 def released_name(original: str, kind: str, originals: Collection[str]) -> str:
@@ -90,7 +98,7 @@ def read_list(path: Path) -> list[Listed]:
     if not rows or tuple(rows[0]) != Listed._fields:
         raise UserError(f"{path}: is no list of a release; its first line must be {','.join(Listed._fields)}")
     try:
-        return [Listed(row[0], row[1], row[2], int(row[3]), row[4]) for row in rows[1:]]
+        return [Listed(row[0], row[1], row[2], int(row[3]), *row[4:]) for row in rows[1:]]
     except (IndexError, ValueError, TypeError) as error:
         raise UserError(f"{path}: a damaged line ({error})") from error
 

@@ -46,7 +46,8 @@ Each image carries a faint pattern that hides what tells the classes apart from 
 {classes}
 
 - `images/` has the images under their original paths and names; `images.csv` lists file, label, checksum, largest
-  change and peak signal-to-noise ratio (in decibels); `parquet/` has the same images for `datasets` and pandas.
+  change and peak signal-to-noise ratio (in decibels), and for some images of each class their structural similarity and
+  the share of the noise that is left after JPEG and scaling; `parquet/` has the same images for `datasets` and pandas.
 - `sha256sum -c SHA256SUMS` checks every file; `unlearnable verify` also checks the counts and the bound.
 
 ## Limits

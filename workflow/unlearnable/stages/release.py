@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from unlearnable.datasets.readers._decoding import Fit, file_content, pixels
 from unlearnable.datasets.readers.listed.index import Row, read_index
 from unlearnable.datasets.readers.listed.settings import ListedDataset
 from unlearnable.datasets.released import Listed
+from unlearnable.datasets.similarity import Similarity, remaining, similarity
 from unlearnable.datasets.split import Array
 from unlearnable.errors import UserError
 from unlearnable.progress import Meter, peak_memory_of_process
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 GROUP_BYTES, GROUP_ROWS = 2**26, 1000  # of a row group in Parquet
 FILE_GROUPS = 8  # row groups in a Parquet file
 FEWEST_LEFT = 0.7  # share of an image's noise that must be left after JPEG
+SAMPLED = 5  # images of each class, the first ones, whose similarity and survival are measured
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Image:
         psnr: in decibels.
         converted: the mode or format of its original, if that could not be kept; None if it was.
         survival: share of its noise that is left after JPEG; None for a lossless file.
+        sample: its similarity to the original, and what else would be left of its noise; None if that is not measured.
     """
 
     data: bytes
@@ -64,6 +67,7 @@ class Image:
     psnr: float
     converted: str | None
     survival: float | None
+    sample: Similarity | None
 
 
 def release(
@@ -113,7 +117,7 @@ def release(
         content = _Content(folder, dataset.classes, settings, {row.file for row in rows})
         make = partial(_image, settings, dataset, root / dataset.root)
         stored = (train.images[row : row + 1][0] for row in range(len(rows)))
-        jobs = zip(rows, stored, levels, strict=True)
+        jobs = zip(rows, stored, levels, _sampled(rows), strict=True)
         meter = Meter("image", len(rows), 1, "cpu")
         with ThreadPoolExecutor(threads, "images") as pool:
             for done, (row, image) in enumerate(_in_order(pool, make, jobs, 2 * threads), start=1):
@@ -133,12 +137,12 @@ def release(
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, make: Any, jobs: Iterator[tuple[Row, Array, Array]], ahead: int
+    pool: ThreadPoolExecutor, make: Any, jobs: Iterator[tuple[Row, Array, Array, bool]], ahead: int
 ) -> Iterator[tuple[Row, Image]]:
     """The results of jobs in order, of which only some are in memory."""
     waiting: deque[tuple[Row, Future[Image]]] = deque()
-    for row, stored, noise in jobs:
-        waiting.append((row, pool.submit(make, row, stored, np.array(noise))))
+    for row, stored, noise, sampled in jobs:
+        waiting.append((row, pool.submit(make, row, stored, np.array(noise), sampled)))
         if len(waiting) == ahead:
             first, future = waiting.popleft()
             yield first, future.result()
@@ -146,8 +150,22 @@ def _in_order(
         yield first, future.result()
 
 
+def _sampled(rows: Sequence[Row]) -> Iterator[bool]:
+    """Whether each of the images is among the first of its class."""
+    seen: Counter[int] = Counter()
+    for row in rows:
+        seen[row.label] += 1
+        yield seen[row.label] <= SAMPLED
+
+
 def _image(
-    settings: ReleaseSettings, dataset: ListedDataset, folder: Path, row: Row, stored: Array, noise: Array
+    settings: ReleaseSettings,
+    dataset: ListedDataset,
+    folder: Path,
+    row: Row,
+    stored: Array,
+    noise: Array,
+    sampled: bool,
 ) -> Image:
     """One image with its noise.
 
@@ -158,6 +176,7 @@ def _image(
         row: the image.
         stored: ``(h, w, c)`` uint8, as its noise was made for it.
         noise: ``(h, w, c)`` signed whole grey levels.
+        sampled: whether to measure its similarity and what else would be left of its noise.
     """
     where = str(folder / row.file)
     fit = Fit.of(dataset, resize=True)
@@ -178,20 +197,15 @@ def _image(
     change = written.colour.astype(np.int16) - image.colour
     survival = None
     if kind == "JPEG":
-        survival = _survival(change, colour.astype(np.int16) - image.colour)
+        survival = remaining(change, colour.astype(np.int16) - image.colour)
     elif settings.bound.exceeded_by(change[None]) is not None:
         raise UserError(f"{where}: a change of {np.abs(change).max()} is beyond the bound, {settings.bound}")
     changed = [image.mode] if image.mode != image.kept_mode else []
     changed += [image.format] if settings.format == "same" and kind != image.format else []
     squares = float(np.square(change, dtype=np.int32).mean())
     psnr = 10 * math.log10(255**2 / squares) if squares else math.inf
-    return Image(encoded, kind, int(np.abs(change).max(initial=0)), psnr, ", ".join(changed) or None, survival)
-
-
-def _survival(change: Array, noise: Array) -> float:
-    """The share of noise in a change: the length of its projection; 1 for no noise."""
-    size = float(np.square(noise, dtype=np.int32).sum())
-    return float((change.astype(np.int32) * noise).sum()) / size if size else 1.0
+    sample = similarity(image.colour, written.colour) if sampled else None
+    return Image(encoded, kind, int(np.abs(change).max(initial=0)), psnr, ", ".join(changed) or None, survival, sample)
 
 
 class _Content:
@@ -216,9 +230,9 @@ class _Content:
             file.flush()
             os.fsync(file.fileno())
         self._parquet.add(image.data, name, row.label)
-        psnr = f"{image.psnr:.2f}"
+        measured = [f"{image.psnr:.2f}", *([""] * 4 if image.sample is None else image.sample.written())]
         found = hashlib.sha256(image.data).hexdigest()
-        self._listed.append(Listed(name, self._classes[row.label], found, image.largest_change, psnr))
+        self._listed.append(Listed(name, self._classes[row.label], found, image.largest_change, *measured))
         if image.converted:
             self.converted.append((row, image.converted))
         if image.survival is not None:

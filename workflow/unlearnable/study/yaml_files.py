@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from unlearnable.errors import UserError
+from unlearnable.study.presets import PRESETS, preset_file
 
 Key = tuple[str | int, ...]
 Misread = tuple[int, Key, str]  # line from 0, key, what is wrong
@@ -47,7 +48,10 @@ def composed(file: str | Path) -> yaml.Node | None:
     Raises:
         UserError: it is missing, not UTF-8, or neither YAML nor JSON; one line.
     """
-    text = _text(Path(file))
+    path = Path(file)
+    if path.resolve().parent == PRESETS:
+        preset_file(path.stem)  # which names the known ones
+    text = _text(path)
     try:
         if _is_json(text):
             text = text.replace("\t", " ")  # JSON may be indented by tabs, YAML may not

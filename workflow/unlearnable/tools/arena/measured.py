@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from unlearnable import files
 from unlearnable.datasets import shards
 from unlearnable.datasets.protected import load_protected
-from unlearnable.datasets.split import Array
+from unlearnable.datasets.similarity import structural_similarity
 from unlearnable.products.budget import about_budgets
 from unlearnable.products.frames import labels
 from unlearnable.products.product import NoiseCell, VictimCell, validate_given
@@ -26,8 +25,6 @@ from unlearnable.study.study import Study
 
 RANKING = "ranking-table"
 IMAGES = 500  # whose similarity is measured: the first ones
-WINDOW, SIGMA = 11, 1.5  # pixels, of the local statistics of SSIM
-STABILISERS = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # of SSIM's two fractions
 
 ByNoise = dict[tuple[str, str], float]  # by dataset and label of the noise
 
@@ -139,23 +136,3 @@ class _Results:
         cells = self.study.noises(experiment)
         names = labels([NoiseCell(**vars(cell)) for cell in cells])
         return ((cell, (cell.dataset, name)) for cell, name in zip(cells, names, strict=True))
-
-
-def structural_similarity(one: Array, other: Array) -> float:
-    """The mean structural similarity index of two images (Wang et al. 2004), by Gaussian windows of 11x11 pixels.
-
-    Args:
-        one: ``(H, W, C)`` uint8.
-        other: likewise.
-    """
-
-    def local(values: Array) -> Array:
-        return cv2.GaussianBlur(values, (WINDOW, WINDOW), SIGMA, borderType=cv2.BORDER_REFLECT)
-
-    x, y = one.astype(np.float64), other.astype(np.float64)
-    mean_x, mean_y = local(x), local(y)
-    var_x, var_y = local(x * x) - mean_x**2, local(y * y) - mean_y**2
-    covariance = local(x * y) - mean_x * mean_y
-    of_means, of_spread = STABILISERS
-    index = (2 * mean_x * mean_y + of_means) * (2 * covariance + of_spread)
-    return float(np.mean(index / ((mean_x**2 + mean_y**2 + of_means) * (var_x + var_y + of_spread))))

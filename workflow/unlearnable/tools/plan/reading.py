@@ -8,14 +8,12 @@ from typing import Any
 from snakemake.common.configfile import load_configfile
 from snakemake.utils import update_config
 
-from unlearnable.errors import UserError
 from unlearnable.study.faults import DEFAULTS
 from unlearnable.study.study import Study
 from unlearnable.study.yaml_files import require_unambiguous
 
 ROOT = Path(__file__).resolve().parents[4]
 UNDER = [ROOT / "config" / name for name in DEFAULTS]
-PRESETS = ROOT / "config" / "presets"
 
 
 def read_study(*configfiles: Path) -> Study:
@@ -45,16 +43,3 @@ def default_config() -> dict[str, Any]:
     for path in UNDER:
         update_config(config, load_configfile(path))
     return config
-
-
-def preset_file(name: str) -> Path:
-    """The configuration file of a preset: budgets to lay under a study.
-
-    Raises:
-        UserError: there is no such preset.
-    """
-    path = PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PRESETS.glob("*.yaml")))
-        raise UserError(f"{name}: no such preset; known: {known}")
-    return path
