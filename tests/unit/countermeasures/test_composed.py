@@ -109,6 +109,19 @@ def test_batches_go_through_the_parts_in_their_order_with_one_generator() -> Non
     assert targets.shape == (8, 4)
 
 
+def test_what_is_fitted_on_the_images_finds_them_as_the_parts_before_it_left_them() -> None:
+    train = train_split()
+    found = built(composed("grayscale", "d-vae", "jpeg"), train).images
+    gray, jpeg = (single(kind, train).images for kind in ("grayscale", "jpeg"))
+    assert found
+    assert gray
+    assert jpeg
+    greyed = Split(gray(train.images[:]), train.labels, train.classes)
+    purify = single("d-vae", greyed).images
+    assert purify
+    assert np.array_equal(found(train.images[5:9]), jpeg(purify(greyed.images[5:9])))
+
+
 def test_attack_and_loss_are_those_of_the_adversarial_part() -> None:
     from unlearnable.countermeasures.trades import countermeasure as trades
 
@@ -127,6 +140,7 @@ def test_attack_and_loss_are_those_of_the_adversarial_part() -> None:
     ("kinds", "complaint"),
     [
         (("cutout", "jpeg"), "'jpeg' changes the stored images, once, so it must stand before 'cutout': every batch"),
+        (("mixup", "d-vae"), "'d-vae' changes the stored images, once, so it must stand before 'mixup': every batch"),
         (("jpeg", "pretrained"), "'pretrained' changes the initial weights, so it must stand before 'jpeg'"),
         (("trades", "mixup"), "'mixup' changes every batch, so it must stand before 'trades'"),
         (("trades", "mart"), "'trades' and 'mart' both are losses of adversarial training; name one of them"),
