@@ -61,7 +61,7 @@ def test_the_main_process_prepares_its_jobs_clears_a_dead_lock_and_records_the_r
         "path": [str(ROOT / "workflow")] * 2,
         "snakemake": True,
         "gc": [50_000, 20, 50],
-        "handlers": ["Recorder"],
+        "handlers": ["Recorder", "_Unpaced"],
         "running": True,
         "heavy": [],
     }
@@ -89,3 +89,40 @@ def test_a_folder_in_the_place_of_the_file_that_tells_what_runs_is_refused(tmp_p
     refused = session(tmp_path, "main")
     assert refused.returncode == 1
     assert "WorkflowError: .snakemake/running: cannot be used to find out what runs here (" in refused.stderr
+
+
+LOOKS = """
+import atexit, logging
+from pathlib import Path
+from snakemake.logging import logger
+from snakemake.scheduling.job_scheduler import JobScheduler
+from unlearnable.tools.pacing import start_jobs_unpaced
+
+if config["unpaced"]:
+    start_jobs_unpaced(logger, workflow)
+looks, finish = [], JobScheduler._finish_jobs
+JobScheduler._finish_jobs = lambda self: looks.append(1) or finish(self)
+if workflow.is_main_process:
+    atexit.register(lambda: Path("looks").write_text(str(len(looks))))
+
+rule all:
+    input: expand("{job}.txt", job=range(JOBS))
+
+rule job:
+    output: "{job}.txt"
+    shell: "sleep 0.3; touch {output}"
+"""
+
+
+def test_snakemake_looks_for_jobs_once_for_each_that_ends(tmp_path: Path) -> None:
+    """With its limit of the rate it looks again a second after each look, for ever."""
+    jobs = 12
+    (tmp_path / "Snakefile").write_text(LOOKS.replace("JOBS", str(jobs)))
+    looks = []
+    for unpaced in (True, False):
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--forceall", "--config", f"unpaced={unpaced}"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True, timeout=120)
+        looks.append(int((tmp_path / "looks").read_text()))
+    assert looks[0] <= jobs + 3
+    assert looks[1] > looks[0]

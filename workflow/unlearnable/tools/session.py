@@ -20,6 +20,7 @@ from unlearnable.errors import UserError
 from unlearnable.jobs.presence import join_and_clear_dead_lock
 from unlearnable.jobs.profile_check import require_workflow_profile
 from unlearnable.jobs.snakemake_process import VARIABLE
+from unlearnable.tools.pacing import start_jobs_unpaced
 from unlearnable.tools.stops import one_line_each
 from unlearnable.tools.watch.record import record
 
@@ -55,3 +56,4 @@ def begin(workflow: Any, logger: logging.Logger) -> None:
     atexit.register(running.close)  # open, and so locked, until Snakemake ends
     one_line_each(logger, workflow)
     record(logger, workflow)
+    start_jobs_unpaced(logger, workflow)
