@@ -119,6 +119,23 @@ def test_source_training_can_go_on_from_an_earlier_noise(
     assert (step(fixed, Batch(images, labels, tiny, draws(1)))[1] - first).abs().max() > 1
 
 
+def test_a_step_from_a_given_start_is_the_sign_of_the_gradient_there(
+    network: nn.Module, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]
+) -> None:
+    """SEM without transforms and adversary, by autograd alone: ``d = clip(start - alpha_u rho_u sign g)``."""
+    images, labels = batch
+    task = problem("sem", Augmentation(), clip="box", rho_a=0)
+    one = replace(task, settings=task.settings.model_copy(update={"k_u": 1, "alpha_u": 0.25, "j": 1}))
+    start = torch.randint(-8, 8, images.shape, generator=draws(5)) + 0.25  # autograd takes the clamp's ends for outside
+    d = start.clone().requires_grad_()
+    F.cross_entropy(network((images + d).clamp(0, 255)), labels).backward()  # type: ignore[no-untyped-call]
+    assert d.grad is not None
+    expected = (start - 2 * d.grad.sign()).clamp(-8, 8).round()
+    assert (expected != start.round()).double().mean() > 0.3  # where the clamp does not hide the noise
+    found = of("sem").noise(fixed, Batch(images, labels, one, draws(), start))
+    assert share_equal(found, expected) >= ALL_BUT_ONE
+
+
 @pytest.mark.parametrize("method", ["em", "rem", "sem"])
 def test_source_training_learns_from_the_noise_that_it_reports(
     method: str, fixed: FrozenNetwork, batch: tuple[Tensor, Tensor]

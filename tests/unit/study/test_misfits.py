@@ -293,6 +293,27 @@ def test_files_that_were_removed_after_the_dataset_was_stored_do_not_count(
             "classes apart, not 3; a smaller patch makes more",
         ),
         (
+            {"methods": {"ntga": {"held_out": 1}, "sem-own": {"algorithm": "sem", "start": {"noise": "ntga"}}}}
+            | noises({"method": "sem-own", "rho_u": [8], "rho_a": [4]}),
+            "methods.ntga.held_out: does not fit 'own': 1 image(s) cannot include one of each of 2 classes; give at "
+            "least 2",
+        ),
+        (
+            {"methods": {"sem-own": {"algorithm": "sem", "start": {"noise": "em-augmented"}}}}
+            | noises({"method": "sem-own", "rho_u": [8], "rho_a": [4]})
+            | dataset(augmentation={"resized_crop": 16}),
+            "experiments.own.noises.0.method: 'em-augmented' has frame: augmented, which does not fit 'own': its "
+            "transform changes the size",
+        ),
+        (
+            {"methods": {"sem-own": {"algorithm": "sem", "start": {"noise": "em"}}}}
+            | {"source_model": {"by_dataset": {"own": {"by_method": {"em": {"batch_size": 300}}}}}}
+            | noises({"method": "sem-own", "rho_u": [8], "rho_a": [4]})
+            | dataset(train_images=200),
+            "source_model.by_dataset.own.by_method.em.batch_size: batch_size is 300, but 'own' has only 200 training "
+            "images; lower batch_size",
+        ),
+        (
             {"countermeasures": {"hole": {"kind": "cutout", "size": 33}}} | victims(countermeasures=["none", "hole"]),
             "experiments.own.victims.countermeasures.1: 'hole' does not fit 'own': size 33 exceeds the images' 32 "
             "pixels; lower it",

@@ -67,7 +67,7 @@ class Descent:
     """The start of a batch's noise, and what the source model sees of a noise under one draw.
 
     The source model's loss on it, averaged over all images, must be lower with the noise than with the start; otherwise
-    the noise does no more than its start.
+    the noise does no more than its start. If that is another method's noise, the other noise alone would do as much.
 
     Attributes:
         start: the start, ``(B, C, H, W)``: random, or another method's noise.

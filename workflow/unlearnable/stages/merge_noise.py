@@ -153,7 +153,7 @@ def lowered_loss(parts: list[dict[str, float]], settings: NoiseSettings, where: 
     if not loss < start:
         raise UserError(
             f"{where}: method {settings.method.algorithm}: the mean loss is {loss:.6g} with the noise and {start:.6g} "
-            "with the start of its descent, but must be lower: this noise protects nothing; change the training "
-            "of its source model (source_model: lr, steps) or the method's steps"
+            "with the start of its descent, but must be lower: this noise does no more than its start; change the "
+            "training of its source model (source_model: lr, steps) or the method's steps"
         )
     return {"loss_at_start": float(f"{start:.6g}"), "loss": float(f"{loss:.6g}")}  # whatever the number of shards

@@ -165,6 +165,15 @@ class Layers:
         """The method that makes a method's noise, and whose radii and bound it has: itself, or what it is made of."""
         return self.method("", method).made_of or method
 
+    def makers(self, method: str) -> list[str]:
+        """The defined methods that a noise takes: its own, after those whose noise it is made of or starts from."""
+        found: list[str] = []
+        each: str | None = method
+        while each in self.settings.methods and each not in found:  # names.unfit refuses circles
+            found.insert(0, each)
+            each = self.method("", each).made_of or self.method("", each).starts_from
+        return found
+
     def _method_layers(self, dataset: str, method: str) -> list[Layer]:
         keys, place = self.settings.methods[method], ("methods", method)
         change = _inner(keys, "by_dataset").get(dataset, {})

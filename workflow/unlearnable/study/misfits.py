@@ -9,7 +9,7 @@ from pathlib import Path
 from unlearnable import files, registry
 from unlearnable.datasets.size import size_hint
 from unlearnable.errors import UserError
-from unlearnable.study.cells import DATASET, unique
+from unlearnable.study.cells import DATASET
 from unlearnable.study.faults import Fault
 from unlearnable.study.layers import Layers
 from unlearnable.study.names import group_place
@@ -95,10 +95,9 @@ class Misfits:
             experiment = s.experiments[name]
             for dataset in (dataset for dataset in experiment.datasets if dataset in s.datasets):
                 yield from self._dataset(dataset)
-                for method in (axis.method for axis in experiment.noises if axis.method in s.methods):
-                    for each in unique([self.layers.origin(method), method]):
-                        if each in s.methods:
-                            yield from self._noise(dataset, each)
+                for method in (axis.method for axis in experiment.noises):
+                    for each in self.layers.makers(method):
+                        yield from self._noise(dataset, each)
                 if any(VICTIMS & {*registry.settings("products", each).needs} for each in experiment.products):
                     yield from self._victims(("experiments", name), experiment, dataset)
 

@@ -108,8 +108,10 @@ def unfit(s: StudySettings, layers: Layers) -> Iterator[Fault]:
         for index, noise in enumerate(experiment.noises):
             if noise.method in s.methods and not made_of[noise.method]:
                 yield from _radii(layers, (*at, "noises", index), noise)
+                place = (*at, "noises", index, "method")
                 for dataset in datasets:
-                    yield from _frame(layers, (*at, "noises", index, "method"), dataset, layers.origin(noise.method))
+                    for maker in layers.makers(noise.method):
+                        yield from _frame(layers, place, dataset, maker)
 
 
 def _release(layers: Layers, place: Key, release: Release) -> Iterator[Fault]:
@@ -122,7 +124,8 @@ def _release(layers: Layers, place: Key, release: Release) -> Iterator[Fault]:
         return
     rho_a = None if release.rho_a is None else [release.rho_a]
     yield from _radii(layers, place, NoiseAxis(method=release.method, rho_u=[release.rho_u], rho_a=rho_a))
-    yield from _frame(layers, (*place, "method"), release.dataset, layers.origin(release.method))
+    for maker in layers.makers(release.method):
+        yield from _frame(layers, (*place, "method"), release.dataset, maker)
 
 
 def _made_of(s: StudySettings, layers: Layers, name: str) -> Iterator[Fault]:
