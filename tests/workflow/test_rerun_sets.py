@@ -179,7 +179,7 @@ CODE: dict[str, tuple[set[str], str]] = {
     "workflow/unlearnable/products/table.py": (set(TABLES), ANY),
     "workflow/unlearnable/products/figure.py": (set(FIGURES), ANY),
     "workflow/unlearnable/products/tradeoff.py": (TRADEOFF, ANY),
-    "workflow/unlearnable/products/statistics.py": (COMPARISONS | {"accuracy_figure"}, ANY),
+    "workflow/unlearnable/products/statistics.py": (COMPARISONS | RANKING | {"accuracy_figure"}, ANY),
     "workflow/unlearnable/products/budget.py": ({"accuracy_table", "comparison_table"}, ANY),
     "workflow/unlearnable/products/product.py": (set(PRODUCTS), ANY),
     "workflow/unlearnable/jobs/job.py": (set(), ANY),
