@@ -63,28 +63,9 @@ def compared(rule, files):
     return lambda w: ACCEPTANCE.inputs(rule, w, files(w) if callable(files) else files and files.format(**w))
 
 
-def source_model(w):
-    """The weights of a noise's source model, if it has one."""
-    source = STUDY.source_of(cell(Noise, w))
-    return [] if source is None else f"{path(SOURCE, source)}/model.safetensors"
-
-
-def base_noise(w):
-    """The manifest of the noise that a noise is made of or starts from, if there is one."""
-    base = STUDY.base_of(cell(Noise, w))
-    return [] if base is None else f"{path(NOISE, base)}/manifest.json"
-
-
-def start_noise(w):
-    """The manifest of the noise that a source model's noise starts from, if it is another's."""
-    base = STUDY.start_of(cell(Noise, w))
-    return [] if base is None else f"{path(NOISE, base)}/manifest.json"
-
-
-def start_metrics(w):
-    """The metrics of the victim whose weights a victim starts from, if it does."""
-    start = STUDY.start_of_victim(cell(Victim, w))
-    return [] if start is None else f"{path(VICTIM, start)}/metrics.json"
+def file_of(template, name, result):
+    """A file of a result that some jobs read; none for the others, which have no such result."""
+    return [] if result is None else f"{path(template, result)}/{name}"
 
 
 def merged_noise(w):

@@ -2,9 +2,9 @@ rule noise:
     input:
         dataset=compared("noise", f"{DATASET}/manifest.json"),
         train=ancient(f"{DATASET}/train"),
-        model=compared("noise", source_model),
+        model=compared("noise", lambda w: file_of(SOURCE, "model.safetensors", STUDY.source_of(cell(Noise, w)))),
         source=lambda w: ancient([f"{path(SOURCE, c)}/metrics.json" for c in [STUDY.source_of(cell(Noise, w))] if c]),
-        base=compared("noise", base_noise),
+        base=compared("noise", lambda w: file_of(NOISE, "manifest.json", STUDY.base_of(cell(Noise, w)))),
         array=lambda w: ancient([f"{path(NOISE, c)}/noise.npy" for c in [STUDY.base_of(cell(Noise, w))] if c]),
     output:
         noise=f"{NOISE}/shards/{{shard}}-of-{{shards}}.npy",

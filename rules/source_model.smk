@@ -2,7 +2,7 @@ rule source_model:
     input:
         dataset=compared("source_model", f"{DATASET}/manifest.json"),
         train=ancient(f"{DATASET}/train"),
-        base=compared("source_model", start_noise),
+        base=compared("source_model", lambda w: file_of(NOISE, "manifest.json", STUDY.start_of(cell(Noise, w)))),
         array=lambda w: ancient([f"{path(NOISE, c)}/noise.npy" for c in [STUDY.start_of(cell(Noise, w))] if c]),
     output:
         model=f"{SOURCE}/model.safetensors",

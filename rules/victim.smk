@@ -4,7 +4,7 @@ rule victim:
         train=lambda w: ancient(f"{path(PERTURBED, perturbed_of(cell(Victim, w)))}/shards"),
         dataset=compared("victim", f"{DATASET}/manifest.json"),
         test=ancient(f"{DATASET}/test"),
-        start=compared("victim", start_metrics),
+        start=compared("victim", lambda w: file_of(VICTIM, "metrics.json", STUDY.start_of_victim(cell(Victim, w)))),
         weights=lambda w: ancient(
             [f"{path(VICTIM, c)}/model.safetensors" for c in [STUDY.start_of_victim(cell(Victim, w))] if c]
         ),
