@@ -297,6 +297,7 @@ def test_a_part_of_a_composed_counter_measure_may_start_from_another_victim() ->
     ("measure", "change", "message"),
     [
         ({"of": "frist"}, {}, "'started' starts from dataset 'frist', which is not defined; did you mean 'first'"),
+        ({"file": "a.safetensors"}, {}, "'started' names both a dataset (of) and a file to start from; leave one"),
         ({"of": "last"}, {}, "'started' starts from 'last', which is the dataset of its victims; name another"),
         ({"of": "photo-crops"}, {}, "whose images are 32x32x3, but those of 'last' are 28x28x1"),
         (

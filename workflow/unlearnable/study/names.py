@@ -196,6 +196,9 @@ def _countermeasure(layers: Layers, place: Key, name: str, axis: VictimAxis, dat
         known = nearest(start, list(layers.settings.datasets))
         yield place, f"{name!r} starts from dataset {start!r}, which is not defined; {known}"
         return
+    if start is not None and getattr(measure, "file", None) is not None:  # the study fills it in
+        yield place, f"{name!r} names both a dataset (of) and a file to start from; leave one of them out"
+        return
     for dataset in datasets:
         if start is not None and (fault := _unlike(layers, start, dataset, axis.networks)) is not None:
             yield place, f"{name!r} {fault}"
